@@ -1,0 +1,28 @@
+"""Script of rule `link_catalog`: bring the catalog level with the run store."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.closing import link_catalog
+from backtrail.jobs import job_logging
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake, snakemake
+
+
+def main(job: "Snakemake") -> None:
+    """Link every finished run and write the receipt."""
+    changes = link_catalog(
+        job.params.catalog_url,
+        RunStore(Path(job.params.base_dir)),
+        Path(job.params.bundles_dir),
+        Path(job.output.receipt),
+    )
+    logging.getLogger(__name__).info(changes)
+
+
+if __name__ == "__main__":
+    with job_logging(snakemake):
+        main(snakemake)

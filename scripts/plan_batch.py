@@ -1,0 +1,27 @@
+"""Script of rule `plan_batch`: fix every run of a batch with its key and directory."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtrail.batch.loading import open_batch
+from backtrail.batch.plan import make_plan
+from backtrail.jobs import job_logging
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake, snakemake
+
+
+def main(job: "Snakemake") -> None:
+    """Plan the batch that the Snakefile opened."""
+    batch = open_batch(
+        [Path(path) for path in job.params.config_files],
+        root=Path.cwd(),
+        overrides=json.loads(job.params.overrides),
+    )
+    make_plan(batch, expected_key=job.params.batch_key)
+
+
+if __name__ == "__main__":
+    with job_logging(snakemake):
+        main(snakemake)

@@ -1,0 +1,21 @@
+"""Script of rule `render_index`: make the comparison page of the store."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.closing import render_store_index
+from backtrail.jobs import job_logging
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake, snakemake
+
+
+def main(job: "Snakemake") -> None:
+    """Render `index.html` from the table of runs."""
+    render_store_index(RunStore(Path(job.params.base_dir)), Path(job.params.bundles_dir))
+
+
+if __name__ == "__main__":
+    with job_logging(snakemake):
+        main(snakemake)

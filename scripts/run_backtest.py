@@ -1,0 +1,29 @@
+"""Script of rule `run_backtest`: execute a run from its captured code."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch import stages
+from backtrail.batch.execution import Executor
+from backtrail.batch.sandbox import Limits
+from backtrail.jobs import job_logging
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake, snakemake
+
+
+def main(job: "Snakemake") -> None:
+    """Run one backtest and write its results."""
+    with Executor(
+        Path(job.params.bundles_dir),
+        Limits(job.resources.run_seconds, job.resources.run_memory_mb * 10**6),
+        csv_twins=bool(job.resources.csv_twins),
+    ) as executor:
+        store = RunStore(Path(job.params.base_dir))
+        stages.run_backtest(store, job.wildcards.backtest_id, executor)
+
+
+if __name__ == "__main__":
+    with job_logging(snakemake):
+        main(snakemake)

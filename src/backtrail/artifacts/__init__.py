@@ -1,0 +1,1 @@
+"""Run directories: identity on disk, declared tables, manifest and seal."""

@@ -1,0 +1,119 @@
+"""The manifest of a run, its seal, and the comparison of both with the disk."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.store import RunDir
+from backtrail.canonical import sha256_file
+from backtrail.errors import SealError
+from backtrail.files import write_bytes, write_json
+
+__all__ = ["Damage", "inspect_run", "inventory", "is_sealed", "require_intact", "seal"]
+
+# What is sealed. Reports are derived; logs of earlier attempts are kept but promise nothing.
+_SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
+_DERIVED = ("results/reports/", "logs/attempt-")
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What differs between a sealed run and its manifest, as paths inside the run.
+
+    Attributes:
+        missing: Files of the inventory that are gone.
+        altered: Files whose content is another, `run.json` among them when the seal breaks.
+        unlisted: Files in sealed folders that the manifest does not know.
+    """
+
+    missing: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.altered or self.unlisted)
+
+
+def _sealed_files(run: RunDir) -> list[str]:
+    names = []
+    for folder in _SEALED_FOLDERS:
+        for top, _, files in os.walk(run.path / folder):
+            relative = Path(top).relative_to(run.path).as_posix()
+            names += [f"{relative}/{file}" for file in files]
+    return sorted(name for name in names if not name.startswith(_DERIVED))
+
+
+def inventory(run: RunDir, contents: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """List every file a seal covers, with size and sha256.
+
+    Args:
+        run: The run directory.
+        contents: Content checksums of its Parquet tables, by path inside the run.
+    """
+    listed: dict[str, dict[str, Any]] = {}
+    for name in _sealed_files(run):
+        path = run.path / name
+        listed[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+        if name in contents:
+            listed[name]["content_sha256"] = contents[name]
+    return listed
+
+
+def is_sealed(run: RunDir) -> bool:
+    """Say whether a run carries the mark of success; nothing is compared."""
+    return run.success.exists()
+
+
+def seal(run: RunDir, manifest: dict[str, Any]) -> None:
+    """Write `run.json` and then the seal, both flushed to disk."""
+    write_json(run.manifest, manifest, durable=True)
+    write_bytes(run.success, f"{sha256_file(run.manifest)}\n".encode(), durable=True)
+
+
+def inspect_run(run: RunDir, *, thorough: bool = True) -> Damage:
+    """Compare a sealed run with its manifest.
+
+    Args:
+        run: A run with a seal.
+        thorough: Hash every file and look for unlisted ones. Otherwise every file is looked at
+            (one `stat`), and only one of another size, or changed after the seal, is hashed.
+    """
+    try:
+        sealed_at = run.success.stat().st_mtime_ns
+        expected = run.success.read_text().strip()
+        if sha256_file(run.manifest) != expected:
+            return Damage(altered=("run.json",))
+    except FileNotFoundError as error:
+        return Damage(missing=(Path(error.filename).name,))
+    manifest = run.read_manifest()
+    assert manifest is not None
+    listed = manifest["inventory"]
+    missing, altered = [], []
+    for name, entry in listed.items():
+        path = f"{run.path}/{name}"
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(name)
+            continue
+        suspicious = found.st_size != entry["size"] or found.st_mtime_ns > sealed_at
+        if (thorough or suspicious) and sha256_file(Path(path)) != entry["sha256"]:
+            altered.append(name)
+    unlisted = [name for name in _sealed_files(run) if name not in listed] if thorough else []
+    return Damage(tuple(missing), tuple(altered), tuple(unlisted))
+
+
+def require_intact(run: RunDir, damage: Damage) -> None:
+    """Refuse to go on with a sealed run of which something was altered.
+
+    Raises:
+        SealError: If a file has another content than the manifest says.
+    """
+    if damage.altered:
+        names = ", ".join(damage.altered)
+        raise SealError(
+            f"sealed run {run.backtest_id} was altered: {names} in {run.path} differ"
+            f"{'s' if len(damage.altered) == 1 else ''} from the manifest. Delete what was altered "
+            "and run again to have it restored, or delete the run"
+        )

@@ -1,0 +1,111 @@
+"""The declared schema of every Parquet artifact of a run: columns, dtypes, units.
+
+Timestamps are UTC. Money columns of fills and trades are exact decimals with ten places, quantities
+with nine; curves and ratios are float64. Missing is null, never 0.
+"""
+
+import polars as pl
+
+__all__ = ["ARTIFACT_SCHEMAS", "MONEY", "QUANTITY", "TIMESTAMP", "ArtifactSchema"]
+
+TIMESTAMP = pl.Datetime("us", "UTC")
+MONEY = pl.Decimal(38, 10)
+QUANTITY = pl.Decimal(38, 9)
+
+ArtifactSchema = dict[str, pl.DataType]
+
+ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
+    # One row per bar. Returns are fractions, null on the first bar, which is the start of wealth.
+    "backtest_results": {
+        "timestamp": TIMESTAMP,
+        "portfolio_value": pl.Float64(),
+        "cash": pl.Float64(),
+        "positions_value": pl.Float64(),
+        "gross_exposure": pl.Float64(),  # sum of |position value| over portfolio value
+        "returns": pl.Float64(),
+        "drawdown": pl.Float64(),  # zero or negative
+        "benchmark_returns": pl.Float64(),  # null without a benchmark
+    },
+    # One row per order, in the order of placing.
+    "orders": {
+        "order_id": pl.Int64(),
+        "created_at": TIMESTAMP,
+        "symbol": pl.String(),
+        "style": pl.String(),  # market
+        "sizing": pl.String(),  # shares, value, percent, target, target_value, target_percent
+        "amount": pl.Float64(),  # as asked, in the unit of `sizing`
+        "quantity": QUANTITY,  # signed shares as sent to the ledger; null when never sized
+        "status": pl.String(),  # filled, rejected, canceled, expired
+        "reason": pl.String(),  # why not filled, or how it was changed; null when nothing to say
+        "filled_at": TIMESTAMP,
+    },
+    # One row per execution.
+    "fills": {
+        "fill_id": pl.Int64(),
+        "order_id": pl.Int64(),  # null for a closing by delisting
+        "timestamp": TIMESTAMP,
+        "symbol": pl.String(),
+        "quantity": QUANTITY,  # signed: buys are positive
+        "price": MONEY,
+        "value": MONEY,  # quantity times price, signed
+        "commission": MONEY,  # zero or positive
+        "cash_after": MONEY,
+        "reason": pl.String(),  # order, delisted
+    },
+    # Holdings after every bar at which they changed.
+    "positions": {
+        "timestamp": TIMESTAMP,
+        "symbol": pl.String(),
+        "quantity": QUANTITY,
+        "average_cost": MONEY,  # per share, without commission; null when flat
+        "last_price": MONEY,
+    },
+    # One row per round trip from flat to flat, in the order of entry.
+    "trades": {
+        "trade_id": pl.Int64(),
+        "symbol": pl.String(),
+        "side": pl.String(),  # long, short
+        "entry_at": TIMESTAMP,
+        "exit_at": TIMESTAMP,  # null while open
+        "entry_price": MONEY,  # average
+        "exit_price": MONEY,  # average; null while open
+        "quantity": QUANTITY,  # largest holding of the trip, positive
+        "pnl": MONEY,  # net of commission; marked at the last close while open
+        "commission": MONEY,
+        "return": pl.Float64(),  # pnl over entry value
+        "bars_held": pl.Int64(),
+        "mae": pl.Float64(),  # worst excursion as a fraction of the entry price, zero or negative
+        "mfe": pl.Float64(),  # best excursion as a fraction of the entry price, zero or positive
+        "is_open": pl.Boolean(),
+    },
+    # Splits, dividends and delistings that met a holding.
+    "corporate_actions": {
+        "timestamp": TIMESTAMP,
+        "symbol": pl.String(),
+        "kind": pl.String(),  # split, dividend, delisting
+        "quantity_before": QUANTITY,
+        "quantity_after": QUANTITY,
+        "cash": MONEY,  # paid into the account, signed
+    },
+    # Values a strategy recorded with `record`.
+    "recorded": {
+        "timestamp": TIMESTAMP,
+        "name": pl.String(),
+        "value": pl.Float64(),
+    },
+    # One row per metric; `value` is null where a metric is undefined for the run.
+    "summary": {
+        "metric": pl.String(),
+        "value": pl.Float64(),
+        "unit": pl.String(),
+        "assumption": pl.String(),
+    },
+    # Why a run failed; written for failed runs only.
+    "errors": {
+        "attempt": pl.Int64(),
+        "stage": pl.String(),
+        "kind": pl.String(),  # exception class, timeout, memory, signal
+        "message": pl.String(),
+        "traceback": pl.String(),
+    },
+}

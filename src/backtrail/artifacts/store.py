@@ -1,0 +1,269 @@
+"""The run store: run directories, one key link per run, and where everything else lies."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from backtrail.errors import ArtifactManagerError
+from backtrail.files import lease, remove_stale, write_json
+
+__all__ = ["BACKTEST_ID", "RunDir", "RunStore"]
+
+BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
+_ID = re.compile(rf"^{BACKTEST_ID}$")
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The directory of one run and the files with a fixed place in it."""
+
+    path: Path
+
+    @property
+    def backtest_id(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def code(self) -> Path:
+        """Captured sources."""
+        return self.path / "code"
+
+    @property
+    def results(self) -> Path:
+        """Tables and statistics."""
+        return self.path / "results"
+
+    @property
+    def reports(self) -> Path:
+        """Pages; derived, outside the seal."""
+        return self.results / "reports"
+
+    @property
+    def logs(self) -> Path:
+        """What the strategy printed."""
+        return self.path / "logs"
+
+    @property
+    def errors(self) -> Path:
+        """What went wrong; only in failed runs."""
+        return self.path / "errors"
+
+    @property
+    def spec(self) -> Path:
+        """The run spec."""
+        return self.path / "metadata" / "run_spec.json"
+
+    @property
+    def code_manifest(self) -> Path:
+        """The list of captured files."""
+        return self.path / "metadata" / "code_manifest.json"
+
+    @property
+    def environment(self) -> Path:
+        """Interpreter, packages and platform that executed the run."""
+        return self.path / "metadata" / "environment.json"
+
+    @property
+    def metadata(self) -> Path:
+        """The summary of provenance in the form of the seed documents."""
+        return self.path / "metadata" / "backtest_metadata.json"
+
+    @property
+    def manifest(self) -> Path:
+        """`run.json`."""
+        return self.path / "run.json"
+
+    @property
+    def success(self) -> Path:
+        """The seal; it holds the sha256 of the manifest."""
+        return self.path / "_SUCCESS"
+
+    @property
+    def failed(self) -> Path:
+        """The mark of a failed run."""
+        return self.path / "_FAILED"
+
+    def read_spec(self) -> dict[str, Any]:
+        """Return the run spec.
+
+        Raises:
+            ArtifactManagerError: If it is missing or unreadable.
+        """
+        return _read_json(self.spec)
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """Return `run.json`, or None while the run has not begun."""
+        return _read_json(self.manifest) if self.manifest.exists() else None
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the run for this process; leftovers of killed processes are removed first."""
+        try:
+            with lease(self.path / _LOCK):
+                remove_stale(self.path, recursive=True)
+                yield
+        except FileNotFoundError as error:
+            if self.path.is_dir():
+                raise
+            raise ArtifactManagerError(f"run directory {self.path} does not exist") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactManagerError(f"{path} is missing") from None
+    except ValueError as error:
+        raise ArtifactManagerError(f"{path} is not valid JSON ({error})") from None
+    return values
+
+
+class RunStore:
+    """All runs below one base directory. Nothing is made before the first claim.
+
+    Args:
+        base_dir: The store's folder.
+    """
+
+    def __init__(self, base_dir: Path) -> None:
+        self.base_dir = base_dir
+        self.keys = base_dir / ".keys"
+        self.plans = base_dir / ".plans"
+        self.objects = base_dir / ".objects"
+        self.ledger = base_dir / ".ledger"
+        self.catalog_lock = base_dir / ".catalog.lock"
+        self.runs_table = base_dir / "runs.parquet"
+        self.index = base_dir / "index.html"
+        self._last_named: datetime | None = None
+
+    def run(self, backtest_id: str) -> RunDir:
+        """Return the directory of a run, made or not."""
+        return RunDir(self.base_dir / backtest_id)
+
+    def run_dirs(self) -> list[RunDir]:
+        """Return every run directory, oldest first."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.base_dir) if entry.is_dir())
+        except FileNotFoundError:
+            return []
+        return [self.run(name) for name in names if not name.startswith(".")]
+
+    def key_path(self, run_key: str) -> Path:
+        """Return the link that a run key has once it is claimed."""
+        return self.keys / run_key[:2] / run_key
+
+    def find(self, run_key: str) -> str | None:
+        """Return the id of the run that holds a key, or None."""
+        path = self.key_path(run_key)
+        if not path.exists():
+            return None
+        backtest_id: str = _read_json(path)["backtest_id"]
+        return backtest_id
+
+    def claim(
+        self, run_key: str, make_spec: Callable[[str], dict[str, Any]], now: datetime
+    ) -> tuple[str, bool]:
+        """Find the run of a key, or make its directory: one key, one directory.
+
+        The directory is taken by an exclusive `mkdir`, then the spec is written, then linked
+        under the key. Who finds the link taken removes the own empty directory and uses the
+        winner's.
+
+        Args:
+            run_key: Identity of the run.
+            make_spec: Makes the run spec from the id; its value has `backtest_id` and `run_key`.
+            now: The moment that names a new run.
+
+        Returns:
+            The id, and whether this call made it.
+
+        Raises:
+            ArtifactManagerError: If the store cannot be written.
+        """
+        found = self.find(run_key)
+        if found is not None:
+            return found, False
+        moment = now.astimezone(UTC)
+        if self._last_named is not None:  # a loop of claims does not knock at its own doors
+            moment = max(moment, self._last_named + timedelta(milliseconds=1))
+        while True:
+            self._last_named = moment
+            backtest_id = f"{moment:%Y%m%d_%H%M%S}_{moment.microsecond // 1000:03d}"
+            run = self.run(backtest_id)
+            try:
+                self.base_dir.mkdir(parents=True, exist_ok=True)
+                run.path.mkdir()
+            except FileExistsError:
+                moment += timedelta(milliseconds=1)
+                continue
+            except OSError as error:
+                raise ArtifactManagerError(
+                    f"cannot make {run.path}: {error.strerror}; check the disk and its permissions"
+                ) from error
+            try:
+                return self._link(run, run_key, make_spec(backtest_id))
+            except FileNotFoundError:  # swept as an orphan between mkdir and lease
+                continue
+
+    def _link(self, run: RunDir, run_key: str, spec: dict[str, Any]) -> tuple[str, bool]:
+        with lease(run.path / _LOCK):
+            write_json(run.spec, spec)
+            link = self.key_path(run_key)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(run.spec, link)
+            except FileExistsError:
+                shutil.rmtree(run.path, ignore_errors=True)
+                winner = self.find(run_key)
+                assert winner is not None
+                return winner, False
+        return run.backtest_id, True
+
+    def restore_spec(self, backtest_id: str, run_key: str) -> RunDir:
+        """Put the run directory and its spec back from the key link when they were deleted."""
+        run = self.run(backtest_id)
+        if not run.spec.exists():
+            run.spec.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(self.key_path(run_key), run.spec)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                raise ArtifactManagerError(
+                    f"run {backtest_id} was deleted and so was its key; plan the batch again"
+                ) from None
+        return run
+
+    def sweep_orphans(self) -> list[str]:
+        """Remove directories of planners that were killed before they linked their key.
+
+        Only a directory that holds nothing but a spec without link is removed, and only while
+        its lease is free. Returns the ids removed.
+        """
+        removed = []
+        for run in self.run_dirs():
+            if not _ID.match(run.backtest_id) or run.manifest.exists() or run.code.exists():
+                continue
+            if run.spec.exists() and self._is_linked(run):
+                continue
+            with lease(run.path / _LOCK, wait=False) as held:
+                if held and not (run.spec.exists() and self._is_linked(run)):
+                    shutil.rmtree(run.path, ignore_errors=True)
+                    removed.append(run.backtest_id)
+        return removed
+
+    def _is_linked(self, run: RunDir) -> bool:
+        try:
+            spec = run.read_spec()
+        except ArtifactManagerError:
+            return False
+        return self.find(spec["run_key"]) == run.backtest_id

@@ -1,0 +1,107 @@
+"""Writing a run's tables: declared schema, stable bytes, and a checksum of content."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
+from backtrail.errors import ArtifactManagerError
+from backtrail.files import atomic_path
+
+__all__ = ["build_table", "content_checksum", "read_table", "write_csv", "write_table"]
+
+
+def build_table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> pl.DataFrame:
+    """Build the frame of an artifact from plain columns.
+
+    Args:
+        name: Key of `ARTIFACT_SCHEMAS`.
+        columns: Arrays or lists of equal length; timestamps as int64 microseconds UTC, decimals
+            as `Decimal`. NaN in float columns means missing and becomes null.
+
+    Raises:
+        ArtifactManagerError: If columns are missing, unknown or do not fit their type.
+    """
+    schema = ARTIFACT_SCHEMAS[name]
+    if set(columns) != set(schema):
+        raise ArtifactManagerError(
+            f"table {name!r} has the columns {sorted(columns)}; declared are {sorted(schema)}"
+        )
+    series = []
+    for column, dtype in schema.items():
+        try:
+            series.append(_series(column, columns[column], dtype))
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+            raise ArtifactManagerError(
+                f"column {column!r} of table {name!r} does not fit {dtype}: {error}"
+            ) from error
+    return pl.DataFrame(series)
+
+
+def _series(name: str, values: Any, dtype: pl.DataType) -> pl.Series:
+    if isinstance(dtype, pl.Datetime):
+        return (
+            pl.Series(name, values, dtype=pl.Int64)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone("UTC")
+        )
+    series = pl.Series(name, values, dtype=dtype, strict=True)
+    return series.fill_nan(None) if dtype == pl.Float64 else series
+
+
+def write_table(path: Path, frame: pl.DataFrame) -> str:
+    """Write a frame as Parquet and return the checksum of its content.
+
+    One contiguous chunk, zstd, statistics: the bytes depend on content and library version alone.
+    """
+    with atomic_path(path) as temporary:
+        frame.rechunk().write_parquet(temporary, compression="zstd", statistics=True)
+    return content_checksum(frame)
+
+
+def write_csv(path: Path, frame: pl.DataFrame) -> None:
+    """Write a frame as CSV: ISO 8601 times in UTC, full precision, empty where missing."""
+    with atomic_path(path) as temporary:
+        frame.write_csv(temporary, datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
+
+
+def read_table(path: Path, name: str) -> pl.DataFrame:
+    """Read an artifact and check that it has the declared schema.
+
+    Raises:
+        ArtifactManagerError: If the file has other columns or types.
+    """
+    frame = pl.read_parquet(path)
+    declared = pl.Schema(ARTIFACT_SCHEMAS[name])
+    if frame.schema != declared:
+        raise ArtifactManagerError(f"{path} has the schema {frame.schema}; declared is {declared}")
+    return frame
+
+
+def content_checksum(frame: pl.DataFrame) -> str:
+    """Return the sha256 of a frame's columns in a form no file format or version changes.
+
+    Each column contributes its name, dtype and length, a byte per value that says whether it is
+    present, and the present values: numbers as little-endian, −0.0 as 0.0, anything else as text
+    with its length.
+    """
+    digest = hashlib.sha256()
+    for series in frame.iter_columns():
+        digest.update(f"{series.name}|{series.dtype}|{len(series)}\n".encode())
+        digest.update(series.is_not_null().to_numpy().astype(np.uint8).tobytes())
+        present = series.drop_nulls()
+        if isinstance(series.dtype, pl.Datetime):
+            present = present.dt.epoch("us")
+        if present.dtype.is_float():
+            digest.update((present.to_numpy() + 0.0).astype("<f8").tobytes())
+        elif present.dtype.is_integer():
+            digest.update(present.cast(pl.Int64).to_numpy().astype("<i8").tobytes())
+        else:
+            texts = present.cast(pl.String)
+            digest.update(texts.str.len_bytes().to_numpy().astype("<u4").tobytes())
+            digest.update("".join(texts.to_list()).encode())
+    return digest.hexdigest()

@@ -1,0 +1,216 @@
+"""What the child process of a run does: import the captured strategy, run it, hand back arrays."""
+
+import dataclasses
+import importlib
+import json
+import math
+import mmap
+import os
+import pickle
+import resource
+import sys
+import traceback
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backtrail.engine import (
+    Bars,
+    CommissionConfig,
+    EngineConfig,
+    ExecutionRules,
+    run_event,
+    run_signal,
+)
+from backtrail.engine.strategy import Strategy, load_strategy, params_from
+from backtrail.errors import StrategyError
+from backtrail.provenance.closure import import_roots
+
+__all__ = ["main", "pack_bars", "unpack_bars"]
+
+_BARS = ("open", "high", "low", "close", "volume", "splits", "dividends")
+_CPU_GRACE_SECONDS = 5
+
+
+def main(request: int, output: int, stdout: int, stderr: int, bars: int | None = None) -> int:
+    """Serve one request and return the exit code.
+
+    Args:
+        request: Descriptor of the request, JSON.
+        output: Descriptor the pickled answer is written to.
+        stdout: Descriptor that takes the strategy's standard output.
+        stderr: Descriptor that takes its standard error.
+        bars: Descriptor of the packed bars, for a run.
+    """
+    with os.fdopen(request, "rb") as stream:
+        stream.seek(0)
+        asked = json.loads(stream.read())
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    opened: set[str] = set()
+    try:
+        _limit(asked["limits"])
+        _watch_files(opened, asked["code_dir"])
+        strategy = _load(Path(asked["code_dir"]), asked["entry"])
+        if asked["kind"] == "params":
+            answer: dict[str, Any] = {
+                "params": [_check(strategy, item) for item in asked["params"]]
+            }
+        else:
+            assert bars is not None
+            answer = {"tables": _run(strategy, asked, bars), "opened": sorted(opened)}
+    except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
+        answer = {"error": _describe(error, asked["code_dir"])}
+    with os.fdopen(output, "wb") as stream:
+        pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
+    return 1 if "error" in answer else 0
+
+
+def _limit(limits: Mapping[str, float]) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seconds = math.ceil(limits["seconds"]) + _CPU_GRACE_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # the limit is what the run may add to what the engine already maps
+        mapped = int(statm.read_text().split()[0]) * mmap.PAGESIZE
+        total = mapped + int(limits["memory_bytes"])
+        resource.setrlimit(resource.RLIMIT_AS, (total, total))
+
+
+def _watch_files(opened: set[str], code_dir: str) -> None:
+    """Collect every file that is opened for reading and belongs neither to the copy nor Python."""
+    library = str(Path(__file__).parents[1])
+    known = tuple(
+        f"{folder.rstrip('/')}/"
+        for folder in {code_dir, library, sys.prefix, sys.base_prefix, "/proc", "/dev", "/sys"}
+    )
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], (str, bytes)):
+            return
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+        if not path.startswith(known) and os.path.isfile(path):
+            opened.add(path)
+
+    sys.addaudithook(watch)
+
+
+def _load(code_dir: Path, entry: str) -> Strategy:
+    """Import the strategy from the captured copy alone."""
+    sys.dont_write_bytecode = True
+    os.chdir(code_dir)
+    paths = [str(code_dir / root) for root in import_roots(entry)]
+    sys.path[:0] = paths
+    # A captured module wins over one of the same name that the engine happened to import.
+    local = {
+        item.stem
+        for path in paths
+        for item in Path(path).iterdir()
+        if item.suffix == ".py" or item.is_dir()
+    }
+    for name in [name for name in sys.modules if name.partition(".")[0] in local]:
+        if name.partition(".")[0] != "backtrail":
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    module = importlib.import_module(_module_name(code_dir, entry))
+    return load_strategy(module)
+
+
+def _module_name(code_dir: Path, entry: str) -> str:
+    """Return the dotted name: inside its package where it has one, else the bare file name."""
+    parts = [Path(entry).stem]
+    folder = (code_dir / entry).parent
+    while folder != code_dir and (folder / "__init__.py").exists():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(parts)
+
+
+def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        params = params_from(strategy, given)
+    except (StrategyError, ValueError, TypeError) as error:
+        return {"error": str(error)}
+    return {"values": {} if params is None else dataclasses.asdict(params)}
+
+
+def _run(strategy: Strategy, asked: Mapping[str, Any], bars_fd: int) -> dict[str, Any]:
+    identity = asked["identity"]
+    config = EngineConfig(
+        ledger=identity["ledger"],
+        rules=ExecutionRules(**identity["execution"]),
+        commission=CommissionConfig(
+            identity["commission"]["model"], Decimal(identity["commission"]["cost"])
+        ),
+        capital_base=Decimal(identity["capital_base"]),
+        seed=asked["seed"],
+    )
+    runner = run_signal if strategy.form == "signal" else run_event
+    result = runner(
+        strategy,
+        unpack_bars(bars_fd),
+        config,
+        benchmark=identity["benchmark"],
+        params=params_from(strategy, identity["params"]),
+    )
+    return dict(result.tables)
+
+
+def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
+    """Name the error with the user's part of the traceback, paths relative to the copy."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, f in enumerate(frames) if f.filename.startswith(code_dir)), 0)
+    lines = ["Traceback (most recent call last):\n"]
+    lines += traceback.format_list(frames[first:])
+    lines += traceback.format_exception_only(error)
+    return {
+        "kind": "memory" if isinstance(error, MemoryError) else type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": "".join(lines).replace(code_dir.rstrip("/") + "/", ""),
+    }
+
+
+def pack_bars(bars: Bars) -> bytes:
+    """Return bars as one block of bytes: a JSON line, then the columns."""
+    header = {
+        "symbols": bars.symbols,
+        "bars": len(bars.timestamps),
+        "calendar": bars.calendar,
+        "timeframe": bars.timeframe,
+    }
+    line = json.dumps(header).encode()
+    line += b" " * (-(len(line) + 1) % 8) + b"\n"  # columns stay aligned to eight bytes
+    columns = [bars.timestamps.tobytes(), bars.delisted.tobytes()]
+    columns += [getattr(bars, name).tobytes(order="F") for name in _BARS]
+    return b"".join([line, *columns])
+
+
+def unpack_bars(descriptor: int) -> Bars:
+    """Map packed bars into memory; nothing is copied, and nothing can be written."""
+    block = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    line = block.readline()
+    header = json.loads(line)
+    count, width = header["bars"], len(header["symbols"])
+    offset = len(line)
+
+    def take(dtype: str, size: int) -> np.ndarray[Any, Any]:
+        nonlocal offset
+        column = np.frombuffer(block, dtype=dtype, count=size, offset=offset)
+        offset += column.nbytes
+        return column
+
+    timestamps, delisted = take("<i8", count), take("<i8", width)
+    columns = {
+        name: take("<f8", count * width).reshape((count, width), order="F") for name in _BARS
+    }
+    return Bars(
+        symbols=tuple(header["symbols"]),
+        timestamps=timestamps,
+        delisted=delisted,
+        calendar=header["calendar"],
+        timeframe=header["timeframe"],
+        **columns,
+    )

@@ -1,0 +1,280 @@
+"""Reading a batch config: strict YAML, the schema, and every mistake at once."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from datetime import date
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from backtrail.errors import ConfigError, Problem
+
+__all__ = ["SCHEMA_PATH", "load_schema", "read_config", "schema_problems", "with_defaults"]
+
+SCHEMA_PATH = Path(__file__).with_name("config.schema.yaml")
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _StrictLoader(_Loader):  # type: ignore[misc]
+    """Safe YAML that refuses duplicate keys and leaves dates as they are written."""
+
+
+def _strict_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, int] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        line = key_node.start_mark.line + 1
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"the key {key!r} stands in line {seen[key]} and again",
+                key_node.start_mark,
+            )
+        seen[key] = line
+    loader.flatten_mapping(node)
+    mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return mapping
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506
+    except FileNotFoundError:
+        raise ConfigError(
+            [Problem(str(path), "there is no such file", "name an existing batch config")]
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        found = getattr(error, "problem", None) or str(error)
+        raise ConfigError(
+            [Problem(where, str(found), "mend the YAML; every key may stand once")]
+        ) from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            [Problem(str(path), f"the file holds {type(values).__name__}, not keys", "see config/")]
+        )
+    return values
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = deepcopy(value)
+    return base
+
+
+def read_config(
+    files: Sequence[Path], overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read batch configs, later ones over earlier ones, and single values over all.
+
+    Dates stay strings; duplicate keys, tags and broken YAML are refused.
+
+    Raises:
+        ConfigError: If a file is absent or is not such YAML.
+    """
+    values: dict[str, Any] = {}
+    for file in files:
+        _merge(values, _load_yaml(file))
+    # Values given on a command line may hold tuples or dates; JSON makes them what YAML gives.
+    return _merge(values, json.loads(json.dumps(dict(overrides or {}), default=str)))
+
+
+@cache
+def load_schema() -> dict[str, Any]:
+    """Return the JSON schema of a batch config."""
+    schema: dict[str, Any] = yaml.load(  # noqa: S506
+        SCHEMA_PATH.read_text(encoding="utf-8"), _StrictLoader
+    )
+    return schema
+
+
+def _resolve(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in node:
+        target: Any = load_schema()
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a valid config with the schema's defaults in the top-level sections."""
+    filled = deepcopy(dict(values))
+    for key, section in load_schema()["properties"].items():
+        section = _resolve(section)
+        if key not in filled and "default" in section:
+            filled[key] = deepcopy(section["default"])
+        if key != "defaults" and isinstance(filled.get(key), dict):
+            for name, child in section.get("properties", {}).items():
+                if "default" in child:
+                    filled[key].setdefault(name, deepcopy(child["default"]))
+    settings = load_schema()["$defs"]["settings"]["properties"]
+    filled["defaults"] = {
+        **{name: deepcopy(item["default"]) for name, item in settings.items()},
+        **filled["defaults"],
+    }
+    return filled
+
+
+def schema_problems(values: Mapping[str, Any], source: str) -> list[Problem]:
+    """Compare a config with the schema.
+
+    Args:
+        values: The config as read.
+        source: The file name that problems carry.
+    """
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    checker = FormatChecker(formats=())
+    checker.checks("date", raises=ValueError)(_is_date)
+    checker.checks("store-path", raises=ValueError)(_is_store_path)
+    validator = Draft202012Validator(load_schema(), format_checker=checker)
+    problems: list[Problem] = []
+    for error in sorted(
+        validator.iter_errors(values), key=lambda item: _dotted(item.absolute_path)
+    ):
+        problems.extend(_problems(error, source))
+    return problems
+
+
+def _is_date(value: object) -> bool:
+    if isinstance(value, str):
+        if len(value) != len("2000-01-01"):
+            raise ValueError("dates are written YYYY-MM-DD")
+        date.fromisoformat(value)
+    return True
+
+
+def _is_store_path(value: object) -> bool:
+    if isinstance(value, str):
+        if not value.strip() or "\0" in value:
+            raise ValueError("the path is empty")
+        if ".." in PurePosixPath(value).parts:
+            raise ValueError("'..' could lead outside the project")
+    return True
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _problems(error: Any, source: str) -> Iterator[Problem]:
+    key = _dotted(error.absolute_path)
+    where = f"{source}: {key}" if key else source
+    value = json.dumps(error.instance, ensure_ascii=False, default=str)
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema.get("properties", {}))
+            for name in sorted(set(error.instance) - set(known), key=str):
+                full = f"{where}.{name}" if key else f"{source}: {name}"
+                yield Problem(full, *_unknown_key(str(name), known))
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            for name in missing[:1]:
+                yield Problem(where, f"the key {name!r} is missing", f"add {name!r}")
+        case "enum" | "const":
+            allowed = (
+                error.validator_value if error.validator == "enum" else [error.validator_value]
+            )
+            choices = ", ".join(json.dumps(item) for item in allowed)
+            remedy = f"use {'one of ' if len(allowed) > 1 else ''}{choices}"
+            remedy += _nearest(value, allowed)
+            if error.instance is None:
+                remedy += f" ({_described(error.schema)})"
+            yield Problem(where, f"{value} is not known here", remedy)
+        case "format":
+            remedy = (
+                "write a date that exists as YYYY-MM-DD"
+                if error.validator_value == "date"
+                else "write a path without '..', relative or absolute"
+            )
+            reason = f" ({error.cause})" if error.cause else ""
+            yield Problem(
+                where, f"{value} is not a {_FORMATS[error.validator_value]}{reason}", remedy
+            )
+        case "type" if "enum" in error.schema:
+            return  # the enum says it better
+        case "type":
+            wanted = error.validator_value
+            names = wanted if isinstance(wanted, list) else [wanted]
+            remedy = f"write {' or '.join(_TYPES[name] for name in names)}"
+            if "description" in error.schema:
+                remedy += f": {_described(error.schema)}"
+            yield Problem(where, f"{value} is {_type_of(error.instance)}", remedy)
+        case "oneOf":
+            yield Problem(where, f"{value} does not fit", _described(error.schema))
+        case "minProperties" | "minItems" | "minLength":
+            yield Problem(where, "it is empty", "give at least one value or leave the key out")
+        case "pattern":
+            yield Problem(
+                where, f"{value} has a form that is not allowed", _described(error.schema)
+            )
+        case _:
+            yield Problem(where, error.message, _described(error.schema))
+
+
+def _described(schema: Mapping[str, Any]) -> str:
+    text: str = schema.get("description", "see docs/reference/config.md")
+    text = text.strip().rstrip(".")
+    return text[0].lower() + text[1:]
+
+
+_FORMATS = {"date": "date", "store-path": "usable path"}
+_TYPES = {
+    "object": "keys and values",
+    "array": "a list",
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _type_of(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    for kind, name in ((dict, "keys and values"), (list, "a list"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return "a number"
+
+
+_REFUSED = {
+    "enabled": "a batch always keeps its runs; switching artifacts off belongs to run_algorithm",
+}
+
+
+def _unknown_key(name: str, known: Sequence[str]) -> tuple[str, str]:
+    if name in _REFUSED:
+        return f"the key {name!r} is refused", _REFUSED[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return f"the key {name!r} is unknown", remedy
+
+
+def _nearest(value: str, allowed: Sequence[Any]) -> str:
+    near = difflib.get_close_matches(value.strip('"'), [str(item) for item in allowed], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,176 @@
+"""What `run.json` says at each moment of a run, and the records derived from it."""
+
+import getpass
+import json
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import backtrail
+from backtrail.artifacts.store import RunDir
+from backtrail.batch.sandbox import Outcome
+from backtrail.canonical import sha256_json, utc_iso
+
+__all__ = [
+    "begin_record",
+    "failure_record",
+    "finished_record",
+    "metadata_projection",
+    "sealed_record",
+    "trial_record",
+]
+
+_VERSION = 1
+_TAIL_LINES = 20
+
+
+def begin_record(
+    spec: Mapping[str, Any], former: Mapping[str, Any] | None, now: datetime
+) -> dict[str, Any]:
+    """Return the manifest of a run that begins now."""
+    return {
+        "version": _VERSION,
+        "backtest_id": spec["backtest_id"],
+        "run_key": spec["run_key"],
+        "run_type": spec["identity"]["run_type"],
+        "identity": spec["identity"],
+        "labels": spec["labels"],
+        "status": "running",
+        "attempt": 1 if former is None else former["attempt"] + 1,
+        "started_at": utc_iso(now),
+        "host": platform.node(),
+        "user": _user(),
+        "framework_version": backtrail.__version__,
+        "python_version": platform.python_version(),
+        "error": None,
+    }
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return None
+
+
+def finished_record(
+    record: Mapping[str, Any], outcome: Outcome, contents: Mapping[str, str], now: datetime
+) -> dict[str, Any]:
+    """Return the manifest of a run whose results are written and that only lacks its seal."""
+    assert outcome.answer is not None
+    return {
+        **record,
+        "status": "executed",
+        "finished_at": utc_iso(now),
+        "timings": _timings(outcome),
+        "contents": dict(contents),
+        "opened_files": list(outcome.answer.get("opened", ())),
+    }
+
+
+def failure_record(
+    record: Mapping[str, Any], outcome: Outcome, run: RunDir, now: datetime
+) -> dict[str, Any]:
+    """Return the manifest of a run whose strategy failed: what, where, and the last log lines."""
+    return {
+        **record,
+        "status": "failed",
+        "finished_at": utc_iso(now),
+        "timings": _timings(outcome),
+        "provenance": {"grade": "D", "gaps": ["the run failed; it has no results"]},
+        "error": {
+            "stage": "run_backtest",
+            "kind": outcome.kind,
+            "message": outcome.message,
+            "traceback": outcome.traceback,
+            "log_tail": _log_tail(run),
+        },
+    }
+
+
+def _timings(outcome: Outcome) -> dict[str, float]:
+    return {
+        "execute_seconds": round(outcome.seconds, 6),
+        "cpu_seconds": round(outcome.cpu_seconds, 6),
+        "max_rss_mb": round(outcome.max_rss_mb, 3),
+    }
+
+
+def _log_tail(run: RunDir) -> list[str]:
+    lines: list[str] = []
+    for name in ("stdout.txt", "stderr.txt"):
+        path = run.logs / name
+        if path.exists():
+            lines += path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+    return lines
+
+
+def sealed_record(
+    record: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    run: RunDir,
+    listed: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the final manifest of a completed run."""
+    metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
+    return {
+        **record,
+        "status": "completed",
+        "provenance": _provenance(spec, record),
+        "metrics": {name: entry["value"] for name, entry in metrics.items()},
+        "inventory": dict(listed),
+    }
+
+
+def _provenance(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Grade the capture: B complete, C with something used that was not captured."""
+    gaps = list(spec["code"]["warnings"])
+    gaps += [f"{path} was read but is not captured" for path in record["opened_files"]]
+    return {"grade": "C" if gaps else "B", "gaps": gaps}
+
+
+def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `backtest_metadata.json`: the provenance of a run under the seeds' names."""
+    identity = spec["identity"]
+    return {
+        "backtest_id": spec["backtest_id"],
+        "timestamp": record["started_at"],
+        "framework_version": record["framework_version"],
+        "python_version": record["python_version"],
+        "strategy_entry_point": identity["strategy"]["entry"],
+        "captured_files": [file["path"] for file in spec["code"]["files"]],
+        "code_capture": {
+            "mode": "import_analysis",
+            "code_hash": identity["strategy"]["code_hash"],
+        },
+        "data_bundle_info": {
+            "bundle_name": spec["labels"]["bundle"],
+            "dataset_ids": [identity["dataset"]["dataset_id"]],
+            "calendar": identity["dataset"]["calendar"],
+            "timeframe": identity["dataset"]["timeframe"],
+        },
+        "parameters": identity["params"],
+        "symbols": identity["symbols"],
+        "start": identity["start"],
+        "end": identity["end"],
+        "capital_base": identity["capital_base"],
+        "commission": identity["commission"],
+        "slippage": identity["slippage"],
+        "execution": identity["execution"],
+        "seed": identity["seed"],
+    }
+
+
+def trial_record(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the ledger counts of a run: one strategy family, one parameter set."""
+    identity = spec["identity"]
+    return {
+        "run_key": spec["run_key"],
+        "dataset_id": identity["dataset"]["dataset_id"],
+        "family": identity["strategy"]["entry"],
+        "code_hash": identity["strategy"]["code_hash"],
+        "run_type": identity["run_type"],
+        "sets": 1,
+        "sets_sha256": sha256_json([identity["params"]]),
+    }

@@ -1,0 +1,285 @@
+"""The stages of a run: capture, execute, seal, report.
+
+Chains call them one job at a time, shards call them in a loop; there is no other way through a
+run. Every stage holds the run's lease, looks at the seal again, and leaves a sealed run as it is:
+intact means done, missing files are put back, altered ones are an error.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.environment import describe_environment, environment_difference
+from backtrail.artifacts.manifest import (
+    inspect_run,
+    inventory,
+    is_sealed,
+    require_intact,
+    seal,
+)
+from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.execution import Executor, RunFailure
+from backtrail.batch.records import (
+    begin_record,
+    failure_record,
+    finished_record,
+    metadata_projection,
+    sealed_record,
+    trial_record,
+)
+from backtrail.canonical import sha256_file
+from backtrail.errors import RunFailedError, SealError
+from backtrail.files import atomic_path, write_bytes, write_json
+from backtrail.provenance.objects import ObjectStore
+
+__all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
+
+
+def capture_code(store: RunStore, backtest_id: str, run_key: str) -> None:
+    """Materialize the captured files of a run from the object store.
+
+    A run directory that was deleted is made again from its key.
+
+    Raises:
+        CodeCaptureError: If an object is missing or damaged.
+        SealError: If the run is sealed and was altered.
+    """
+    run = store.restore_spec(backtest_id, run_key)
+    with run.lease():
+        if _sealed_and_whole(store, run, executor=None):
+            return
+        _materialize(store, run.read_spec(), run)
+
+
+def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
+    objects = ObjectStore(store.objects)
+    for file in spec["code"]["files"]:
+        path = target.code / file["path"]
+        if not path.exists():
+            objects.materialize(file["sha256"], path)
+    write_json(
+        target.code_manifest,
+        {
+            "capture_mode": "import_analysis",
+            "code_hash": spec["identity"]["strategy"]["code_hash"],
+            "entry": spec["identity"]["strategy"]["entry"],
+            "files": spec["code"]["files"],
+            "warnings": spec["code"]["warnings"],
+        },
+    )
+
+
+def run_backtest(store: RunStore, backtest_id: str, executor: Executor) -> None:
+    """Execute a run from its captured copy and write its results.
+
+    A run that was executed and only lacks its seal is left as it is. A failed one is tried again
+    under the same id; the logs of the earlier attempt are kept.
+
+    Raises:
+        RunFailedError: If the strategy fails; the run is marked and keeps the reason.
+        SealError: If the run is sealed and was altered.
+    """
+    run = store.run(backtest_id)
+    with run.lease():
+        if _sealed_and_whole(store, run, executor=executor):
+            return
+        former = run.read_manifest()
+        if former is not None and former["status"] == "executed":
+            return
+        spec = run.read_spec()
+        record = begin_record(spec, former, datetime.now(UTC))
+        _clear_former_attempt(run, former)
+        write_json(run.manifest, record)
+        write_json(run.environment, describe_environment())
+        try:
+            outcome, contents = executor.execute(spec, run.code, run)
+        except RunFailure as failure:
+            _mark_failed(run, record, failure)
+            raise RunFailedError(
+                f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
+                f"{failure.outcome.kind}: {failure.outcome.message}\n{failure.outcome.traceback}"
+                f"It is catalogued; its logs are in {run.logs}"
+            ) from None
+        write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
+
+
+def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None:
+    """Move earlier logs aside and remove what a failed or killed attempt left."""
+    run.failed.unlink(missing_ok=True)
+    shutil.rmtree(run.errors, ignore_errors=True)
+    shutil.rmtree(run.results, ignore_errors=True)
+    if former is None:
+        return
+    kept = run.logs / f"attempt-{former['attempt']}"
+    for name in ("stdout.txt", "stderr.txt"):
+        if (run.logs / name).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            (run.logs / name).replace(kept / name)
+
+
+def _mark_failed(run: RunDir, record: Mapping[str, Any], failure: RunFailure) -> None:
+    from backtrail.artifacts.tables import build_table, write_table
+    from backtrail.reports.failed import render_failed_page
+
+    shutil.rmtree(run.results, ignore_errors=True)
+    failed = failure_record(record, failure.outcome, run, datetime.now(UTC))
+    error = failed["error"]
+    write_table(
+        run.errors / "errors.parquet",
+        build_table(
+            "errors",
+            {
+                "attempt": [failed["attempt"]],
+                "stage": ["run_backtest"],
+                "kind": [error["kind"]],
+                "message": [error["message"]],
+                "traceback": [error["traceback"]],
+            },
+        ),
+    )
+    write_json(run.manifest, failed, durable=True)
+    render_failed_page(run.path, out=run.errors / "failed_run.html")
+    write_bytes(run.failed, f"{sha256_file(run.manifest)}\n".encode(), durable=True)
+
+
+def seal_run(store: RunStore, backtest_id: str) -> None:
+    """List every file with its checksum, write the manifest, count the trial, set the seal.
+
+    Raises:
+        SealError: If the run was not executed, or a table changed since, or a sealed run was
+            altered.
+    """
+    run = store.run(backtest_id)
+    with run.lease():
+        if _sealed_and_whole(store, run, executor=None):
+            return
+        record = run.read_manifest()
+        if record is None or record["status"] not in {"executed", "completed"}:
+            status = "not begun" if record is None else record["status"]
+            raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
+        spec = run.read_spec()
+        write_json(run.metadata, metadata_projection(spec, record))
+        listed = inventory(run, record["contents"])
+        if record["status"] == "completed" and listed != record["inventory"]:
+            raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")
+        write_json(
+            store.ledger
+            / "trials"
+            / spec["identity"]["dataset"]["dataset_id"]
+            / f"{spec['run_key']}.json",
+            trial_record(spec),
+        )
+        seal(run, sealed_record(record, spec, run, listed))
+
+
+def restore_run(store: RunStore, backtest_id: str, executor: Executor) -> None:
+    """Put back what is missing from a sealed run, byte for byte, and nothing else.
+
+    Raises:
+        SealError: If something was altered, or the same bytes cannot be made again.
+    """
+    run = store.run(backtest_id)
+    with run.lease():
+        _sealed_and_whole(store, run, executor=executor)
+
+
+def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: Executor | None) -> bool:
+    """Say whether the run is sealed; when it is, leave it without a missing file.
+
+    Without an executor only files that need no computation are put back.
+    """
+    if not is_sealed(run):
+        return False
+    damage = inspect_run(run)
+    require_intact(run, damage)
+    if damage.missing:
+        _put_back(store, run, damage.missing, executor)
+    return True
+
+
+_COMPUTED = ("results/", "logs/", "metadata/environment.json")
+
+
+def _put_back(
+    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: Executor | None
+) -> None:
+    manifest = run.read_manifest()
+    if manifest is None or "run.json" in missing:
+        raise SealError(
+            f"sealed run {run.backtest_id} has lost its manifest {run.manifest}; delete the run's "
+            "directory to have the run made again"
+        )
+    spec = run.read_spec()
+    with tempfile.TemporaryDirectory(prefix="backtrail-restore-") as folder:
+        scratch = RunDir(Path(folder))
+        _materialize(store, spec, scratch)
+        write_json(scratch.environment, describe_environment())
+        write_json(scratch.spec, spec)
+        write_json(scratch.metadata, metadata_projection(spec, manifest))
+        if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
+            try:
+                executor.execute(spec, scratch.code, scratch)
+            except RunFailure as failure:
+                raise SealError(
+                    f"sealed run {run.backtest_id} could not be repeated to restore it: "
+                    f"{failure.outcome.kind}: {failure.outcome.message}"
+                ) from None
+        for name in missing:
+            if (scratch.path / name).exists():
+                _put_back_file(run, scratch, name, manifest["inventory"][name]["sha256"])
+
+
+def _put_back_file(run: RunDir, scratch: RunDir, name: str, sha256: str) -> None:
+    made = scratch.path / name
+    if sha256_file(made) != sha256:
+        changed = []
+        if run.environment.exists():
+            changed = environment_difference(
+                json.loads(run.environment.read_bytes()), describe_environment()
+            )
+        reason = f"; the environment differs: {', '.join(changed)}" if changed else ""
+        raise SealError(
+            f"{name} of sealed run {run.backtest_id} was made again with other bytes{reason}. "
+            "It was not put back"
+        )
+    with atomic_path(run.path / name) as temporary:
+        shutil.copyfile(made, temporary)
+        temporary.chmod(made.stat().st_mode)
+        sealed_at = run.success.stat()
+        # Not newer than the seal, so that a look at the times finds nothing to suspect.
+        os.utime(temporary, ns=(sealed_at.st_mtime_ns, sealed_at.st_mtime_ns))
+
+
+def render_report(
+    store: RunStore, backtest_id: str, bundles_dir: Path, *, only_stale: bool = False
+) -> None:
+    """Render the pages of a sealed run; they are derived and stand outside the seal.
+
+    Args:
+        store: The run store.
+        backtest_id: The run.
+        bundles_dir: Folder of the bundles, for the price chart.
+        only_stale: Leave a page that present templates made from this run.
+
+    Raises:
+        SealError: If a result was altered: nothing is rendered from it.
+    """
+    from backtrail.reports.fingerprint import describe_reports, report_fingerprint
+
+    run = store.run(backtest_id)
+    page, record = run.reports / "basic_report.html", run.reports / "reports.json"
+    with run.lease():
+        require_intact(run, inspect_run(run))
+        if only_stale and page.exists() and record.exists():
+            known = json.loads(record.read_bytes())
+            if known == describe_reports([page]) and report_fingerprint():
+                return
+        from backtrail.reports.basic import render_basic_report
+
+        render_basic_report(run.path, bundles_dir=bundles_dir, out=page)
+        write_json(record, describe_reports([page]))

@@ -1,0 +1,110 @@
+"""What a batch still lacks: the files that rule `all` asks for, and the summary at the end."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.loading import Batch
+from backtrail.batch.plan import Plan
+
+__all__ = ["BatchSummary", "run_targets", "summarize_batch"]
+
+_REPORT = "results/reports/basic_report.html"
+
+
+def run_targets(plan: Plan, store: RunStore, base_dir: Path) -> list[str]:
+    """Return the paths to ask for so that every run of a plan is sealed, whole and reported.
+
+    A sealed run is compared with its manifest: missing files are asked for by their own path, so
+    that the rule which makes them runs again. With chains every seal and every report is asked
+    for. With shards only what is missing is: ten thousand targets would be as many jobs to weigh.
+
+    Raises:
+        SealError: If something in a sealed run was altered.
+    """
+    targets = []
+    for planned in plan.runs:
+        run = store.run(planned.backtest_id)
+        home = (base_dir / planned.backtest_id).as_posix()
+        sealed = is_sealed(run)
+        if sealed:
+            damage = inspect_run(run, thorough=False)
+            require_intact(run, damage)
+            targets += [f"{home}/{name}" for name in damage.missing]
+        if plan.shards is None:
+            targets += [f"{home}/_SUCCESS", f"{home}/{_REPORT}"]
+        elif sealed and not os.path.exists(run.path / _REPORT):
+            targets.append(f"{home}/{_REPORT}")
+    return targets
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """How a batch ended.
+
+    Attributes:
+        new: Runs sealed since the moment asked about.
+        reused: Runs sealed before.
+        failed: Names and reasons of failed runs.
+        open: Runs without result or failure.
+        index: The comparison page.
+    """
+
+    new: int
+    reused: int
+    failed: Sequence[tuple[str, str, str]]
+    open: int
+    index: Path
+
+    def __str__(self) -> str:
+        total = self.new + self.reused + len(self.failed) + self.open
+        lines = [
+            f"{total} runs: {self.new} new, {self.reused} reused, {len(self.failed)} failed"
+            + (f", {self.open} not finished" if self.open else "")
+        ]
+        lines += [f"  failed {name} ({where}): {reason}" for name, where, reason in self.failed]
+        if self.index.exists():
+            lines.append(f"Compare them: {self.index}")
+        return "\n".join(lines)
+
+
+def summarize_batch(batch: Batch, *, since: float) -> BatchSummary | None:
+    """Count what became of a batch's runs, or return None when it was never planned.
+
+    Args:
+        batch: The batch.
+        since: Unix time at which the present call began.
+    """
+    path = batch.root / batch.plan_path
+    if not path.exists():
+        return None
+    plan, store = Plan.load(path), batch.store
+    new = reused = unfinished = 0
+    failed = []
+    for planned in plan.runs:
+        run = store.run(planned.backtest_id)
+        try:
+            sealed_at = os.stat(run.success).st_mtime
+        except FileNotFoundError:
+            error = _error(run.read_manifest()) if run.failed.exists() else None
+            if error is None:
+                unfinished += 1
+            else:
+                home = (batch.base_dir / planned.backtest_id).as_posix()
+                failed.append((planned.names[0], home, error))
+            continue
+        if sealed_at >= since:
+            new += 1
+        else:
+            reused += 1
+    return BatchSummary(new, reused, failed, unfinished, batch.base_dir / "index.html")
+
+
+def _error(manifest: Mapping[str, object] | None) -> str | None:
+    error = manifest.get("error") if manifest else None
+    if not isinstance(error, Mapping):
+        return None
+    return f"{error['kind']}: {str(error['message']).splitlines()[0]}"

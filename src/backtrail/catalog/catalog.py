@@ -1,0 +1,255 @@
+"""The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from backtrail.artifacts.store import RunStore
+from backtrail.catalog import tables
+from backtrail.catalog.rows import RunRows, bundle_rows, manifest_checksum, run_rows, trial_rows
+from backtrail.errors import CatalogError
+from backtrail.files import atomic_path, lease, remove_stale
+
+__all__ = ["Catalog", "SyncCounts"]
+
+_BUSY_SECONDS = 60
+_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCounts:
+    """What one sync changed.
+
+    Attributes:
+        added: Runs that were not in the catalog.
+        updated: Runs whose manifest has changed since.
+        removed: Runs whose directory is gone.
+        total: Runs in the catalog now.
+    """
+
+    added: int
+    updated: int
+    removed: int
+    total: int
+
+
+class Catalog:
+    """The index of a run store. Use it as a context manager.
+
+    Args:
+        url: SQLAlchemy URL.
+        store: The run store it indexes.
+        bundles_dir: Folder of the bundles whose datasets it lists.
+
+    Raises:
+        CatalogError: If the database cannot be opened.
+    """
+
+    def __init__(self, url: str, store: RunStore, bundles_dir: Path) -> None:
+        self.store = store
+        self.bundles_dir = bundles_dir
+        self.url = url
+        self._engine = _connect(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._engine.dispose()
+
+    def sync(self) -> SyncCounts:
+        """Bring the catalog level with the disk: new and changed runs in, vanished ones out.
+
+        A run whose mark states the checksum that the catalog has is not opened. The table of
+        runs is also written to `runs.parquet`. Syncing twice changes nothing.
+
+        Raises:
+            CatalogError: If the database cannot be written; runs are untouched.
+        """
+        self.store.base_dir.mkdir(parents=True, exist_ok=True)
+        with lease(self.store.catalog_lock), self._transaction() as connection:
+            remove_stale(self.store.base_dir)
+            self._sync_bundles(connection)
+            counts = self._sync_runs(connection)
+            self._sync_trials(connection)
+            self._export(connection)
+        return counts
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                tables.metadata.create_all(connection)
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(
+                f"cannot write the catalog {_shown(self.url)}: {error}; the runs are complete, "
+                "`backtrail catalog-sync` links them later"
+            ) from error
+
+    def _sync_bundles(self, connection: Connection) -> None:
+        heads, found = bundle_rows(self.bundles_dir)
+        self._replace(connection, tables.bundles, heads)
+        known = set(connection.scalars(sa.select(tables.datasets.c.dataset_id)))
+        _insert(connection, tables.datasets, [r for r in found if r["dataset_id"] not in known])
+
+    def _sync_runs(self, connection: Connection) -> SyncCounts:
+        catalogued: dict[str, str] = {
+            row.backtest_id: row.manifest_sha256
+            for row in connection.execute(
+                sa.select(tables.runs.c.backtest_id, tables.runs.c.manifest_sha256)
+            )
+        }
+        on_disk = {run.backtest_id: run for run in self.store.run_dirs()}
+        changed: list[RunRows] = []
+        present = set()
+        for backtest_id, run in on_disk.items():
+            checksum = manifest_checksum(run)
+            if checksum is None:
+                continue
+            present.add(backtest_id)
+            if catalogued.get(backtest_id) != checksum:
+                rows = run_rows(run)
+                if rows is not None:
+                    changed.append(rows)
+        gone = [name for name in catalogued if name not in present]
+        stale = [
+            rows.run["backtest_id"] for rows in changed if rows.run["backtest_id"] in catalogued
+        ]
+        self._delete_runs(connection, [*gone, *stale])
+        self._add_missing_datasets(connection, changed)
+        _insert(connection, tables.runs, [rows.run for rows in changed])
+        _insert(connection, tables.data_links, [rows.link for rows in changed])
+        _insert(connection, tables.artifacts, [row for rows in changed for row in rows.artifacts])
+        total = len(catalogued) - len(gone) - len(stale) + len(changed)
+        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total)
+
+    def _sync_trials(self, connection: Connection) -> None:
+        query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
+        known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
+        _insert(connection, tables.trials, list(trial_rows(self.store, known)))
+
+    def _add_missing_datasets(self, connection: Connection, changed: Sequence[RunRows]) -> None:
+        """Keep links to datasets whose folder was deleted; what is unknown is left empty."""
+        known = set(connection.scalars(sa.select(tables.datasets.c.dataset_id)))
+        missing = {
+            rows.run["dataset_id"]: rows.run
+            for rows in changed
+            if rows.run["dataset_id"] not in known
+        }
+        _insert(
+            connection,
+            tables.datasets,
+            [
+                {
+                    "dataset_id": dataset_id,
+                    "bundle": run["bundle"],
+                    "calendar": "",
+                    "timeframe": "",
+                    "bars": 0,
+                    "symbols": 0,
+                    "first_bar": "",
+                    "last_bar": "",
+                    "synthetic": False,
+                }
+                for dataset_id, run in sorted(missing.items())
+            ],
+        )
+
+    def _delete_runs(self, connection: Connection, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _BATCH):
+            some = ids[start : start + _BATCH]
+            for table in (tables.artifacts, tables.data_links, tables.runs):
+                connection.execute(sa.delete(table).where(table.c.backtest_id.in_(some)))
+
+    def _replace(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        connection.execute(sa.delete(table))
+        _insert(connection, table, rows)
+
+    def _export(self, connection: Connection) -> None:
+        import polars as pl
+
+        kinds: dict[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, float: pl.Float64}
+        schema = {column.name: kinds[column.type.python_type] for column in tables.runs.columns}
+        rows = connection.execute(sa.select(tables.runs).order_by(tables.runs.c.backtest_id))
+        frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+        with atomic_path(self.store.runs_table) as temporary:
+            frame.write_parquet(temporary, compression="zstd")
+
+    def find_runs(self, **equal: str | None) -> list[dict[str, Any]]:
+        """Return runs whose columns equal the given values, oldest first.
+
+        Args:
+            **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
+        """
+        query = sa.select(tables.runs).order_by(tables.runs.c.backtest_id)
+        for name, value in equal.items():
+            if value is not None:
+                query = query.where(tables.runs.c[name] == value)
+        _refuse_absent(self.url)
+        try:
+            # Reading takes no write lock: no transaction is begun.
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reading:
+                return [dict(row._mapping) for row in reading.execute(query)]
+        except sa.exc.SQLAlchemyError as error:
+            raise CatalogError(
+                f"cannot read the catalog {_shown(self.url)}: {error}; "
+                "`backtrail catalog-sync` makes it from the run directories"
+            ) from error
+
+
+def _insert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), _BATCH):
+        connection.execute(sa.insert(table), list(rows[start : start + _BATCH]))
+
+
+def _shown(url: str) -> str:
+    return sa.make_url(url).render_as_string(hide_password=True)
+
+
+def _refuse_absent(url: str) -> None:
+    """Refuse to read an SQLite catalog that does not exist: opening it would make an empty one."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        raise CatalogError(
+            f"there is no catalog at {parsed.database}; run a batch, or make the catalog from "
+            "existing runs with `backtrail catalog-sync`"
+        )
+
+
+def _connect(url: str) -> Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return sa.create_engine(parsed, pool_pre_ping=True)
+        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise CatalogError(f"cannot open the catalog {url}: {error}") from error
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another one writes.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

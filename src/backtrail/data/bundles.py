@@ -1,0 +1,226 @@
+"""What a config says about one bundle: where prices come from and what they mean."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+
+from backtrail.data.calendars import CALENDARS, timeframe_minutes
+from backtrail.errors import ConfigError, Problem
+
+__all__ = ["ADAPTERS", "WAIVABLE_RULES", "BundleConfig", "Waiver"]
+
+WAIVABLE_RULES: Final[Mapping[str, str]] = {
+    "impossible_ohlc": "kept as it stands",
+    "null_row": "row dropped",
+    "split_not_in_prices": "split kept as it stands",
+}
+"""Rules that a config may waive, with what then happens to the rows."""
+
+ADAPTERS: Final[Mapping[str, frozenset[str]]] = {
+    "csv": frozenset(
+        {"columns", "date_format", "delimiter", "files", "split_adjusted", "symbol", "timezone"}
+    ),
+    "synthetic": frozenset({"end", "kind", "seed", "start", "symbols"}),
+}
+"""Known adapters, each with the keys its `options` may have."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_KEYS = frozenset({"adapter", "calendar", "options", "path", "timeframe", "waivers"})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A validation rule that some rows of a bundle may break, and why.
+
+    Attributes:
+        rule: One of `WAIVABLE_RULES`.
+        reason: Why the rows are accepted; recorded in the manifest, never empty.
+        symbols: Symbols it holds for; empty means all.
+        dates: UTC dates of the bars it holds for; empty means all.
+
+    Raises:
+        ConfigError: If the rule cannot be waived, or no reason is given.
+    """
+
+    rule: str
+    reason: str
+    symbols: tuple[str, ...] = ()
+    dates: tuple[date, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.rule not in WAIVABLE_RULES:
+            known = ", ".join(sorted(WAIVABLE_RULES))
+            problems.append(
+                Problem("waiver", f"unknown rule {self.rule!r}", f"rules to waive: {known}")
+            )
+        if not isinstance(self.reason, str) or not self.reason.strip():
+            remedy = "add `reason:` with why these rows are accepted"
+            problems.append(Problem(f"waiver {self.rule}", "no reason", remedy))
+        if problems:
+            raise ConfigError(problems)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Waiver":
+        """Return the waiver a config's mapping describes.
+
+        Raises:
+            ConfigError: If a key is unknown or missing, or a value is refused.
+        """
+        keys = {"dates", "reason", "rule", "symbols"}
+        problems = _unknown_keys("waiver", mapping, frozenset(keys))
+        for key in ("symbols", "dates"):
+            if not isinstance(mapping.get(key, []), list):
+                problems.append(Problem(f"waiver.{key}", repr(mapping[key]), "write a list"))
+        if problems:
+            raise ConfigError(problems)
+        return cls(
+            rule=str(mapping.get("rule", "")),
+            reason=mapping.get("reason") or "",
+            symbols=tuple(str(symbol) for symbol in mapping.get("symbols", [])),
+            dates=tuple(_as_date("waiver.dates", item) for item in mapping.get("dates", [])),
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the waiver as plain values for a manifest or a checksum."""
+        return {
+            "rule": self.rule,
+            "reason": self.reason,
+            "symbols": sorted(self.symbols),
+            "dates": sorted(day.isoformat() for day in self.dates),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BundleConfig:
+    """A named source of prices.
+
+    Attributes:
+        name: The bundle's name; also its folder below `bundles/`.
+        adapter: `csv` or `synthetic`.
+        calendar: `XNYS`, `24/5` or `24/7`.
+        timeframe: Length of a bar: `1d`, `1m`, `5m`, `1h`, `1w`.
+        path: File or folder of the source, relative to the project root or absolute.
+        options: Keys of the adapter's own; see the adapter.
+        waivers: Rules that rows may break, each with a reason.
+
+    Raises:
+        ConfigError: If something cannot be meant as written; every mistake is named.
+    """
+
+    name: str
+    adapter: str
+    calendar: str
+    timeframe: str
+    path: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+
+    def __post_init__(self) -> None:
+        where = f"bundles.{self.name}"
+        problems = []
+        if not _NAME.fullmatch(self.name):
+            remedy = "use letters, digits, `.`, `_`, `-`, beginning with a letter or digit"
+            problems.append(Problem(where, f"the name {self.name!r} is no folder name", remedy))
+        if self.adapter not in ADAPTERS:
+            known = ", ".join(sorted(ADAPTERS))
+            problems.append(
+                Problem(f"{where}.adapter", repr(self.adapter), f"known adapters: {known}")
+            )
+        else:
+            problems += _unknown_keys(f"{where}.options", self.options, ADAPTERS[self.adapter])
+        if self.calendar not in CALENDARS:
+            known = ", ".join(CALENDARS)
+            problems.append(
+                Problem(f"{where}.calendar", repr(self.calendar), f"known calendars: {known}")
+            )
+        if timeframe_minutes(self.timeframe) is None:
+            remedy = "write a number and m, h, d or w, such as 1m, 5m, 1h, 1d"
+            problems.append(Problem(f"{where}.timeframe", repr(self.timeframe), remedy))
+        if self.adapter == "csv":
+            problems += _check_csv(where, self.path, self.options)
+        if problems:
+            raise ConfigError(problems)
+
+    @classmethod
+    def from_mapping(cls, name: str, mapping: Mapping[str, Any]) -> "BundleConfig":
+        """Return the bundle that a config's `bundles.<name>` mapping describes.
+
+        Raises:
+            ConfigError: If a key is unknown or missing, or a value is refused.
+        """
+        where = f"bundles.{name}"
+        problems = _unknown_keys(where, mapping, _KEYS)
+        problems += [
+            Problem(f"{where}.{key}", "missing", f"add `{key}:`")
+            for key in ("adapter", "calendar", "timeframe")
+            if key not in mapping
+        ]
+        waivers: list[Waiver] = []
+        for item in mapping.get("waivers") or []:
+            try:
+                waivers.append(Waiver.from_mapping(item))
+            except ConfigError as error:
+                problems += [
+                    Problem(f"{where}: {one.where}", one.found, one.remedy)
+                    for one in error.problems
+                ]
+        if problems:
+            raise ConfigError(problems)
+        return cls(
+            name=name,
+            adapter=str(mapping["adapter"]),
+            calendar=str(mapping["calendar"]),
+            timeframe=str(mapping["timeframe"]),
+            path=mapping.get("path"),
+            options=dict(mapping.get("options") or {}),
+            waivers=tuple(waivers),
+        )
+
+
+def _unknown_keys(where: str, found: Mapping[str, Any], known: frozenset[str]) -> list[Problem]:
+    problems = []
+    for key in sorted(set(found) - known, key=str):
+        near = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        listed = ", ".join(sorted(known))
+        problems.append(Problem(f"{where}.{key}", "unknown key", f"{hint}known keys: {listed}"))
+    return problems
+
+
+def _as_date(where: str, value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise ConfigError([Problem(where, repr(value), "write dates as YYYY-MM-DD")]) from None
+
+
+def _check_csv(where: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    if not path or not isinstance(path, str):
+        problems.append(Problem(f"{where}.path", repr(path), "name the CSV file or folder"))
+    for key in ("date_format", "delimiter", "symbol", "timezone"):
+        value = options.get(key)
+        if value is not None and (not isinstance(value, str) or not value):
+            problems.append(Problem(f"{where}.options.{key}", repr(value), "write a text"))
+    for key in ("columns", "files"):
+        value = options.get(key)
+        if value is not None and not (isinstance(value, Mapping) and value):
+            problems.append(Problem(f"{where}.options.{key}", repr(value), "write a mapping"))
+    if not isinstance(options.get("split_adjusted", False), bool):
+        value = options["split_adjusted"]
+        problems.append(
+            Problem(f"{where}.options.split_adjusted", repr(value), "write true or false")
+        )
+    if len(options.get("delimiter") or ",") != 1:
+        value = options["delimiter"]
+        problems.append(Problem(f"{where}.options.delimiter", repr(value), "write one character"))
+    if options.get("files") and options.get("symbol"):
+        remedy = "give `symbol` for a single file, `files` for a folder"
+        problems.append(Problem(f"{where}.options", "both `symbol` and `files`", remedy))
+    return problems

@@ -1,0 +1,168 @@
+"""The id of a dataset: a hash of what it holds, never of the file it is kept in.
+
+Parquet bytes differ between library versions and row group sizes; these bytes do not:
+
+1. Rows are sorted by symbol and timestamp (adjustments by symbol, timestamp, kind), symbols in
+   the order of their UTF-8 bytes.
+2. Each column, in the order of the schema, is a header `name|dtype|rows` and a newline, then its
+   values as a contiguous little-endian buffer. Timestamps are int64 microseconds since 1970 UTC;
+   floats are float64 with −0.0 written as 0.0, and NaN or infinity refused. Text columns are the
+   canonical JSON list of their sorted distinct values and a newline, then uint32 codes into it.
+3. A table's checksum is the sha256 of its columns one after the other. The dataset's is the
+   sha256 of the canonical JSON of calendar, timeframe, format and both checksums; the id is its
+   first 16 hex digits.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from backtrail.canonical import canonical_json, sha256_json
+from backtrail.errors import DatasetError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = [
+    "ADJUSTMENT_KINDS",
+    "ADJUSTMENT_SCHEMA",
+    "BAR_SCHEMA",
+    "canonical_order",
+    "content_checksums",
+    "dataset_id",
+]
+
+TIMESTAMP: Final = pl.Datetime("us", "UTC")
+
+BAR_SCHEMA: Final[Mapping[str, pl.DataType]] = {
+    "symbol": pl.String(),
+    "timestamp": TIMESTAMP,
+    "open": pl.Float64(),
+    "high": pl.Float64(),
+    "low": pl.Float64(),
+    "close": pl.Float64(),
+    "volume": pl.Float64(),
+}
+"""Columns of bars: raw prices, volume in units, timestamp of the bar's open."""
+
+ADJUSTMENT_SCHEMA: Final[Mapping[str, pl.DataType]] = {
+    "symbol": pl.String(),
+    "timestamp": TIMESTAMP,
+    "kind": pl.String(),
+    "value": pl.Float64(),
+}
+"""Columns of adjustments: what happens before the open of the bar at `timestamp`."""
+
+ADJUSTMENT_KINDS: Final = ("delisting", "dividend", "split")
+
+_FORMAT: Final = 1
+_CHUNK: Final = 1 << 17
+_KEYS: Final = {"bars": ("symbol", "timestamp"), "adjustments": ("symbol", "timestamp", "kind")}
+
+
+def canonical_order(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Return the rows of `bars` or `adjustments` in canonical order; free when they are in it."""
+    keys = _KEYS[table]
+    if is_strictly_ordered(frame, keys):
+        return frame
+    return frame.sort(keys, maintain_order=True)
+
+
+def is_strictly_ordered(frame: pl.DataFrame, keys: tuple[str, ...]) -> bool:
+    """Say whether rows are sorted by `keys` and no two have the same."""
+    if frame.height < 2:
+        return True
+    after: pl.Expr = pl.lit(False)
+    for key in reversed(keys):
+        column, former = pl.col(key).slice(1), pl.col(key).slice(0, frame.height - 1)
+        after = (column > former) | ((column == former) & after)
+    return bool(frame.select(after.all()).item())
+
+
+def content_checksums(bars: pl.DataFrame, adjustments: pl.DataFrame) -> dict[str, str]:
+    """Return the sha256 over the canonical columns of both tables, in whatever order rows come.
+
+    Args:
+        bars: Columns of `BAR_SCHEMA`; the symbol may be an `Enum`.
+        adjustments: Columns of `ADJUSTMENT_SCHEMA`.
+
+    Raises:
+        DatasetError: If a column is missing, null or not finite, or a key stands twice.
+    """
+    return {
+        "bars": _table_checksum(bars, "bars", BAR_SCHEMA),
+        "adjustments": _table_checksum(adjustments, "adjustments", ADJUSTMENT_SCHEMA),
+    }
+
+
+def dataset_id(content: Mapping[str, str], *, calendar: str, timeframe: str) -> str:
+    """Return the 16 hex digits that name a dataset.
+
+    Args:
+        content: What `content_checksums` returned.
+        calendar: Name of the trading calendar.
+        timeframe: Length of a bar.
+    """
+    identity: dict[str, Any] = {"calendar": calendar, "timeframe": timeframe, "format": _FORMAT}
+    return sha256_json({**identity, "content": dict(content)})[:16]
+
+
+def _table_checksum(frame: pl.DataFrame, table: str, schema: Mapping[str, pl.DataType]) -> str:
+    missing = [name for name in schema if name not in frame.columns]
+    if missing:
+        raise DatasetError(f"{table} lack the columns {', '.join(missing)}")
+    ordered = canonical_order(_lexical(frame), table)
+    if not is_strictly_ordered(ordered, _KEYS[table]):
+        raise DatasetError(f"{table} have two rows with the same {', '.join(_KEYS[table])}")
+    digest = hashlib.sha256()
+    for name, dtype in schema.items():
+        column = ordered[name]
+        if column.null_count():
+            raise DatasetError(f"{table}.{name} has {column.null_count()} nulls")
+        if dtype == pl.String():
+            _add_text(digest, column)
+        elif dtype == TIMESTAMP:
+            _add_header(digest, name, "int64", len(column))
+            _add_numbers(digest, column.cast(TIMESTAMP).to_physical().to_numpy(), "<i8")
+        else:
+            _add_header(digest, name, "float64", len(column))
+            _add_numbers(digest, column.cast(pl.Float64).to_numpy(), "<f8", f"{table}.{name}")
+    return digest.hexdigest()
+
+
+def _lexical(frame: pl.DataFrame) -> pl.DataFrame:
+    # Enum categories compare by position; elsewhere text compares by its UTF-8 bytes.
+    dtype = frame.schema["symbol"]
+    if isinstance(dtype, pl.Enum):
+        categories = dtype.categories.to_list()
+        if categories == sorted(categories):
+            return frame
+    return frame.with_columns(pl.col("symbol").cast(pl.String))
+
+
+def _add_header(digest: "_Hash", name: str, dtype: str, rows: int) -> None:
+    digest.update(f"{name}|{dtype}|{rows}\n".encode())
+
+
+def _add_text(digest: "_Hash", column: pl.Series) -> None:
+    values = column.unique().cast(pl.String).sort().to_list()
+    codes = column.cast(pl.Enum(values)).to_physical().to_numpy()
+    _add_header(digest, column.name, "text", len(column))
+    digest.update(f"{canonical_json(values)}\n".encode())
+    _add_numbers(digest, codes, "<u4")
+
+
+def _add_numbers(
+    digest: "_Hash", values: npt.NDArray[Any], dtype: str, finite: str | None = None
+) -> None:
+    for start in range(0, len(values), _CHUNK):  # a chunk stays in the processor's cache
+        chunk = values[start : start + _CHUNK]
+        if finite is not None:
+            chunk = chunk + 0.0  # −0.0 becomes 0.0
+            if not np.isfinite(chunk).all():
+                raise DatasetError(f"{finite} has a value that is not finite; it has no identity")
+        digest.update(np.ascontiguousarray(chunk, dtype=dtype).data)

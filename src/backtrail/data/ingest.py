@@ -1,0 +1,220 @@
+"""From a bundle's source to an immutable dataset: fetch, normalise, validate, hash, write."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from backtrail.canonical import pretty_json, sha256_file
+from backtrail.data.bundles import BundleConfig
+from backtrail.data.csv_adapter import read_csv_bundle
+from backtrail.data.demo import SourceCard, export_missing
+from backtrail.data.identity import (
+    ADJUSTMENT_SCHEMA,
+    BAR_SCHEMA,
+    content_checksums,
+    dataset_id,
+)
+from backtrail.data.manifest import (
+    ADJUSTMENTS_FILE,
+    BARS_FILE,
+    HEAD_FILE,
+    MANIFEST_FILE,
+    RECEIPT_FILE,
+    DatasetManifest,
+    read_head,
+)
+from backtrail.data.raw_prices import RawPrices
+from backtrail.data.session_check import symbol_records
+from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
+from backtrail.data.synthetic_adapter import compute_prices
+from backtrail.data.validation import ValidatedPrices, validate
+from backtrail.errors import DatasetError
+from backtrail.files import flush_dir, lease, remove_stale, write_bytes
+
+__all__ = ["ingest_bundle"]
+
+_BUILDING: Final = ".building~"
+_READ_ONLY: Final = 0o444
+_ROWS_PER_GROUP: Final = 1 << 17
+
+
+def ingest_bundle(bundle: BundleConfig, *, root: Path, bundles_dir: Path) -> DatasetManifest:
+    """Make the dataset of a bundle below `bundles_dir` and let the bundle's name mean it.
+
+    Equal content is the same dataset: nothing is written again. Other content becomes another
+    dataset beside it. Safe to call from several processes at once.
+
+    Args:
+        bundle: What to ingest.
+        root: Project root, to which the bundle's path is relative.
+        bundles_dir: Central bundle storage; made when absent.
+
+    Returns:
+        The manifest of the dataset: the one on disk, if that content was there before.
+
+    Raises:
+        ConfigError: If an option cannot be meant as written.
+        BadRowsError: If rows break a rule that is not waived; nothing is written.
+        DatasetError: If the source cannot be read, or its dialect is unclear.
+    """
+    card = read_source_card_of(bundle, root) if bundle.adapter == "csv" else None
+    raw = _fetch(bundle, root, card)
+    adjusted = bool(bundle.options.get("split_adjusted", False))
+    prices = validate(raw, bundle.waivers, split_adjusted=adjusted)
+    if not prices.bars.height:
+        raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
+    content = content_checksums(prices.bars, prices.adjustments)
+    identity = dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe)
+    manifest = _manifest(bundle, raw, prices, card, content, identity)
+    folder = bundles_dir / bundle.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with lease(folder / ".lock"):
+        _remove_leftovers(folder)
+        if not _is_whole(folder / identity):
+            _write_dataset(folder, prices, manifest)
+        _move_head(folder, identity)
+        read = [(source.symbol, source.sha256) for source in raw.sources]
+        _write_receipt(folder, manifest, combine_checksums(bundle, read))
+        return DatasetManifest.load(folder / identity)
+
+
+def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None) -> RawPrices:
+    if bundle.adapter == "synthetic":
+        return compute_prices(bundle)
+    if card is not None and source_path(bundle, root).is_dir():
+        export_missing(source_path(bundle, root), card)
+    return read_csv_bundle(bundle, root)
+
+
+def _manifest(
+    bundle: BundleConfig,
+    raw: RawPrices,
+    prices: ValidatedPrices,
+    card: SourceCard | None,
+    content: Mapping[str, str],
+    identity: str,
+) -> DatasetManifest:
+    kinds = prices.adjustments.group_by("kind").len().sort("kind")
+    return DatasetManifest(
+        dataset_id=identity,
+        bundle=bundle.name,
+        calendar=bundle.calendar,
+        timeframe=bundle.timeframe,
+        symbols=symbol_records(prices.bars, bundle.calendar),
+        rows=prices.bars.height,
+        adjustments={kind: count for kind, count in kinds.iter_rows()},
+        content=content,
+        files={},
+        sources=raw.sources,
+        dialect=raw.dialect,
+        waivers=prices.waivers,
+        duplicates=prices.duplicates,
+        left_out=prices.left_out,
+        origin=card.origin if card else None,
+        licence=card.licence if card else None,
+        synthetic=raw.synthetic,
+    )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    # Only under the lease: every half-built dataset here belongs to a process that is dead.
+    for item in folder.glob(f".*{_BUILDING}"):
+        shutil.rmtree(item)
+    remove_stale(folder)
+
+
+def _is_whole(dataset: Path) -> bool:
+    try:
+        files = DatasetManifest.load(dataset).files
+        return set(files) == {BARS_FILE, ADJUSTMENTS_FILE} and all(
+            (dataset / name).stat().st_size == entry["size"] for name, entry in files.items()
+        )
+    except (DatasetError, OSError):
+        return False
+
+
+@contextmanager
+def _building(folder: Path, name: str) -> Iterator[Path]:
+    made = folder / f".{name}{_BUILDING}"
+    made.mkdir()
+    try:
+        yield made
+        if (folder / name).exists():  # damaged: its content is its name, so this is a repair
+            os.replace(folder / name, folder / f".{name}.damaged{_BUILDING}")
+        os.replace(made, folder / name)
+        flush_dir(folder)
+    finally:
+        for left in folder.glob(f".{name}*{_BUILDING}"):
+            shutil.rmtree(left)
+
+
+def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManifest) -> None:
+    tables = {
+        BARS_FILE: prices.bars.select(list(BAR_SCHEMA)).cast({"symbol": pl.String()}),
+        ADJUSTMENTS_FILE: prices.adjustments.cast({"symbol": pl.String()}).select(
+            list(ADJUSTMENT_SCHEMA)
+        ),
+    }
+    with _building(folder, manifest.dataset_id) as made:
+        files: dict[str, dict[str, Any]] = {}
+        for name, frame in tables.items():
+            path = made / name
+            frame.write_parquet(
+                path, compression="zstd", statistics=True, row_group_size=_ROWS_PER_GROUP
+            )
+            files[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+        whole = {**manifest.to_dict(), "files": files}
+        (made / MANIFEST_FILE).write_text(pretty_json(whole), encoding="utf-8")
+        for path in made.iterdir():
+            path.chmod(_READ_ONLY)
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        flush_dir(made)
+
+
+def _move_head(folder: Path, identity: str) -> None:
+    path = folder / HEAD_FILE
+    history: list[dict[str, str]] = []
+    if path.is_file():
+        if read_head(folder.parent, folder.name) == identity:
+            return
+        history = _history(path)
+    history.append({"dataset_id": identity})
+    _write_if_other(path, {"dataset_id": identity, "history": history})
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    entries = json.loads(path.read_bytes()).get("history")
+    if not isinstance(entries, list):
+        raise DatasetError(f"{path} has no history; restore it, or remove it to start anew")
+    return entries
+
+
+def _write_receipt(folder: Path, manifest: DatasetManifest, checksum: str) -> None:
+    waivers = [
+        {"rule": waiver["rule"], "reason": waiver["reason"], "rows": len(waiver["rows"])}
+        for waiver in manifest.waivers
+    ]
+    receipt = {
+        "bundle": manifest.bundle,
+        "dataset_id": manifest.dataset_id,
+        "source_checksum": checksum,
+        "sources": [
+            {"path": source.path, "sha256": source.sha256, "size": source.size}
+            for source in manifest.sources
+        ],
+        "waivers": waivers,
+    }
+    _write_if_other(folder / RECEIPT_FILE, receipt)
+
+
+def _write_if_other(path: Path, value: Mapping[str, Any]) -> None:
+    data = pretty_json(dict(value)).encode()
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data, durable=True)

@@ -1,0 +1,175 @@
+"""What a dataset says about itself, and which dataset a bundle's name means now."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from backtrail.errors import DatasetError
+
+__all__ = [
+    "ADJUSTMENTS_FILE",
+    "BARS_FILE",
+    "HEAD_FILE",
+    "MANIFEST_FILE",
+    "RECEIPT_FILE",
+    "DatasetManifest",
+    "SourceRecord",
+    "SymbolRecord",
+    "read_head",
+]
+
+BARS_FILE: Final = "bars.parquet"
+ADJUSTMENTS_FILE: Final = "adjustments.parquet"
+MANIFEST_FILE: Final = "manifest.json"
+HEAD_FILE: Final = "HEAD.json"
+RECEIPT_FILE: Final = "receipt.json"
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """One file the prices came from.
+
+    Attributes:
+        path: As configured; inside the project relative to its root.
+        sha256: Checksum of its bytes.
+        size: Bytes.
+        symbol: Symbol of the file; None when a column says it.
+        blank_lines: Lines without any character, skipped.
+    """
+
+    path: str
+    sha256: str
+    size: int
+    symbol: str | None = None
+    blank_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRecord:
+    """What a dataset holds of one symbol.
+
+    Attributes:
+        rows: Number of bars.
+        first: Timestamp of the first bar, ISO 8601, UTC.
+        last: Timestamp of the last bar.
+        missing_sessions: Sessions of the calendar between first and last bar without any bar;
+            None where the shipped calendar does not reach.
+        off_session_bars: Bars whose UTC date is no session of the calendar; None as above.
+    """
+
+    rows: int
+    first: str
+    last: str
+    missing_sessions: int | None
+    off_session_bars: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetManifest:
+    """The manifest of a dataset: identity, content, and where it came from.
+
+    Attributes:
+        dataset_id: 16 hex digits; see `backtrail.data.identity`.
+        bundle: Bundle it was ingested for.
+        calendar: Name of the trading calendar.
+        timeframe: Length of a bar.
+        symbols: What there is of each symbol, by name.
+        rows: Bars of all symbols together.
+        adjustments: Number of adjustments by kind.
+        content: sha256 of the canonical columns of `bars` and of `adjustments`.
+        files: sha256 and size of each Parquet file, for transport; no part of the identity.
+        sources: Files the prices came from.
+        dialect: How the sources were read: one entry per dialect met, with its files.
+        waivers: Each waiver with its reason, what was done, and every row it touched.
+        duplicates: Exact duplicates dropped: their number and the first of them.
+        left_out: Split rows not applied because the prices already contain them.
+        origin: Where the data come from, in words, when a `SOURCE.yaml` says so.
+        licence: Under which terms, when a `SOURCE.yaml` says so.
+        synthetic: Whether the prices were computed, not observed.
+    """
+
+    dataset_id: str
+    bundle: str
+    calendar: str
+    timeframe: str
+    symbols: Mapping[str, SymbolRecord]
+    rows: int
+    adjustments: Mapping[str, int]
+    content: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+    sources: tuple[SourceRecord, ...] = ()
+    dialect: tuple[Mapping[str, Any], ...] = ()
+    waivers: tuple[Mapping[str, Any], ...] = ()
+    duplicates: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[Mapping[str, Any], ...] = ()
+    origin: str | None = None
+    licence: str | None = None
+    synthetic: bool = False
+    version: int = _VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, path: Path) -> "DatasetManifest":
+        """Read a manifest.
+
+        Args:
+            path: `manifest.json`, or the dataset directory that holds it.
+
+        Raises:
+            DatasetError: If there is none, or it is not one of this version.
+        """
+        file = path / MANIFEST_FILE if path.is_dir() else path
+        values = _read_json(file, "dataset manifest")
+        known = {item.name for item in fields(cls)}
+        if values.get("version") != _VERSION or set(values) != known:
+            raise DatasetError(
+                f"{file} is a manifest of version {values.get('version')!r}; this library reads "
+                f"version {_VERSION}; ingest the bundle again"
+            )
+        try:
+            values["symbols"] = {
+                name: SymbolRecord(**record) for name, record in values["symbols"].items()
+            }
+            values["sources"] = tuple(SourceRecord(**record) for record in values["sources"])
+        except (AttributeError, TypeError) as error:
+            raise DatasetError(f"{file} is damaged: {error}; ingest the bundle again") from error
+        for name in ("dialect", "waivers", "left_out"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def read_head(bundles_dir: Path, bundle: str) -> str:
+    """Return the id of the dataset that a bundle's name means now.
+
+    Raises:
+        DatasetError: If the bundle was never ingested, or its `HEAD.json` is damaged.
+    """
+    path = bundles_dir / bundle / HEAD_FILE
+    if not path.is_file():
+        there = sorted(item.parent.name for item in bundles_dir.glob(f"*/{HEAD_FILE}"))
+        raise DatasetError(
+            f"bundle {bundle!r} has no dataset below {bundles_dir}; ingested bundles: "
+            f"{', '.join(there) or 'none'}; run its ingest first"
+        )
+    head = _read_json(path, "bundle head")
+    if not isinstance(head.get("dataset_id"), str):
+        raise DatasetError(f"{path} names no dataset_id; ingest the bundle again")
+    return str(head["dataset_id"])
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DatasetError(f"no {what} at {path}; ingest the bundle first") from None
+    except ValueError as error:
+        raise DatasetError(f"{what} {path} is damaged: {error}; ingest the bundle again") from error
+    if not isinstance(values, dict):
+        raise DatasetError(f"{what} {path} is not a JSON object; ingest the bundle again")
+    return values

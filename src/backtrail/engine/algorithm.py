@@ -1,0 +1,151 @@
+"""The functions a strategy calls, and the base class of the class form."""
+
+from typing import TYPE_CHECKING, Any
+
+from backtrail.engine.account import Context, check_record_value
+from backtrail.engine.data_view import BarData
+from backtrail.engine.orders import OpenOrder, Order
+from backtrail.engine.simulation import Simulation
+from backtrail.errors import StrategyError
+
+if TYPE_CHECKING:
+    from backtrail.engine.result import RunResult
+
+__all__ = ["Actions", "TradingAlgorithm"]
+
+
+class Actions:
+    """What a strategy can do at a bar. Every order is a market order.
+
+    An order fills at the symbol's next bar, at its open or close as the execution rules say. The
+    order functions return the order's id, or None when the amount comes to less than one lot, so
+    that no order is made. An order for a symbol that has no bar yet, or is delisted, is recorded
+    as rejected. Selling more than is held goes short; the proceeds are cash and may be spent.
+
+    Targets count what waits: the quantity of an `order_target...` is the target less the holding
+    less the symbol's open orders, so asking twice buys once. (Zipline leaves open orders out.)
+    """
+
+    _simulation: Simulation | None = None
+    _recorded: list[tuple[int, str, float | None]]
+
+    @property
+    def recorded(self) -> list[tuple[int, str, float | None]]:
+        """What `record` was given so far: (row, name, value)."""
+        return self._recorded
+
+    def bind(self, simulation: Simulation) -> None:
+        """Connect to the account of a run; the engine does this."""
+        self._simulation = simulation
+        self._recorded = []
+
+    def order(self, symbol: str, amount: float) -> int | None:
+        """Buy `amount` shares, sell when negative.
+
+        Raises:
+            OrderError: If the symbol is unknown, the amount not finite, or this is not called
+                from `handle_data`; so do all order functions.
+        """
+        return self._running().place(symbol, amount, "shares")
+
+    def order_value(self, symbol: str, value: float) -> int | None:
+        """Buy shares worth `value` of money, sell when negative."""
+        return self._running().place(symbol, value, "value")
+
+    def order_percent(self, symbol: str, percent: float) -> int | None:
+        """Buy shares worth a fraction of the portfolio value: 0.5 is half of it."""
+        return self._running().place(symbol, percent, "percent")
+
+    def order_target(self, symbol: str, target: float) -> int | None:
+        """Trade to a holding of `target` shares, open orders counted as filled."""
+        return self._running().place(symbol, target, "target")
+
+    def order_target_value(self, symbol: str, target: float) -> int | None:
+        """Trade to a holding worth `target`, open orders counted as filled."""
+        return self._running().place(symbol, target, "target_value")
+
+    def order_target_percent(self, symbol: str, target: float) -> int | None:
+        """Trade to a holding worth a fraction of the portfolio value, open orders counted."""
+        return self._running().place(symbol, target, "target_percent")
+
+    def cancel_order(self, order_id: int) -> None:
+        """Cancel an open order; one that is finished stays as it is.
+
+        Raises:
+            OrderError: If no such order was made.
+        """
+        self._running().book.cancel(order_id)
+
+    def get_open_orders(
+        self, symbol: str | None = None
+    ) -> list[OpenOrder] | dict[str, list[OpenOrder]]:
+        """Return the open orders of a symbol as a list, or of all as a dict of lists."""
+        simulation = self._running()
+        waiting = simulation.book.waiting
+        names = simulation.market.bars.symbols
+        if symbol is not None:
+            column = simulation.column(symbol)
+            return [_seen(order, symbol) for order in waiting.get(column, ())]
+        return {
+            names[column]: [_seen(order, names[column]) for order in orders]
+            for column, orders in waiting.items()
+        }
+
+    def symbol(self, name: str) -> str:
+        """Return the name of a symbol after checking that the run has it.
+
+        Raises:
+            OrderError: If it has not.
+        """
+        self._running().column(name)
+        return name
+
+    def symbols(self, *names: str) -> list[str]:
+        """Return several names as `symbol` does."""
+        return [self.symbol(name) for name in names]
+
+    def record(self, **values: float | None) -> None:
+        """Record named numbers at this bar; the last value of a name at a bar counts.
+
+        Raises:
+            StrategyError: If a value is no number, or infinite, or no bar is running.
+        """
+        row = self._running().row
+        if not self._running().accepting:
+            raise StrategyError("record outside of handle_data; record there only")
+        for name, value in values.items():
+            self._recorded.append((row, name, check_record_value(name, value)))
+
+    def _running(self) -> Simulation:
+        if self._simulation is None:
+            raise StrategyError("no run is bound to this algorithm; it runs through run_event")
+        return self._simulation
+
+
+class TradingAlgorithm(Actions):
+    """Base class of a strategy in class form; a run makes one instance without arguments.
+
+    Attributes:
+        params: The strategy's `Params` instance; None without a `Params` class.
+    """
+
+    params: Any = None
+
+    def initialize(self, context: Context) -> None:
+        """Prepare state, once, before the first bar; no orders, no prices."""
+
+    def handle_data(self, context: Context, data: BarData) -> None:
+        """Decide at one bar, with data up to and including it.
+
+        Raises:
+            StrategyError: Always, here: a strategy has to define it.
+        """
+        raise StrategyError(f"{type(self).__name__} has no handle_data")
+
+    def analyze(self, context: Context, perf: "RunResult") -> None:
+        """Look at the finished run; no orders."""
+
+
+def _seen(order: Order, symbol: str) -> OpenOrder:
+    amount = None if order.quantity is None else float(order.quantity)
+    return OpenOrder(order.order_id, symbol, order.sizing, order.amount, amount)

@@ -1,0 +1,28 @@
+"""What a run returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Column", "RunResult", "Table"]
+
+Column = Sequence[Any] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+Table = dict[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The tables of one finished run.
+
+    Attributes:
+        tables: Table name to column name to values, exactly the names of the artifact schemas:
+            `backtest_results`, `orders`, `fills`, `positions`, `trades`, `corporate_actions`,
+            `recorded`. Timestamps are int64 microseconds UTC, money and quantities
+            `decimal.Decimal`, curves float64; missing is None, so a curve with a missing value is a
+            list and one without is an array.
+    """
+
+    tables: dict[str, Table]

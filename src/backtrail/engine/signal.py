@@ -1,0 +1,158 @@
+"""The signal form: arrays in, target weights out, through the same account as the event form."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.engine.bars import Bars
+from backtrail.engine.config import EngineConfig
+from backtrail.engine.data_view import BarData
+from backtrail.engine.event import drive
+from backtrail.engine.market import Market
+from backtrail.engine.result import RunResult
+from backtrail.engine.simulation import Simulation
+from backtrail.engine.strategy import Strategy, params_from
+from backtrail.engine.tables import build_result, check_benchmark
+from backtrail.errors import StrategyError
+
+__all__ = ["SignalBars", "run_signal"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class SignalBars:
+    """What a signal function sees: whole columns, read-only, shape (n, k), NaN without a bar.
+
+    Prices are forward split-adjusted: raw times the product of the splits so far, volumes divided
+    by it. A row holds nothing of later rows; that the function itself does not look ahead, by an
+    index or a shift, is the function's own duty.
+
+    Attributes:
+        symbols: One per column.
+        timestamps: Microseconds since 1970 UTC, shape (n,).
+        calendar: Name of the trading calendar.
+        timeframe: Length of a bar.
+    """
+
+    __slots__ = ("_market", "calendar", "symbols", "timeframe", "timestamps")
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self.symbols = market.bars.symbols
+        self.timestamps = market.bars.timestamps
+        self.calendar = market.bars.calendar
+        self.timeframe = market.bars.timeframe
+
+    @property
+    def open(self) -> FloatArray:
+        """First price of each bar."""
+        return self._market.adjusted("open")
+
+    @property
+    def high(self) -> FloatArray:
+        """Highest price of each bar."""
+        return self._market.adjusted("high")
+
+    @property
+    def low(self) -> FloatArray:
+        """Lowest price of each bar."""
+        return self._market.adjusted("low")
+
+    @property
+    def close(self) -> FloatArray:
+        """Last price of each bar."""
+        return self._market.adjusted("close")
+
+    @property
+    def volume(self) -> FloatArray:
+        """Units traded in each bar."""
+        return self._market.adjusted("volume")
+
+
+def run_signal(
+    target_weights: Strategy | Callable[..., Any],
+    bars: Bars,
+    config: EngineConfig,
+    *,
+    benchmark: str | None = None,
+    params: object = None,
+    benchmark_bars: Bars | None = None,
+) -> RunResult:
+    """Run a strategy in signal form over bars.
+
+    Where a symbol's weight differs from its last weight before, an `order_target_percent` is
+    placed at that bar, symbols in the order of their names; it is sized and filled exactly as the
+    event form's. NaN means leave as is; before the first weight a symbol is flat. A weight given
+    before a symbol's first bar takes effect at that bar.
+
+    Args:
+        target_weights: The function, called with `SignalBars` and the parameters; or its Strategy.
+        bars: As in `run_event`.
+        config: As in `run_event`.
+        benchmark: As in `run_event`.
+        params: As in `run_event`; handed on as it is when a bare function is given.
+        benchmark_bars: As in `run_event`.
+
+    Raises:
+        StrategyError: If the weights are not an array of shape (n, k) of numbers, or infinite.
+        ConfigError: If the benchmark has no bars.
+    """
+    function: Callable[..., Any]
+    if isinstance(target_weights, Strategy):
+        if target_weights.target_weights is None:
+            raise StrategyError(f"strategy {target_weights.name} is in event form; use run_event")
+        if params is None or (
+            isinstance(params, Mapping) and target_weights.params_type is not None
+        ):
+            params = params_from(target_weights, params)
+        function = target_weights.target_weights
+    else:
+        function = target_weights
+    check_benchmark(benchmark, bars, benchmark_bars)
+    simulation = Simulation(bars, config)
+    weights = _checked(function(SignalBars(simulation.market), params), bars)
+    changes = _changes(weights, bars)
+
+    def place_changes(_context: object, _data: object) -> None:
+        for symbol, weight in changes.get(simulation.row, ()):
+            simulation.place(symbol, weight, "target_percent")
+
+    drive(simulation, BarData(simulation.market), place_changes, None)
+    return build_result(simulation, (), benchmark, benchmark_bars)
+
+
+def _checked(weights: object, bars: Bars) -> FloatArray:
+    if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "fiub":
+        raise StrategyError(
+            f"target_weights returned {type(weights).__name__}; return a NumPy array of numbers"
+        )
+    if weights.shape != bars.shape:
+        raise StrategyError(
+            f"target_weights returned shape {weights.shape}; return {bars.shape}: bars by symbols"
+        )
+    checked = weights.astype(np.float64)
+    if np.isinf(checked).any():
+        row, column = (int(axis[0]) for axis in np.nonzero(np.isinf(checked)))
+        raise StrategyError(
+            f"target_weights returned an infinite weight for {bars.symbols[column]} at bar {row};"
+            " return fractions of the portfolio value, NaN to leave a holding as it is"
+        )
+    return checked
+
+
+def _changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[str, float]]]:
+    changes: dict[int, list[tuple[str, float]]] = {}
+    for column in sorted(range(len(bars.symbols)), key=bars.symbols.__getitem__):
+        symbol = bars.symbols[column]
+        values = weights[:, column]
+        rows = np.arange(len(values))
+        given = np.maximum.accumulate(np.where(np.isnan(values), -1, rows))
+        lasting = np.where(given >= 0, values[given], 0.0)
+        first = int(np.argmin(np.isnan(bars.close[:, column])))
+        lasting[:first] = 0.0
+        before = np.concatenate(([0.0], lasting[:-1]))
+        for row in np.flatnonzero(lasting != before).tolist():
+            changes.setdefault(row, []).append((symbol, float(lasting[row])))
+    return changes

@@ -1,0 +1,238 @@
+"""From an imported strategy module to something that can be run, and its parameters."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from backtrail.engine.algorithm import TradingAlgorithm
+from backtrail.errors import StrategyError
+
+__all__ = ["Strategy", "load_strategy", "params_from"]
+
+_ABSENT_HOOKS: Final = ("before_trading_start",)
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A strategy ready to run.
+
+    Attributes:
+        name: Name of the module, or of the class.
+        form: `class`, `function` or `signal`.
+        params_type: The module's `Params` dataclass; None without one.
+        algorithm: The class of the class form.
+        initialize: Of the function form; None when it has none.
+        handle_data: Of the function form.
+        analyze: Of the function form; None when it has none.
+        target_weights: Of the signal form.
+    """
+
+    name: str
+    form: str
+    params_type: type[Any] | None = None
+    algorithm: type[TradingAlgorithm] | None = None
+    initialize: Callable[..., Any] | None = None
+    handle_data: Callable[..., Any] | None = None
+    analyze: Callable[..., Any] | None = None
+    target_weights: Callable[..., Any] | None = None
+
+
+def load_strategy(module: types.ModuleType) -> Strategy:
+    """Return the strategy that an imported module defines.
+
+    A module has exactly one form: one subclass of `TradingAlgorithm` defined in it (a class that
+    others in the module derive from does not count), or `handle_data`, or `target_weights`. A
+    class named `Params` in it has to be a frozen dataclass with a default for every field.
+
+    Raises:
+        StrategyError: If there is no form, more than one, a hook that this version does not
+            call, or a `Params` that is no frozen dataclass with defaults.
+    """
+    name = module.__name__
+    algorithms = _algorithms(module)
+    forms = [f"class {algorithm.__name__}" for algorithm in algorithms]
+    forms += [f for f in ("handle_data", "target_weights") if callable(getattr(module, f, None))]
+    if len(forms) != 1:
+        raise StrategyError(
+            f"strategy {name} has {' and '.join(forms) or 'no entry point'}; define exactly one of:"
+            " a subclass of TradingAlgorithm, handle_data(context, data), or"
+            " target_weights(bars, params)"
+        )
+    _refuse_hooks(module, name)
+    params_type = _params_type(module)
+    if algorithms:
+        return strategy_of(algorithms[0], params_type)
+    if forms == ["target_weights"]:
+        return Strategy(name, "signal", params_type, target_weights=module.target_weights)
+    return Strategy(
+        name,
+        "function",
+        params_type,
+        initialize=getattr(module, "initialize", None),
+        handle_data=module.handle_data,
+        analyze=getattr(module, "analyze", None),
+    )
+
+
+def strategy_of(
+    algorithm: type[TradingAlgorithm], params_type: type[Any] | None = None
+) -> Strategy:
+    """Return the strategy of a class.
+
+    Raises:
+        StrategyError: If it has no `handle_data`, or a hook that this version does not call.
+    """
+    if algorithm.handle_data is TradingAlgorithm.handle_data:
+        raise StrategyError(
+            f"class {algorithm.__name__} has no handle_data; define handle_data(context, data)"
+        )
+    _refuse_hooks(algorithm, algorithm.__name__)
+    return Strategy(algorithm.__name__, "class", params_type, algorithm=algorithm)
+
+
+def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Return the strategy's `Params` with the given values, the rest by default.
+
+    Values are checked against the annotations: `int`, `float` (an int will do), `bool`, `str`,
+    `Decimal` (a number or its text), `Literal`, unions, and `tuple` (a list will do); other
+    annotations accept everything. Without a `Params` class and without values, returns None.
+
+    Raises:
+        StrategyError: If parameters are unknown or mistyped (all are named at once), or `Params`
+            refuses their combination.
+    """
+    values = dict(values or {})
+    params_type = strategy.params_type
+    if params_type is None:
+        if values:
+            given = ", ".join(sorted(values))
+            raise StrategyError(
+                f"strategy {strategy.name} takes no parameters, got {given}; define a frozen"
+                " dataclass Params in its module"
+            )
+        return None
+    known = {field.name for field in dataclasses.fields(params_type) if field.init}
+    hints = typing.get_type_hints(params_type)
+    mistakes = [
+        f"unknown parameter {name!r} (there are: {', '.join(sorted(known)) or 'none'})"
+        for name in sorted(set(values) - known)
+    ]
+    for name in sorted(known & set(values)):
+        try:
+            values[name] = _converted(values[name], hints[name])
+        except ValueError as error:
+            mistakes.append(f"parameter {name!r} is {values[name]!r}, expected {error}")
+    if mistakes:
+        raise StrategyError(f"strategy {strategy.name}: {'; '.join(mistakes)}")
+    try:
+        return params_type(**values)
+    except ValueError as error:
+        raise StrategyError(f"strategy {strategy.name} refuses its parameters: {error}") from error
+
+
+def _algorithms(module: types.ModuleType) -> list[type[TradingAlgorithm]]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, TradingAlgorithm)
+        and value.__module__ == module.__name__
+    ]
+    return [
+        one
+        for one in found
+        if not any(other is not one and issubclass(other, one) for other in found)
+    ]
+
+
+def _refuse_hooks(owner: object, name: str) -> None:
+    for hook in _ABSENT_HOOKS:
+        if hasattr(owner, hook):
+            raise StrategyError(
+                f"strategy {name} defines {hook}, which this version does not call;"
+                " do its work in handle_data"
+            )
+
+
+def _params_type(module: types.ModuleType) -> type[Any] | None:
+    params_type = getattr(module, "Params", None)
+    if params_type is None:
+        return None
+    options = getattr(params_type, "__dataclass_params__", None)
+    if not isinstance(params_type, type) or options is None or not options.frozen:
+        raise StrategyError(
+            f"Params of strategy {module.__name__} is no frozen dataclass;"
+            " decorate it with @dataclass(frozen=True)"
+        )
+    missing = [
+        field.name
+        for field in dataclasses.fields(params_type)
+        if field.init
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise StrategyError(
+            f"Params of strategy {module.__name__} has no default for {', '.join(missing)};"
+            " give every parameter one"
+        )
+    return params_type
+
+
+def _converted(value: Any, hint: Any) -> Any:  # noqa: ANN401 - any value, any annotation
+    """Return a value as its annotation says; a ValueError carries what was expected."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if not any(value == choice and type(value) is type(choice) for choice in arguments):
+            raise ValueError(f"one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _converted_to_any(value, arguments)
+    if hint is tuple or origin is tuple:
+        return _converted_tuple(value, arguments)
+    if hint is type(None):
+        if value is not None:
+            raise ValueError("null")
+        return None
+    if hint is Decimal:
+        return _converted_decimal(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (bool, int, float, str) and type(value) is not hint:
+        raise ValueError(hint.__name__)
+    return value
+
+
+def _converted_to_any(value: Any, hints: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    expected = []
+    for hint in hints:
+        try:
+            return _converted(value, hint)
+        except ValueError as error:
+            expected.append(str(error))
+    raise ValueError(" or ".join(expected))
+
+
+def _converted_tuple(value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ANN401
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("a list")
+    if not hints:
+        return tuple(value)
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_converted(item, hints[0]) for item in value)
+    if len(value) != len(hints):
+        raise ValueError(f"a list of {len(hints)}")
+    return tuple(_converted(item, hint) for item, hint in zip(value, hints, strict=True))
+
+
+def _converted_decimal(value: Any) -> Decimal:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise ValueError("a number")
+    try:
+        return Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        raise ValueError("a number") from None

@@ -1,0 +1,113 @@
+"""Every error a caller can act on; each says what was asked, what was found and what would do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ArtifactManagerError",
+    "BacktrailError",
+    "BatchChangedError",
+    "CatalogError",
+    "CodeCaptureError",
+    "ConfigError",
+    "DataValidationError",
+    "DatasetError",
+    "EmptySeriesError",
+    "MetadataGenerationError",
+    "OrderError",
+    "Problem",
+    "RunFailedError",
+    "SealError",
+    "StrategyError",
+]
+
+
+class BacktrailError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a file the user wrote.
+
+    Attributes:
+        where: File, and what inside it: `config/config.yaml: batch.sma-cross.start`.
+        found: What stands there.
+        remedy: What would do.
+    """
+
+    where: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; {self.remedy}"
+
+
+class _ProblemsError(BacktrailError):
+    """An error made of several findings, all reported at once."""
+
+    headline = "problems"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = [f"{count} {self.headline}{'' if count == 1 else 's'}:"]
+        lines += [f"  - {problem}" for problem in self.problems]
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(_ProblemsError):
+    """The batch config cannot be run as it is; `problems` lists every mistake."""
+
+    headline = "mistake"
+
+
+class DataValidationError(_ProblemsError):
+    """Source data broke a rule; nothing was written. `problems` names each bad row."""
+
+    headline = "bad row"
+
+
+class DatasetError(BacktrailError):
+    """A dataset or bundle is missing, damaged or not what was asked for."""
+
+
+class BatchChangedError(BacktrailError):
+    """Config or code changed between parsing and planning; nothing was started."""
+
+
+class StrategyError(BacktrailError):
+    """A strategy file does not follow the contract, or its parameters are refused."""
+
+
+class OrderError(BacktrailError):
+    """A strategy asked for an order that cannot exist (unknown symbol, non-finite amount)."""
+
+
+class EmptySeriesError(BacktrailError):
+    """A statistic was asked of a series without values."""
+
+
+class CodeCaptureError(BacktrailError):
+    """The source files of a strategy could not be captured."""
+
+
+class ArtifactManagerError(BacktrailError):
+    """A run directory could not be made, read or written."""
+
+
+class MetadataGenerationError(BacktrailError):
+    """The metadata of a run could not be written."""
+
+
+class SealError(BacktrailError):
+    """A sealed run differs from its manifest."""
+
+
+class RunFailedError(BacktrailError):
+    """One or more runs failed; they are catalogued and the others are finished."""
+
+
+class CatalogError(BacktrailError):
+    """The catalog database cannot be read or written."""

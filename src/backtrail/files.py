@@ -1,0 +1,130 @@
+"""Writing that is never half-done, and leases that end with their process."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from backtrail.canonical import pretty_json
+
+__all__ = ["atomic_path", "flush_dir", "lease", "remove_stale", "write_bytes", "write_json"]
+
+_TEMPORARY = ".tmp~"
+_HOST = os.uname().nodename.replace(".", "-")
+_STALE_SECONDS = 86_400
+
+
+def _is_stale(path: Path) -> bool:
+    host, pid, _thread, _suffix = path.name.rsplit(".", maxsplit=3)[-4:]
+    host = host.rsplit(".", maxsplit=1)[-1]
+    if host == _HOST and not _is_alive(int(pid)):
+        return True
+    return time.time() - path.stat().st_mtime > _STALE_SECONDS
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def remove_stale(folder: Path, *, recursive: bool = False) -> None:
+    """Remove what killed processes left of `atomic_path` in a folder.
+
+    A temporary file is stale when its process on this host is gone, or, for another host's, when
+    it is a day old. Files being written now stay.
+    """
+    pattern = f".*{_TEMPORARY}"
+    for path in folder.rglob(pattern) if recursive else folder.glob(pattern):
+        with suppress(FileNotFoundError):
+            if _is_stale(path):
+                path.unlink()
+
+
+@contextmanager
+def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` when the block succeeds.
+
+    Args:
+        path: The final file. Its folder is made when absent.
+        durable: Flush file and folder to disk before and after the rename.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{path.name}.{_HOST}.{os.getpid()}.{threading.get_ident()}{_TEMPORARY}"
+    temporary = path.with_name(name)
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        if durable:
+            flush_dir(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file by a temporary name and a rename."""
+    with atomic_path(path, durable=durable) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write a value as sorted, indented JSON by a temporary name and a rename."""
+    write_bytes(path, pretty_json(value).encode(), durable=durable)
+
+
+def flush_dir(folder: Path) -> None:
+    """Flush a folder's entries to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on a file for the length of the block.
+
+    The kernel drops the lock with the process, so a killed holder blocks nobody. The file is
+    removed on release; who waited on the removed one takes the new one.
+
+    Args:
+        path: The lock file; its folder must exist.
+        wait: Block until the lease is free. Otherwise the block runs at once.
+
+    Yields:
+        Whether the lease is held (always true with `wait`).
+    """
+    flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, flags)
+            current = path.stat()
+        except BlockingIOError:
+            os.close(descriptor)
+            yield False
+            return
+        except FileNotFoundError:  # removed by the former holder between lock and look
+            os.close(descriptor)
+            continue
+        held = os.fstat(descriptor)
+        if (held.st_dev, held.st_ino) == (current.st_dev, current.st_ino):
+            break
+        os.close(descriptor)
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)

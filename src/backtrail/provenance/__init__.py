@@ -1,0 +1,1 @@
+"""Where a result comes from: captured code, its identity, and our own."""

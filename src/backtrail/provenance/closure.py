@@ -1,0 +1,208 @@
+"""Which source files a strategy consists of, found by reading its imports; nothing is executed."""
+
+import ast
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from backtrail.canonical import sha256_bytes, sha256_json
+from backtrail.errors import CodeCaptureError
+
+__all__ = ["CodeClosure", "SourceFile", "import_roots", "trace_imports"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a closure.
+
+    Attributes:
+        path: Path relative to the capture root, with forward slashes.
+        sha256: Checksum of its bytes.
+        imported_by: The files of the closure that import it, sorted; empty for the entry point.
+    """
+
+    path: str
+    sha256: str
+    imported_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeClosure:
+    """The import closure of one entry point.
+
+    Attributes:
+        entry: The strategy file, relative to the capture root.
+        files: Every file of the closure, sorted by path.
+        warnings: What could not be read, one sentence each.
+    """
+
+    entry: str
+    files: tuple[SourceFile, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def code_hash(self) -> str:
+        """Sha256 over (path, bytes) of every file."""
+        return sha256_json([[file.path, file.sha256] for file in self.files])
+
+
+def import_roots(entry: str) -> tuple[str, ...]:
+    """Return where a strategy's imports are looked up: beside the file, then at the root.
+
+    Args:
+        entry: The strategy file, relative to the root.
+
+    Returns:
+        Folders relative to the root, which is the project when code is captured and the run's
+        `code/` when it is executed.
+    """
+    beside = PurePosixPath(entry).parent.as_posix()
+    return (beside,) if beside == "." else (beside, ".")
+
+
+def trace_imports(entry: Path, root: Path) -> CodeClosure:
+    """Follow the imports of a strategy file through every file below `root`.
+
+    Modules are told apart by where they are found: what lies under the strategy's folder or
+    the root is the user's and is taken; everything else is Python's, a package's or ours.
+
+    Args:
+        entry: The strategy file.
+        root: The capture root, usually the project folder.
+
+    Raises:
+        CodeCaptureError: If the entry point is absent, unreadable or outside the root.
+    """
+    root = root.resolve()
+    try:
+        name = entry.resolve(strict=True).relative_to(root).as_posix()
+    except FileNotFoundError:
+        raise CodeCaptureError(f"strategy file {entry} does not exist") from None
+    except ValueError:
+        raise CodeCaptureError(
+            f"strategy file {entry} lies outside the project root {root}; move it inside"
+        ) from None
+    return _Tracer(root, name).trace()
+
+
+class _Tracer:
+    def __init__(self, root: Path, entry: str) -> None:
+        self.root = root
+        self.entry = entry
+        self.search = tuple(root / folder for folder in import_roots(entry))
+        self.importers: dict[str, set[str]] = {entry: set()}
+        self.checksums: dict[str, str] = {}
+        self.warnings: list[str] = []
+
+    def trace(self) -> CodeClosure:
+        queue = deque([self.entry])
+        while queue:
+            name = queue.popleft()
+            for found in self._imported_files(name):
+                if found not in self.importers:
+                    self.importers[found] = set()
+                    queue.append(found)
+                if found != name:
+                    self.importers[found].add(name)
+        files = tuple(
+            SourceFile(name, self.checksums[name], tuple(sorted(self.importers[name])))
+            for name in sorted(self.importers)
+        )
+        return CodeClosure(self.entry, files, tuple(self.warnings))
+
+    def _imported_files(self, name: str) -> set[str]:
+        path = self.root / name
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise CodeCaptureError(f"cannot read {path}: {error.strerror}") from error
+        self.checksums[name] = sha256_bytes(source)
+        try:
+            tree = ast.parse(source, filename=str(path))
+        except (SyntaxError, ValueError) as error:
+            reason = getattr(error, "msg", None) or str(error)
+            line = getattr(error, "lineno", None)
+            where = name if line is None else f"{name}:{line}"
+            self.warnings.append(f"{where} does not parse ({reason}); its imports are unknown")
+            return set()
+        return set(self._resolve(_imports(tree), path))
+
+    def _resolve(self, wanted: "Iterable[_Import]", importer: Path) -> Iterator[str]:
+        for item in wanted:
+            if item.level:
+                base = importer.parent
+                for _ in range(item.level - 1):
+                    base = base.parent
+                bases: tuple[Path, ...] = (base,)
+            else:
+                bases = self.search
+            for base in bases:
+                found = list(_module_files(base, item.module, item.names))
+                if found:
+                    yield from (name for file in found if (name := self._inside(file)))
+                    break
+
+    def _inside(self, file: Path) -> str | None:
+        """Return the name below the root as written, so that a symlink keeps its own place."""
+        try:
+            return file.relative_to(self.root).as_posix()
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    module: tuple[str, ...]
+    names: tuple[str, ...]
+    level: int
+
+
+def _imports(tree: ast.AST) -> Iterator[_Import]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _Import(tuple(alias.name.split(".")), (), 0)
+        elif isinstance(node, ast.ImportFrom):
+            module = tuple(node.module.split(".")) if node.module else ()
+            yield _Import(module, tuple(alias.name for alias in node.names), node.level)
+        elif isinstance(node, ast.Call) and (literal := _literal_import(node)):
+            yield _Import(tuple(literal.split(".")), (), 0)
+
+
+def _literal_import(call: ast.Call) -> str | None:
+    """Return the module of `importlib.import_module("x")` or `__import__("x")`."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name not in {"import_module", "__import__"} or not call.args:
+        return None
+    argument = call.args[0]
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return argument.value if not argument.value.startswith(".") else None
+    return None
+
+
+def _module_files(base: Path, module: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files that importing `module` (and `names` from it) executes under `base`."""
+    folder = base
+    for index, part in enumerate(module):
+        package = folder / part
+        is_last = index == len(module) - 1
+        if (package / "__init__.py").is_file():
+            yield package / "__init__.py"
+        elif (plain := folder / f"{part}.py").is_file():
+            if is_last:
+                yield plain
+            return
+        elif not package.is_dir():
+            return
+        folder = package
+    if not module and (folder / "__init__.py").is_file():
+        yield folder / "__init__.py"
+    for name in names:
+        if name == "*":
+            continue
+        if (folder / name / "__init__.py").is_file():
+            yield folder / name / "__init__.py"
+        elif (folder / f"{name}.py").is_file():
+            yield folder / f"{name}.py"

@@ -1,0 +1,89 @@
+"""Fingerprints of our own code: a hash that rewording does not move.
+
+Comments, docstrings, blank lines and layout are dropped by hashing the syntax tree, in a form that
+is the same on every supported Python.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import backtrail
+
+__all__ = ["library_fingerprint", "package_fingerprint", "source_fingerprint"]
+
+_PACKAGE = Path(backtrail.__file__).parent
+
+# What decides a run's numbers and bytes, relative to the package. Folders are taken whole.
+RESULT_CODE = (
+    "engine",
+    "metrics",
+    "artifacts",
+    "data/arrays.py",
+    "data/datasets.py",
+    "data/identity.py",
+    "data/calendars.py",
+)
+
+
+def _strip_docstring(node: ast.AST) -> list[ast.stmt] | None:
+    if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None
+    body = node.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if isinstance(body[0].value.value, str):
+            return body[1:]
+    return body
+
+
+def _tokens(node: object) -> Iterator[str]:
+    if isinstance(node, ast.AST):
+        yield type(node).__name__
+        body = _strip_docstring(node)
+        for name, value in ast.iter_fields(node):
+            if name == "body" and body is not None:
+                value = body
+            # Empty fields are skipped: newer Pythons have fields that older ones lack.
+            if value is None or value == [] or name in {"ctx", "kind", "type_comment"}:
+                continue
+            yield name
+            yield from _tokens(value)
+        yield ")"
+    elif isinstance(node, list):
+        for item in node:
+            yield from _tokens(item)
+        yield "]"
+    else:
+        yield repr(node)
+
+
+def source_fingerprint(source: str) -> str:
+    """Return the sha256 of a Python source with comments, docstrings and layout dropped."""
+    digest = hashlib.sha256()
+    for token in _tokens(ast.parse(source)):
+        digest.update(token.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _files(parts: Iterable[str]) -> Iterator[Path]:
+    for part in parts:
+        path = _PACKAGE / part
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+@cache
+def package_fingerprint(*parts: str) -> str:
+    """Return the fingerprint of modules or folders of this package, relative to it."""
+    digest = hashlib.sha256()
+    for file in _files(parts):
+        digest.update(file.relative_to(_PACKAGE).as_posix().encode())
+        digest.update(source_fingerprint(file.read_text(encoding="utf-8")).encode())
+    return digest.hexdigest()[:16]
+
+
+def library_fingerprint() -> str:
+    """Return the fingerprint of all code that decides the results of a run, 16 hex digits."""
+    return package_fingerprint(*RESULT_CODE)

@@ -1,0 +1,46 @@
+"""What a report page was made with: the fingerprint of this package, and the reports of a run."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from backtrail.canonical import sha256_file
+
+__all__ = ["describe_reports", "report_fingerprint"]
+
+_PACKAGE = Path(__file__).parent
+
+
+def report_fingerprint(package: Path = _PACKAGE) -> str:
+    """Return the sha256 over every file that shapes a page: modules, templates, vendored scripts.
+
+    Args:
+        package: The folder to look at; the installed reports package unless a test says otherwise.
+
+    Returns:
+        64 hex digits. Paths relative to the folder and contents count; compiled files do not.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc" and not path.name.startswith("."):
+            content = path.read_bytes()
+            name = path.relative_to(package).as_posix()
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def describe_reports(paths: Iterable[Path]) -> list[dict[str, str]]:
+    """Return the content of a run's `reports.json`: one record per report file, sorted by name.
+
+    Args:
+        paths: The finished report files.
+
+    Returns:
+        Records with `name`, `sha256` of the file, and `fingerprint` of what made it.
+    """
+    fingerprint = report_fingerprint()
+    return [
+        {"name": path.name, "sha256": sha256_file(path), "fingerprint": fingerprint}
+        for path in sorted(paths, key=lambda path: path.name)
+    ]

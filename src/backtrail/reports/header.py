@@ -1,0 +1,132 @@
+"""What stands on top of a run's page: what was run, on what, and under which assumptions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from backtrail.reports.formatting import params_text, plain_text
+from backtrail.reports.rundata import RunRecord
+
+__all__ = ["Fact", "Header", "header_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One assumption or identity of a run: its name, its value, and whether it is a code."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The head of a run's page.
+
+    Attributes:
+        title: The run's first name.
+        other_names: Its further names in the batch config.
+        backtest_id: Name of the run directory.
+        lead: The run in one sentence.
+        facts: Every assumption behind the numbers.
+        grade: Provenance grade; None when the manifest states none.
+        gaps: What could not be captured, in the manifest's words.
+        synthetic: Whether the prices were made up; None when nothing is known.
+        notes: What a reader has to know before the numbers.
+    """
+
+    title: str
+    other_names: tuple[str, ...]
+    backtest_id: str
+    lead: str
+    facts: tuple[Fact, ...]
+    grade: str | None
+    gaps: tuple[str, ...]
+    synthetic: bool | None
+    notes: tuple[str, ...]
+
+
+def _cost_text(model: Mapping[str, Any]) -> str:
+    if model.get("model") == "per_dollar":
+        return f"{plain_text(model.get('cost'))} per dollar traded"
+    settings = {key: value for key, value in model.items() if key != "model"}
+    name = plain_text(model.get("model"))
+    return f"{name} ({params_text(settings)})" if settings and name != "none" else name
+
+
+def _money_text(value: object) -> str:
+    """Return an amount with its thousands grouped, digits unchanged."""
+    try:
+        return f"{Decimal(str(value)):,f}"
+    except InvalidOperation:
+        return plain_text(value)
+
+
+def _facts(run: RunRecord, bars: int | None) -> tuple[Fact, ...]:
+    identity = run.identity
+    strategy, dataset, rules = identity["strategy"], identity["dataset"], identity["execution"]
+    period = f"{identity['start']} to {identity['end']}"
+    return (
+        Fact("Strategy", f"{strategy['entry']} ({strategy['form']} form)"),
+        Fact("Parameters", params_text(identity["params"])),
+        Fact("Symbols", plain_text(identity["symbols"])),
+        Fact("Period", period if bars is None else f"{period}, {bars:,} bars"),
+        Fact("Benchmark", plain_text(identity["benchmark"] or "none")),
+        Fact("Starting capital", _money_text(identity["capital_base"])),
+        Fact("Commission", _cost_text(identity["commission"])),
+        Fact("Slippage", _cost_text(identity["slippage"])),
+        Fact("Orders fill at", plain_text(rules["fill"]).replace("_", " ")),
+        Fact("Sized at", plain_text(rules["size_at"]).replace("_", " ")),
+        Fact("Shares", plain_text(rules["shares"])),
+        Fact("When cash is short", plain_text(rules["cash_policy"])),
+        Fact("Engine, ledger", f"{identity['engine']}, {identity['ledger']}"),
+        Fact("Seed", plain_text(identity["seed"])),
+        Fact("Bundle", plain_text(run.bundle)),
+        Fact("Calendar, timeframe", f"{dataset['calendar']}, {dataset['timeframe']}"),
+        Fact("Dataset", str(dataset["dataset_id"]), code=True),
+        Fact("Backtest", run.backtest_id, code=True),
+        Fact("Code", str(strategy["code_hash"]), code=True),
+        Fact("Library", plain_text(identity["library"]), code=True),
+    )
+
+
+def header_of(
+    run: RunRecord,
+    *,
+    dataset: Mapping[str, Any] | None,
+    bars: int | None,
+    grade: str | None = None,
+) -> Header:
+    """Return the head of a run's page.
+
+    Args:
+        run: The run.
+        dataset: Manifest of its dataset; None when the dataset could not be looked at.
+        bars: How many bars the run has; None for a run without results.
+        grade: Provenance grade that replaces the one of `run.json`.
+    """
+    identity = run.identity
+    notes = []
+    if identity["execution"]["fill"] == "same_close":
+        notes.append("Orders fill at the close of the bar they were decided on (same close).")
+    symbols = [str(symbol) for symbol in identity["symbols"]]
+    what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
+    title, *others = run.names
+    stated = grade or run.manifest.get("grade")
+    return Header(
+        title=title,
+        other_names=tuple(others),
+        backtest_id=run.backtest_id,
+        lead=(
+            f"{params_text(identity['params'])} on {what}, {identity['start']} to "
+            f"{identity['end']}, {str(identity['execution']['fill']).replace('_', '-')} fills, "
+            f"commission {_cost_text(identity['commission'])}, "
+            f"slippage {_cost_text(identity['slippage'])}"
+        ),
+        facts=_facts(run, bars),
+        grade=None if stated is None else str(stated),
+        gaps=tuple(str(gap) for gap in run.manifest.get("gaps", ())),
+        synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
+        notes=tuple(notes),
+    )

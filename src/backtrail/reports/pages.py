@@ -1,0 +1,119 @@
+"""Turning a template and its data into one self-contained file."""
+
+import base64
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from backtrail import files
+from backtrail.reports import formatting
+from backtrail.reports.vendor import chart_library
+
+__all__ = ["embedded_json", "write_page"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# What a page may do: run its own scripts, known by their hash, and nothing else; no request at all.
+_POLICY = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+_UNSAFE_IN_SCRIPT = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+
+
+def embedded_json(value: object) -> Markup:
+    """Return JSON that cannot end the script element it stands in.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    text = json.dumps(
+        value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+    )
+    for character, escape in _UNSAFE_IN_SCRIPT.items():
+        text = text.replace(character, escape)
+    return Markup(text)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        metric=formatting.metric_text,
+        metric_label=formatting.metric_label,
+        metric_tone=formatting.metric_tone,
+        day=formatting.day_text,
+        percent=formatting.percent_text,
+    )
+    environment.globals["no_value"] = formatting.NO_VALUE
+    return environment
+
+
+@lru_cache(maxsize=32)
+def _source(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=32)
+def _script_hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
+
+
+def write_page(
+    out: Path,
+    template: str,
+    *,
+    data: object,
+    scripts: tuple[str, ...] = (),
+    charts: bool = True,
+    **values: object,
+) -> Path:
+    """Write a page as one file that holds its style, scripts and data and asks for nothing.
+
+    Args:
+        out: The file; replaced whole by a rename.
+        template: Name of the template.
+        data: What the page's scripts read; finite numbers only.
+        scripts: Names of script files, run in this order after the shared one.
+        charts: Put the chart library and its attribution on the page.
+        values: What the template shows; a name it uses and does not get is an error.
+
+    Returns:
+        `out`.
+    """
+    library = chart_library() if charts else None
+    sources = ([library.script] if library else []) + [
+        _source(name) for name in ("page.js", *scripts)
+    ]
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=_POLICY.format(scripts=" ".join(_script_hash(script) for script in sources)),
+            style=Markup(_source("style.css")),
+            scripts=[Markup(script) for script in sources],
+            notice=library.notice if library else None,
+            data=embedded_json(data),
+            **values,
+        )
+    )
+    # A lone surrogate in a name has no UTF-8 form; it is shown as a replacement.
+    files.write_bytes(out, page.encode("utf-8", errors="replace"))
+    return out

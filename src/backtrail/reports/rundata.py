@@ -1,0 +1,146 @@
+"""Reading what a run directory and its dataset hold, as the pages need it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
+from backtrail.errors import ArtifactManagerError, DatasetError
+
+__all__ = ["PRICE_COLUMNS", "RunRecord", "read_dataset_manifest", "read_prices", "read_run"]
+
+PRICE_COLUMNS = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as its files describe it.
+
+    Attributes:
+        run_dir: The run directory.
+        spec: The run spec (`metadata/run_spec.json`).
+        manifest: The run's `run.json`; empty before there is one.
+    """
+
+    run_dir: Path
+    spec: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @property
+    def backtest_id(self) -> str:
+        """Return the name of the run directory."""
+        return str(self.spec["backtest_id"])
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return what decides the run."""
+        identity: Mapping[str, Any] = self.spec["identity"]
+        return identity
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names the batch config gives this run; at least one."""
+        names = self.spec.get("labels", {}).get("names") or [self.identity["strategy"]["entry"]]
+        return tuple(str(name) for name in names)
+
+    @property
+    def bundle(self) -> str | None:
+        """Return the name of the bundle the dataset came from."""
+        bundle = self.spec.get("labels", {}).get("bundle")
+        return None if bundle is None else str(bundle)
+
+    @property
+    def intraday(self) -> bool:
+        """Say whether bars are shorter than a day."""
+        timeframe = str(self.identity["dataset"]["timeframe"])
+        return not timeframe.lower().endswith(("d", "w", "mo", "y"))
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return a Parquet artifact of `results/` after comparing it with its declared schema.
+
+        Raises:
+            ArtifactManagerError: If the file is missing or its columns are other ones.
+        """
+        path = self.run_dir / "results" / f"{name}.parquet"
+        if not path.is_file():
+            raise ArtifactManagerError(f"{path} is missing; the run has no complete results")
+        frame = pl.read_parquet(path)
+        if dict(frame.schema) != ARTIFACT_SCHEMAS[name]:
+            raise ArtifactManagerError(
+                f"{path} has the columns {dict(frame.schema)}; "
+                f"the schema of {name} is {ARTIFACT_SCHEMAS[name]}"
+            )
+        return frame
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    try:
+        value: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactManagerError(f"{path} is missing; give the directory of a run") from error
+    except ValueError as error:
+        raise ArtifactManagerError(f"{path} is not JSON: {error}") from error
+    return value
+
+
+def read_run(run_dir: Path) -> RunRecord:
+    """Return the run of a directory.
+
+    Raises:
+        ArtifactManagerError: If the directory has no readable run spec.
+    """
+    manifest = run_dir / "run.json"
+    return RunRecord(
+        run_dir=run_dir,
+        spec=_read_object(run_dir / "metadata" / "run_spec.json"),
+        manifest=_read_object(manifest) if manifest.is_file() else {},
+    )
+
+
+def _dataset_dir(run: RunRecord, bundles_dir: Path) -> Path:
+    dataset_id = str(run.identity["dataset"]["dataset_id"])
+    if run.bundle is None:
+        raise DatasetError(f"{run.run_dir} names no bundle; its dataset {dataset_id} is not found")
+    folder = bundles_dir / run.bundle / dataset_id
+    if not (folder / "manifest.json").is_file():
+        raise DatasetError(
+            f"{folder} is missing, the report of {run.backtest_id} needs its prices; "
+            f"ingest bundle {run.bundle} again or restore the dataset"
+        )
+    return folder
+
+
+def read_dataset_manifest(run: RunRecord, bundles_dir: Path) -> Mapping[str, Any]:
+    """Return the manifest of the dataset that a run used.
+
+    Raises:
+        DatasetError: If the dataset is not in `bundles_dir`.
+    """
+    return _read_object(_dataset_dir(run, bundles_dir) / "manifest.json")
+
+
+def read_prices(
+    run: RunRecord, bundles_dir: Path, symbols: Sequence[str], columns: Sequence[str]
+) -> dict[str, pl.DataFrame]:
+    """Return the raw prices of a run's symbols, per symbol, oldest first.
+
+    Args:
+        run: The run whose dataset is read.
+        bundles_dir: The central bundle storage.
+        symbols: Which symbols; one without a bar is absent from the answer.
+        columns: Which of `PRICE_COLUMNS`.
+
+    Raises:
+        DatasetError: If the dataset is not in `bundles_dir`.
+    """
+    path = _dataset_dir(run, bundles_dir) / "bars.parquet"
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing; `backtrail data verify` names what is damaged")
+    scan = pl.scan_parquet(path).filter(pl.col("symbol").is_in(list(symbols)))
+    frame = scan.select("symbol", "timestamp", *columns).collect()
+    parts = frame.partition_by("symbol", as_dict=True, include_key=False)
+    return {str(key[0]): part for key, part in parts.items()}

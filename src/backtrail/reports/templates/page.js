@@ -1,0 +1,104 @@
+"use strict";
+// Shared by all pages: theme, numbers, sortable tables. Nothing is kept and nothing is fetched.
+const page = (() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
+  const listeners = [];
+  const isDark = () =>
+    root.dataset.theme ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+  const announce = () => listeners.forEach((listener) => listener());
+  const button = document.getElementById("theme");
+  if (button) button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    announce();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", announce);
+
+  const color = (name) => getComputedStyle(root).getPropertyValue("--" + name).trim();
+  const faded = (name, alpha) =>
+    color(name) + Math.round(alpha * 255).toString(16).padStart(2, "0");
+
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const floats = (text) => new Float32Array(bytes(text).buffer);
+  const counts = (text) => new Uint32Array(bytes(text).buffer);
+
+  const number = (value, digits) =>
+    value === null || value === undefined || Number.isNaN(value) ? "–"
+      : value.toLocaleString("en-US",
+        { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const percent = (value, digits = 2) =>
+    value === null || value === undefined || Number.isNaN(value) ? "–"
+      : number(value * 100, digits) + "%";
+  const moment = (seconds, intraday) => {
+    if (seconds === null) return "–";
+    const text = new Date(seconds * 1000).toISOString();
+    return intraday ? text.slice(0, 16).replace("T", " ") : text.slice(0, 10);
+  };
+
+  const element = (tag, options = {}, ...children) => {
+    const { dataset, ...rest } = options;
+    const node = Object.assign(document.createElement(tag), rest);
+    if (dataset) Object.assign(node.dataset, dataset);
+    node.append(...children);
+    return node;
+  };
+
+  // A table whose rows are indices into columns: sorted by its headings, filtered, shown in parts.
+  const table = ({ node, columns, count, step = 250, more, row, onChange }) => {
+    let order = Array.from({ length: count }, (_, index) => index);
+    let shown = step, sorted = null, descending = false, accepts = () => true;
+    const head = element("tr"), body = node.tBodies[0];
+    const compare = new Intl.Collator("en", { numeric: true }).compare;
+    const visible = () => order.filter(accepts);
+    const draw = () => {
+      const rows = visible();
+      body.replaceChildren(...rows.slice(0, shown).map((index) => row(index)));
+      if (more) more.hidden = rows.length <= shown;
+      if (onChange) onChange(rows.length);
+    };
+    const sort = (column, down) => {
+      sorted = column;
+      descending = down;
+      const value = columns[column].value, sign = down ? -1 : 1;
+      order = Array.from({ length: count }, (_, index) => index);
+      order.sort((a, b) => {
+        const x = value(a), y = value(b);
+        const none = (x === null || x === undefined) - (y === null || y === undefined);
+        if (none || x === null || x === undefined) return none || a - b; // nothing goes last
+        const by = typeof x === "number" ? x - y : compare(String(x), String(y));
+        return by ? sign * by : a - b;
+      });
+      [...head.children].forEach((cell, index) => {
+        const mark = index === column ? (down ? "descending" : "ascending") : "none";
+        if (!columns[index].value) return;
+        cell.setAttribute("aria-sort", mark);
+        cell.firstChild.textContent =
+          columns[index].label + (index === column ? (down ? " ▼" : " ▲") : "");
+      });
+      draw();
+    };
+    columns.forEach((column, index) => {
+      const cell = element("th", { scope: "col", className: column.left ? "left" : "" });
+      if (column.value) {
+        const control = element("button", { type: "button" }, column.label);
+        control.addEventListener("click", () =>
+          sort(index, sorted === index ? !descending : Boolean(column.down)));
+        cell.append(control);
+      } else cell.append(column.label);
+      head.append(cell);
+    });
+    node.tHead.replaceChildren(head);
+    if (more) more.addEventListener("click", () => { shown += step; draw(); });
+    draw();
+    return {
+      draw, sort, visible,
+      filter: (test) => { accepts = test; shown = step; draw(); },
+    };
+  };
+
+  return {
+    data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
+    onTheme: (listener) => listeners.push(listener),
+  };
+})();

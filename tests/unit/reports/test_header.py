@@ -1,0 +1,52 @@
+from backtrail.reports.header import header_of
+from backtrail.reports.rundata import read_run
+
+from . import runs
+
+
+def header(tmp_path, *, dataset=None, grade=None, **changes):
+    store = runs.write_small_run(tmp_path, **changes)
+    return header_of(read_run(store.run_dir), dataset=dataset, bars=60, grade=grade)
+
+
+def test_every_assumption_behind_the_numbers_is_stated(tmp_path):
+    facts = {fact.name: fact.value for fact in header(tmp_path).facts}
+    assert facts == {
+        "Strategy": "strategies/sma_cross.py (class form)",
+        "Parameters": "fast=10, slow=30",
+        "Symbols": "SPX",
+        "Period": "1999-01-04 to 2018-12-31, 60 bars",
+        "Benchmark": "SPX",
+        "Starting capital": "100,000",
+        "Commission": "0.0005 per dollar traded",
+        "Slippage": "none",
+        "Orders fill at": "next open",
+        "Sized at": "signal close",
+        "Shares": "whole",
+        "When cash is short": "clip",
+        "Engine, ledger": "event, decimal",
+        "Seed": "20260101",
+        "Bundle": "us-indices",
+        "Calendar, timeframe": "XNYS, 1d",
+        "Dataset": runs.DATASET_ID,
+        "Backtest": runs.BACKTEST_ID,
+        "Code": "c0de" * 16,
+        "Library": "f1b5" * 16,
+    }
+
+
+def test_a_raised_grade_replaces_the_sealed_one(tmp_path):
+    assert header(tmp_path / "sealed").grade == "B"
+    assert header(tmp_path / "raised", grade="A").grade == "A"
+
+
+def test_fills_on_the_bar_of_the_decision_are_said_aloud(tmp_path):
+    (note,) = header(tmp_path, execution={"fill": "same_close"}).notes
+    assert "close of the bar they were decided on" in note
+
+
+def test_several_symbols_and_no_benchmark_are_said_in_words(tmp_path):
+    made = header(tmp_path, symbols=["A", "B"], benchmark=None)
+    assert "on 2 symbols" in made.lead
+    assert {fact.name: fact.value for fact in made.facts}["Benchmark"] == "none"
+    assert made.synthetic is None

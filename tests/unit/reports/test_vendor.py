@@ -1,0 +1,24 @@
+import shutil
+
+import pytest
+
+from backtrail.errors import SealError
+from backtrail.reports import vendor
+
+
+def test_the_chart_library_is_version_5_2_1_with_its_banner_and_notice():
+    library = vendor.chart_library()
+    assert "TradingView Lightweight Charts™ v5.2.1" in library.script[:200]
+    assert "https://www.tradingview.com/" in library.notice
+    assert "</script" not in library.script
+
+
+@pytest.mark.parametrize(
+    "name", ["lightweight-charts.standalone.production.js", "LICENSE", "NOTICE"]
+)
+def test_an_altered_vendored_file_is_refused_by_name(tmp_path, name):
+    folder = shutil.copytree(vendor._FOLDER, tmp_path / "vendor")
+    with (folder / name).open("ab") as stream:
+        stream.write(b"\n")
+    with pytest.raises(SealError, match=name):
+        vendor.chart_library(folder)

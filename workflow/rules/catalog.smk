@@ -1,0 +1,27 @@
+"""From sealed runs to the catalog: its only writer while a batch runs."""
+
+
+rule link_catalog:
+    input:
+        runs=executed,
+    output:
+        receipt=update(f"{PLANNED}/catalog.json"),
+        runs=update(f"{BASE}/runs.parquet"),
+    params:
+        catalog_url=BATCH.catalog_url,
+        base_dir=BASE,
+        bundles_dir=BUNDLES,
+    log:
+        f"logs/link_catalog/{BATCH.batch_key[:16]}.log",
+    benchmark:
+        f"logs/link_catalog/{BATCH.batch_key[:16]}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="30m",
+    message:
+        "Linking the batch into the catalog"
+    script:
+        "../../scripts/link_catalog.py"

@@ -1,0 +1,95 @@
+"""The batch, the folders it works in, and the input functions; no rule lives here."""
+
+import sys
+import time
+from pathlib import Path
+
+from backtrail.batch.closing import close_failed_batch
+from backtrail.batch.loading import open_batch
+from backtrail.batch.plan import Plan
+from backtrail.batch.targets import run_targets, summarize_batch
+from backtrail.canonical import canonical_json
+from backtrail.data.sources import source_checksum
+from backtrail.errors import BacktrailError
+from backtrail.provenance.fingerprint import package_fingerprint
+from backtrail.reports.fingerprint import report_fingerprint
+from snakemake.exceptions import WorkflowError
+
+STARTED = time.time()
+
+# A `configfile:` would be merged under every --configfile, so the default is named only alone.
+CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
+OVERRIDES = canonical_json(dict(workflow.config_settings.config or {}))
+
+try:
+    BATCH = open_batch(
+        [Path(path) for path in CONFIG_FILES],
+        root=Path.cwd(),
+        overrides=workflow.config_settings.config,
+    )
+except BacktrailError as error:
+    raise WorkflowError(str(error)) from None
+
+BASE = BATCH.base_dir.as_posix()
+BUNDLES = BATCH.bundles_dir.as_posix()
+PLAN = BATCH.plan_path.as_posix()
+PLANNED = PLAN.removesuffix("/plan.json")
+SEED_ID = r"\d{8}_\d{6}_\d{3}"
+
+
+wildcard_constraints:
+    backtest_id=SEED_ID,
+    bundle="[A-Za-z0-9][A-Za-z0-9._-]*",
+    shard="[0-9a-f]{16}",
+
+
+def planned():
+    """Return the plan, once the checkpoint has made it."""
+    return Plan.load(Path(checkpoints.plan_batch.get().output.plan))
+
+
+def run_labels(wildcards):
+    """Return what tells a run apart in the workflow report."""
+    run = planned().run(wildcards.backtest_id)
+    return {"run": run.names[0], "strategy": Path(run.strategy).stem, "bundle": run.bundle}
+
+
+def dataset_manifest(wildcards):
+    plan = planned()
+    bundle = plan.run(wildcards.backtest_id).bundle
+    return f"{BUNDLES}/{bundle}/{plan.datasets[bundle]}/manifest.json"
+
+
+def dataset_manifests(wildcards):
+    return [
+        f"{BUNDLES}/{bundle}/{dataset}/manifest.json"
+        for bundle, dataset in planned().datasets.items()
+    ]
+
+
+def executed(wildcards):
+    """Return what the catalog waits for: the seals of chains or the receipts of shards."""
+    plan = planned()
+    if plan.shards is None:
+        return [f"{BASE}/{run.backtest_id}/_SUCCESS" for run in plan.runs]
+    return run_receipts(wildcards)
+
+
+def run_receipts(wildcards):
+    return [f"{PLANNED}/runs/{shard}.json" for shard in planned().shards]
+
+
+def batch_targets(wildcards):
+    plan = planned()
+    return [
+        *run_targets(plan, BATCH.store, BATCH.base_dir),
+        *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
+        f"{PLANNED}/catalog.json",
+        f"{BASE}/index.html",
+    ]
+
+
+def print_summary():
+    summary = summarize_batch(BATCH, since=STARTED)
+    if summary is not None:
+        sys.stderr.write(f"{summary}\n")

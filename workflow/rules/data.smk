@@ -1,0 +1,25 @@
+"""From a source of prices to an immutable dataset in bundle storage."""
+
+
+rule ingest_bundle:
+    output:
+        receipt=update(f"{BUNDLES}/{{bundle}}/receipt.json"),
+    params:
+        definition=lambda wildcards: canonical_json(BATCH.config["bundles"][wildcards.bundle]),
+        source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
+        bundles_dir=BUNDLES,
+        code=package_fingerprint("data"),
+    log:
+        "logs/ingest_bundle/{bundle}.log",
+    benchmark:
+        "logs/ingest_bundle/{bundle}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="30m",
+    message:
+        "Ingesting bundle {wildcards.bundle}"
+    script:
+        "../../scripts/ingest_bundle.py"

@@ -1,0 +1,119 @@
+"""From a planned run to sealed results, one job per stage: the chains of a small batch."""
+
+CSV_TWINS = BATCH.config["execution"]["artifacts"] != "lean"
+CSV_TABLES = ["backtest_results", "summary_statistics"] if CSV_TWINS else []
+
+
+rule capture_code:
+    input:
+        plan=ancient(PLAN),
+    output:
+        spec=update(f"{BASE}/{{backtest_id}}/metadata/run_spec.json"),
+        code=update(f"{BASE}/{{backtest_id}}/metadata/code_manifest.json"),
+    params:
+        base_dir=BASE,
+    log:
+        "logs/capture_code/{backtest_id}.log",
+    benchmark:
+        "logs/capture_code/{backtest_id}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="5m",
+    message:
+        "Capturing the code of {wildcards.backtest_id}"
+    script:
+        "../../scripts/capture_code.py"
+
+
+rule run_backtest:
+    input:
+        spec=ancient(rules.capture_code.output.spec),
+        code=ancient(rules.capture_code.output.code),
+        dataset=ancient(dataset_manifest),
+    output:
+        equity=update(f"{BASE}/{{backtest_id}}/results/backtest_results.parquet"),
+        orders=update(f"{BASE}/{{backtest_id}}/results/orders.parquet"),
+        fills=update(f"{BASE}/{{backtest_id}}/results/fills.parquet"),
+        positions=update(f"{BASE}/{{backtest_id}}/results/positions.parquet"),
+        trades=update(f"{BASE}/{{backtest_id}}/results/trades.parquet"),
+        corporate_actions=update(f"{BASE}/{{backtest_id}}/results/corporate_actions.parquet"),
+        recorded=update(f"{BASE}/{{backtest_id}}/results/recorded.parquet"),
+        summary=update(f"{BASE}/{{backtest_id}}/results/summary.parquet"),
+        metrics=update(f"{BASE}/{{backtest_id}}/results/performance-metrics.json"),
+        csv=[update(f"{BASE}/{{backtest_id}}/results/{name}.csv") for name in CSV_TABLES],
+    params:
+        base_dir=BASE,
+        bundles_dir=BUNDLES,
+    log:
+        "logs/run_backtest/{backtest_id}.log",
+    benchmark:
+        "logs/run_backtest/{backtest_id}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    # Resources enter no identity and no rerun trigger, so limits of one run travel here.
+    resources:
+        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
+        runtime=2 + int(BATCH.limits.seconds // 60),
+        run_seconds=int(BATCH.limits.seconds),
+        run_memory_mb=BATCH.limits.memory_bytes // 10**6,
+        csv_twins=int(CSV_TWINS),
+    message:
+        "Running backtest {wildcards.backtest_id}"
+    script:
+        "../../scripts/run_backtest.py"
+
+
+rule seal_run:
+    input:
+        equity=ancient(rules.run_backtest.output.equity),
+    output:
+        metadata=update(f"{BASE}/{{backtest_id}}/metadata/backtest_metadata.json"),
+        manifest=update(f"{BASE}/{{backtest_id}}/run.json"),
+        seal=update(f"{BASE}/{{backtest_id}}/_SUCCESS"),
+    params:
+        base_dir=BASE,
+    log:
+        "logs/seal_run/{backtest_id}.log",
+    benchmark:
+        "logs/seal_run/{backtest_id}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="5m",
+    message:
+        "Sealing run {wildcards.backtest_id}"
+    script:
+        "../../scripts/seal_run.py"
+
+
+rule restore_artifact:
+    output:
+        update(f"{BASE}/{{backtest_id}}/{{path}}"),
+    params:
+        base_dir=BASE,
+        bundles_dir=BUNDLES,
+    log:
+        "logs/restore_artifact/{backtest_id}/{path}.log",
+    benchmark:
+        "logs/restore_artifact/{backtest_id}/{path}.tsv"
+    wildcard_constraints:
+        path="(code|logs|inputs)/.+|metadata/environment.json",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=rules.run_backtest.resources.mem_mb,
+        runtime=rules.run_backtest.resources.runtime,
+        run_seconds=int(BATCH.limits.seconds),
+        run_memory_mb=BATCH.limits.memory_bytes // 10**6,
+        csv_twins=int(CSV_TWINS),
+    message:
+        "Restoring {wildcards.path} of sealed run {wildcards.backtest_id}"
+    script:
+        "../../scripts/restore_artifact.py"

@@ -1,0 +1,57 @@
+"""Many runs in one job: the shards of a large batch, through the same stages as the chains."""
+
+CSV_IN_SHARDS = BATCH.config["execution"]["artifacts"] == "standard"
+
+
+rule execute_shard:
+    input:
+        plan=ancient(PLAN),
+        datasets=ancient(dataset_manifests),
+    output:
+        receipt=update(f"{PLANNED}/runs/{{shard}}.json"),
+    params:
+        base_dir=BASE,
+        bundles_dir=BUNDLES,
+    log:
+        "logs/execute_shard/{shard}.log",
+    benchmark:
+        "logs/execute_shard/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
+        runtime="12h",
+        run_seconds=int(BATCH.limits.seconds),
+        run_memory_mb=BATCH.limits.memory_bytes // 10**6,
+        csv_twins=int(CSV_IN_SHARDS),
+    message:
+        "Running shard {wildcards.shard}"
+    script:
+        "../../scripts/execute_shard.py"
+
+
+rule report_shard:
+    input:
+        plan=ancient(PLAN),
+        receipts=run_receipts,
+    output:
+        receipt=update(f"{PLANNED}/reports/{{shard}}.json"),
+    params:
+        base_dir=BASE,
+        bundles_dir=BUNDLES,
+        code=report_fingerprint(),
+    log:
+        "logs/report_shard/{shard}.log",
+    benchmark:
+        "logs/report_shard/{shard}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="2h",
+    message:
+        "Rendering the reports of shard {wildcards.shard}"
+    script:
+        "../../scripts/report_shard.py"
