@@ -8,7 +8,7 @@ rule link_catalog:
         receipt=update(f"{PLANNED}/catalog.json"),
         runs=update(f"{BASE}/runs.parquet"),
     params:
-        catalog_url=BATCH.catalog_url,
+        catalog_url=BATCH.places.catalog_url,
         base_dir=BASE,
         bundles_dir=BUNDLES,
     log:

@@ -30,8 +30,8 @@ try:
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
 
-BASE = BATCH.base_dir.as_posix()
-BUNDLES = BATCH.bundles_dir.as_posix()
+BASE = BATCH.places.base_dir.as_posix()
+BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
 PLANNED = PLAN.removesuffix("/plan.json")
 SEED_ID = r"\d{8}_\d{6}_\d{3}"
@@ -82,7 +82,7 @@ def run_receipts(wildcards):
 def batch_targets(wildcards):
     plan = planned()
     return [
-        *run_targets(plan, BATCH.store, BATCH.base_dir),
+        *run_targets(plan, BATCH.places.store, BATCH.places.base_dir),
         *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
         f"{PLANNED}/catalog.json",
         f"{BASE}/index.html",

@@ -108,8 +108,8 @@ rule restore_artifact:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=rules.run_backtest.resources.mem_mb,
-        runtime=rules.run_backtest.resources.runtime,
+        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
+        runtime=2 + int(BATCH.limits.seconds // 60),
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),

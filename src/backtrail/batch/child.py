@@ -35,7 +35,14 @@ _BARS = ("open", "high", "low", "close", "volume", "splits", "dividends")
 _CPU_GRACE_SECONDS = 5
 
 
-def main(request: int, output: int, stdout: int, stderr: int, bars: int | None = None) -> int:
+def main(
+    request: int,
+    output: int,
+    stdout: int,
+    stderr: int,
+    bars: int | None = None,
+    benchmark: int | None = None,
+) -> int:
     """Serve one request and return the exit code.
 
     Args:
@@ -44,6 +51,7 @@ def main(request: int, output: int, stdout: int, stderr: int, bars: int | None =
         stdout: Descriptor that takes the strategy's standard output.
         stderr: Descriptor that takes its standard error.
         bars: Descriptor of the packed bars, for a run.
+        benchmark: Descriptor of the packed bars of a benchmark outside the universe.
     """
     with os.fdopen(request, "rb") as stream:
         stream.seek(0)
@@ -57,11 +65,13 @@ def main(request: int, output: int, stdout: int, stderr: int, bars: int | None =
         strategy = _load(Path(asked["code_dir"]), asked["entry"])
         if asked["kind"] == "params":
             answer: dict[str, Any] = {
-                "params": [_check(strategy, item) for item in asked["params"]]
+                "form": strategy.form,
+                "params": [_check(strategy, item) for item in asked["params"]],
             }
         else:
             assert bars is not None
-            answer = {"tables": _run(strategy, asked, bars), "opened": sorted(opened)}
+            tables = _run(strategy, asked, bars, benchmark)
+            answer = {"tables": tables, "opened": sorted(opened)}
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
         answer = {"error": _describe(error, asked["code_dir"])}
     with os.fdopen(output, "wb") as stream:
@@ -134,10 +144,15 @@ def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
         params = params_from(strategy, given)
     except (StrategyError, ValueError, TypeError) as error:
         return {"error": str(error)}
-    return {"values": {} if params is None else dataclasses.asdict(params)}
+    if params is None:
+        return {"values": {}}
+    fields = [field.name for field in dataclasses.fields(params) if field.init]
+    return {"values": {name: getattr(params, name) for name in fields}}
 
 
-def _run(strategy: Strategy, asked: Mapping[str, Any], bars_fd: int) -> dict[str, Any]:
+def _run(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
     identity = asked["identity"]
     config = EngineConfig(
         ledger=identity["ledger"],
@@ -151,9 +166,10 @@ def _run(strategy: Strategy, asked: Mapping[str, Any], bars_fd: int) -> dict[str
     runner = run_signal if strategy.form == "signal" else run_event
     result = runner(
         strategy,
-        unpack_bars(bars_fd),
+        unpack_bars(bars),
         config,
         benchmark=identity["benchmark"],
+        benchmark_bars=None if benchmark is None else unpack_bars(benchmark),
         params=params_from(strategy, identity["params"]),
     )
     return dict(result.tables)

@@ -51,7 +51,7 @@ _StrictLoader.yaml_implicit_resolvers = {
 
 def _load_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506
+        values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except FileNotFoundError:
         raise ConfigError(
             [Problem(str(path), "there is no such file", "name an existing batch config")]
@@ -99,9 +99,7 @@ def read_config(
 @cache
 def load_schema() -> dict[str, Any]:
     """Return the JSON schema of a batch config."""
-    schema: dict[str, Any] = yaml.load(  # noqa: S506
-        SCHEMA_PATH.read_text(encoding="utf-8"), _StrictLoader
-    )
+    schema: dict[str, Any] = yaml.load(SCHEMA_PATH.read_text(encoding="utf-8"), _StrictLoader)
     return schema
 
 

@@ -1,15 +1,12 @@
 """Executing one run in the sandbox and writing what it made, into the run or beside it."""
 
-import json
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Self
-
-import numpy as np
 
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
@@ -20,9 +17,9 @@ from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year
 from backtrail.data.datasets import Dataset
 from backtrail.files import atomic_path, write_json
-from backtrail.metrics.summary import summarize
+from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["RESULT_TABLES", "Executor", "RunFailure"]
+__all__ = ["RESULT_TABLES", "Executor", "StrategyFailedError"]
 
 RESULT_TABLES = (
     "backtest_results",
@@ -37,8 +34,8 @@ _CACHED_WINDOWS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class RunFailure(Exception):
-    """A strategy that raised, outran a limit or ended its process."""
+class StrategyFailedError(Exception):
+    """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
 
     outcome: Outcome
 
@@ -83,7 +80,7 @@ class Executor:
             How the child ended, and the content checksum of every table written.
 
         Raises:
-            RunFailure: If the strategy failed; its output is kept in the logs.
+            StrategyFailedError: If the strategy failed; its output is kept in the logs.
         """
         identity = spec["identity"]
         request = {
@@ -96,28 +93,35 @@ class Executor:
             tempfile.TemporaryFile() as stdout,
             tempfile.TemporaryFile() as stderr,
         ):
-            bars = self._packed_bars(identity, spec["labels"]["bundle"])
             outcome = self._sandbox.run(
-                request, self.limits, bars=bars, stdout=stdout, stderr=stderr
+                request, self.limits, bars=self._bars_of(spec), stdout=stdout, stderr=stderr
             )
             _keep(stdout, target.logs / "stdout.txt")
             _keep(stderr, target.logs / "stderr.txt")
         if outcome.answer is None:
-            raise RunFailure(outcome)
+            raise StrategyFailedError(outcome)
         return outcome, self._write(outcome.answer["tables"], identity, target)
 
-    def _packed_bars(self, identity: Mapping[str, Any], bundle: str) -> BinaryIO:
-        wanted = list(identity["symbols"])
-        if identity["benchmark"] is not None and identity["benchmark"] not in wanted:
-            wanted.append(identity["benchmark"])
+    def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
+        """Return the packed bars of the universe, then those of a benchmark outside it."""
+        identity = spec["identity"]
+        universes = [tuple(identity["symbols"])]
+        if identity["benchmark"] not in (None, *identity["symbols"]):
+            universes.append((identity["benchmark"],))
+        bundle, dataset = spec["labels"]["bundle"], identity["dataset"]["dataset_id"]
         window = (identity["start"], identity["end"])
-        key = (bundle, identity["dataset"]["dataset_id"], tuple(wanted), window)
+        return [self._packed_bars(bundle, dataset, symbols, window) for symbols in universes]
+
+    def _packed_bars(
+        self, bundle: str, dataset_id: str, symbols: tuple[str, ...], window: tuple[str, str]
+    ) -> BinaryIO:
+        key = (bundle, dataset_id, symbols, window)
         if key not in self._bars:
             if len(self._bars) >= _CACHED_WINDOWS:
                 self._bars.popitem(last=False)[1].close()
-            dataset = Dataset.open(self.bundles_dir / bundle / identity["dataset"]["dataset_id"])
-            bars = load_bars(dataset, wanted, *(date.fromisoformat(day) for day in window))
-            stream = tempfile.TemporaryFile()
+            dataset = Dataset.open(self.bundles_dir / bundle / dataset_id)
+            bars = load_bars(dataset, symbols, *(date.fromisoformat(day) for day in window))
+            stream = tempfile.TemporaryFile()  # noqa: SIM115  closed with the executor
             stream.write(pack_bars(bars))
             stream.flush()
             self._bars[key] = stream
@@ -129,9 +133,13 @@ class Executor:
     ) -> dict[str, str]:
         contents: dict[str, str] = {}
         frames = {name: build_table(name, tables[name]) for name in RESULT_TABLES}
-        rows = _summary(tables, identity)
+        dataset = identity["dataset"]
+        metrics = summarize_tables(
+            tables, periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"])
+        )
+        columns = [field.name for field in fields(MetricRow)]
         frames["summary"] = build_table(
-            "summary", {column: [row[column] for row in rows] for column in rows[0]}
+            "summary", {name: [getattr(row, name) for row in metrics] for name in columns}
         )
         for name, frame in frames.items():
             path = target.results / f"{name}.parquet"
@@ -139,7 +147,7 @@ class Executor:
         if self.csv_twins:
             write_csv(target.results / "backtest_results.csv", frames["backtest_results"])
             write_csv(target.results / "summary_statistics.csv", frames["summary"])
-        write_json(target.results / "performance-metrics.json", _metrics_json(rows))
+        write_json(target.results / "performance-metrics.json", _metrics_json(metrics))
         return contents
 
 
@@ -149,33 +157,8 @@ def _keep(stream: BinaryIO, path: Path) -> None:
         temporary.write_bytes(stream.read())
 
 
-def _summary(tables: Mapping[str, Any], identity: Mapping[str, Any]) -> list[dict[str, Any]]:
-    results = tables["backtest_results"]
-    dataset = identity["dataset"]
-    return [
-        dict(row)
-        for row in summarize(
-            equity=np.asarray(results["portfolio_value"], dtype=np.float64),
-            timestamps_us=np.asarray(results["timestamp"], dtype=np.int64),
-            benchmark_returns=np.asarray(results["benchmark_returns"], dtype=np.float64),
-            trades=tables["trades"],
-            periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"]),
-        )
-    ]
-
-
-def _metrics_json(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _metrics_json(metrics: Sequence[MetricRow]) -> dict[str, Any]:
     return {
-        row["metric"]: {
-            "value": row["value"],
-            "unit": row["unit"],
-            "assumption": row["assumption"],
-        }
-        for row in rows
+        row.metric: {"value": row.value, "unit": row.unit, "assumption": row.assumption}
+        for row in metrics
     }
-
-
-def read_metrics(run: RunDir) -> dict[str, float | None]:
-    """Return a finished run's metrics by name."""
-    values = json.loads((run.results / "performance-metrics.json").read_bytes())
-    return {name: entry["value"] for name, entry in values.items()}

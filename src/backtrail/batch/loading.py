@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.store import RunStore
 from backtrail.batch.config import read_config, schema_problems, with_defaults
+from backtrail.batch.places import Places
 from backtrail.batch.requests import RunRequest, expand_batch
 from backtrail.batch.sandbox import Limits, Sandbox
 from backtrail.canonical import sha256_json
@@ -61,36 +61,15 @@ class Batch:
             raise ConfigError(problems)
         return tuple(requests)
 
-    @property
-    def base_dir(self) -> Path:
-        """Folder of the run store as the config writes it."""
-        return Path(self.config["backtest_output"]["base_dir"])
-
-    @property
-    def bundles_dir(self) -> Path:
-        """Folder of the bundles as the config writes it."""
-        return Path(self.config["storage"]["bundles_dir"])
-
-    @property
-    def store(self) -> RunStore:
-        """The run store."""
-        return RunStore(self.root / self.base_dir)
-
-    @property
-    def catalog_url(self) -> str:
-        """SQLAlchemy URL of the catalog; a relative SQLite path is resolved at the root."""
-        url: str = self.config["storage"].get("catalog_url", "")
-        if not url:
-            return f"sqlite:///{(self.root / self.base_dir).resolve() / 'catalog.sqlite'}"
-        prefix = "sqlite:///"
-        if url.startswith(prefix) and not url.startswith(prefix + "/"):
-            return prefix + str((self.root / url.removeprefix(prefix)).resolve())
-        return url
+    @cached_property
+    def places(self) -> Places:
+        """Where runs, bundles and catalog lie."""
+        return Places.of(self.config, self.root)
 
     @property
     def plan_path(self) -> Path:
         """Where the plan lies, relative as `base_dir` is."""
-        return self.base_dir / ".plans" / self.batch_key / "plan.json"
+        return self.places.base_dir / ".plans" / self.batch_key / "plan.json"
 
     @property
     def limits(self) -> Limits:

@@ -3,27 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.loading import Batch
-from backtrail.batch.requests import RunRequest
-from backtrail.batch.sandbox import Sandbox
+from backtrail.batch.resolving import ResolvedRun, resolve_runs
 from backtrail.canonical import sha256_json
-from backtrail.data.manifest import DatasetManifest, read_head
-from backtrail.errors import BatchChangedError, ConfigError, Problem
+from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
-from backtrail.provenance.closure import CodeClosure
-from backtrail.provenance.fingerprint import library_fingerprint
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["Plan", "PlannedRun", "make_plan", "resolve_runs"]
+__all__ = ["Plan", "PlannedRun", "make_plan"]
 
-# Config windows and data rarely begin on the same day; a week covers weekends and holidays.
-_COVERAGE_SLACK_DAYS = 7
 _REPORTS_PER_SHARD = 50
 
 
@@ -117,162 +111,6 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedRun:
-    """A request whose data, code and parameters are known: its identity is decided."""
-
-    request: RunRequest
-    identity: Mapping[str, Any]
-
-    @property
-    def run_key(self) -> str:
-        """Sha256 of the canonical identity."""
-        return sha256_json(self.identity)
-
-
-def resolve_runs(batch: Batch) -> list[ResolvedRun]:
-    """Decide the identity of every run of a batch from code, data and parameters.
-
-    Raises:
-        ConfigError: If a symbol or a date is not in the data; every mistake is named.
-        DatasetError: If a bundle was never ingested.
-    """
-    datasets = {
-        name: DatasetManifest.load(
-            batch.root / batch.bundles_dir / name / read_head(batch.root / batch.bundles_dir, name)
-        )
-        for name in batch.used_bundles
-    }
-    problems = [
-        problem
-        for request in batch.requests
-        for problem in _data_problems(request, datasets[request.bundle], batch.source)
-    ]
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    params = _resolved_params(batch)
-    fingerprint = library_fingerprint()
-    return [
-        ResolvedRun(
-            request,
-            _identity(
-                request,
-                datasets[request.bundle],
-                batch.closures[request.strategy],
-                params[index],
-                seed=batch.config["seed"],
-                library=fingerprint,
-            ),
-        )
-        for index, request in enumerate(batch.requests)
-    ]
-
-
-def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -> list[Problem]:
-    where = f"{source}: batch.{request.entry}"
-    known = sorted(dataset.symbols)
-    listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    wanted = list(request.symbols or known)
-    benchmark = request.settings.benchmark
-    unknown = [name for name in [*wanted, benchmark] if name is not None and name not in known]
-    if unknown:
-        return [
-            Problem(
-                f"{where}.{'benchmark' if name == benchmark else 'symbols'}",
-                f"bundle {request.bundle!r} has no symbol {name!r}",
-                f"its symbols are {listed}",
-            )
-            for name in dict.fromkeys(unknown)
-        ]
-    first = min(date.fromisoformat(dataset.symbols[name].first[:10]) for name in wanted)
-    last = max(date.fromisoformat(dataset.symbols[name].last[:10]) for name in wanted)
-    problems = []
-    if (first - request.start).days > _COVERAGE_SLACK_DAYS:
-        found = f"{request.start} is before the first bar of {request.bundle!r}, {first}"
-        problems.append(Problem(f"{where}.start", found, f"begin at {first} or later"))
-    if (request.end - last).days > _COVERAGE_SLACK_DAYS:
-        found = f"{request.end} is after the last bar of {request.bundle!r}, {last}"
-        problems.append(Problem(f"{where}.end", found, f"end at {last} or earlier"))
-    for name in wanted:
-        begin, end = (
-            date.fromisoformat(item[:10])
-            for item in (dataset.symbols[name].first, dataset.symbols[name].last)
-        )
-        if not problems and (begin > request.end or end < request.start):
-            found = f"{name!r} has no bar from {request.start} to {request.end}"
-            problems.append(
-                Problem(f"{where}.symbols", found, f"its bars run from {begin} to {end}")
-            )
-    return problems
-
-
-def _resolved_params(batch: Batch) -> list[Mapping[str, Any]]:
-    """Return each request's parameters with the strategy's defaults filled in.
-
-    A strategy that cannot be imported keeps its parameters as given: its runs fail, are
-    catalogued, and mending the strategy makes other runs.
-    """
-    resolved: list[Mapping[str, Any]] = [request.params for request in batch.requests]
-    by_strategy: dict[str, list[int]] = {}
-    for index, request in enumerate(batch.requests):
-        by_strategy.setdefault(request.strategy, []).append(index)
-    problems = []
-    with Sandbox() as sandbox:
-        for strategy, indices in by_strategy.items():
-            given = [resolved[index] for index in indices]
-            outcome = sandbox.check_params(batch.root, batch.closures[strategy].entry, given)
-            if outcome.answer is None:
-                continue
-            for index, item in zip(indices, outcome.answer["params"], strict=True):
-                if "error" in item:
-                    where = f"{batch.source}: batch.{batch.requests[index].entry}.params"
-                    problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
-                else:
-                    resolved[index] = item["values"]
-    if problems:
-        raise ConfigError(problems)
-    return resolved
-
-
-def _identity(
-    request: RunRequest,
-    dataset: DatasetManifest,
-    closure: CodeClosure,
-    params: Mapping[str, Any],
-    *,
-    seed: int,
-    library: str,
-) -> dict[str, Any]:
-    settings = request.settings
-    return {
-        "run_type": "backtest",
-        "engine": settings.engine,
-        "ledger": settings.ledger,
-        "strategy": {"entry": closure.entry, "code_hash": closure.code_hash},
-        "dataset": {
-            "dataset_id": dataset.dataset_id,
-            "calendar": dataset.calendar,
-            "timeframe": dataset.timeframe,
-        },
-        "symbols": sorted(request.symbols or dataset.symbols),
-        "benchmark": settings.benchmark,
-        "start": request.start,
-        "end": request.end,
-        "params": dict(params),
-        "capital_base": settings.capital_base,
-        "commission": {"model": settings.commission_model, "cost": settings.commission_cost},
-        "slippage": {"model": settings.slippage_model},
-        "execution": {
-            "fill": settings.fill,
-            "size_at": settings.size_at,
-            "shares": settings.shares,
-            "cash_policy": settings.cash_policy,
-        },
-        "seed": seed,
-        "library": library,
-    }
-
-
 def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     """Fix what a batch runs: identities, directories, captured code, shards.
 
@@ -293,7 +131,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             "nothing was started, run the same command again"
         )
     resolved = resolve_runs(batch)
-    store = batch.store
+    store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
     for run in resolved:
         unique.setdefault(run.run_key, (run, []))[1].append(run.request.name)

@@ -78,13 +78,14 @@ def failure_record(
         "status": "failed",
         "finished_at": utc_iso(now),
         "timings": _timings(outcome),
-        "provenance": {"grade": "D", "gaps": ["the run failed; it has no results"]},
+        "grade": "D",
+        "gaps": ["the run failed; it has no results"],
         "error": {
             "stage": "run_backtest",
             "kind": outcome.kind,
             "message": outcome.message,
             "traceback": outcome.traceback,
-            "log_tail": _log_tail(run),
+            "log": _log_tail(run),
         },
     }
 
@@ -112,22 +113,26 @@ def sealed_record(
     run: RunDir,
     listed: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the final manifest of a completed run."""
+    """Return the final manifest of a completed run.
+
+    Its grade says how complete the capture was: B complete, C with gaps, which are named.
+    """
+    gaps = _gaps(spec, record)
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
         "status": "completed",
-        "provenance": _provenance(spec, record),
+        "grade": "C" if gaps else "B",
+        "gaps": gaps,
         "metrics": {name: entry["value"] for name, entry in metrics.items()},
         "inventory": dict(listed),
     }
 
 
-def _provenance(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """Grade the capture: B complete, C with something used that was not captured."""
+def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """Name what the run used or may have used that was not captured."""
     gaps = list(spec["code"]["warnings"])
-    gaps += [f"{path} was read but is not captured" for path in record["opened_files"]]
-    return {"grade": "C" if gaps else "B", "gaps": gaps}
+    return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
 
 
 def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Sandbox:
         # -s -P: neither the user's site-packages nor the working directory are importable.
         self._process = subprocess.Popen(
             [sys.executable, "-s", "-P", "-m", "backtrail.batch.zygote"],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env={**environment, **_ENVIRONMENT},
             cwd="/",
@@ -122,14 +122,14 @@ class Sandbox:
             "params": [dict(item) for item in params],
         }
         with tempfile.TemporaryFile() as sink:
-            return self._fork(request, Limits(seconds=60.0), sink, sink, None)
+            return self._fork(request, Limits(seconds=60.0), sink, sink)
 
     def run(
         self,
         request: Mapping[str, Any],
         limits: Limits,
         *,
-        bars: BinaryIO,
+        bars: Sequence[BinaryIO],
         stdout: BinaryIO,
         stderr: BinaryIO,
     ) -> Outcome:
@@ -138,7 +138,7 @@ class Sandbox:
         Args:
             request: `code_dir`, `entry`, `identity` and the derived `seed`.
             limits: Time and memory the run may use.
-            bars: Packed bars.
+            bars: Packed bars, and those of a benchmark outside the universe.
             stdout: Takes what the strategy prints.
             stderr: Takes what it writes to standard error.
         """
@@ -150,13 +150,13 @@ class Sandbox:
         limits: Limits,
         stdout: BinaryIO,
         stderr: BinaryIO,
-        bars: BinaryIO | None,
+        bars: Sequence[BinaryIO] = (),
     ) -> Outcome:
         limited = {"seconds": limits.seconds, "memory_bytes": limits.memory_bytes}
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as output:
             asked.write(json.dumps({**request, "limits": limited}).encode())
             asked.flush()
-            streams = [asked, output, stdout, stderr, *([bars] if bars is not None else [])]
+            streams = [asked, output, stdout, stderr, *bars]
             started = time.monotonic()
             socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
             pid = int(self._read()["pid"])
@@ -196,7 +196,7 @@ def _outcome(
     if not output:
         message = f"the strategy ended its process with code {os.WEXITSTATUS(status)}"
         return Outcome(None, "exit", message, "", *usage)
-    answer = pickle.loads(output)  # noqa: S301  written by our own child
+    answer = pickle.loads(output)
     if "error" in answer:
         error = answer["error"]
         message = error["message"]

@@ -23,7 +23,7 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
-from backtrail.batch.execution import Executor, RunFailure
+from backtrail.batch.execution import Executor, StrategyFailedError
 from backtrail.batch.records import (
     begin_record,
     failure_record,
@@ -32,8 +32,9 @@ from backtrail.batch.records import (
     sealed_record,
     trial_record,
 )
+from backtrail.batch.sandbox import Outcome
 from backtrail.canonical import sha256_file
-from backtrail.errors import RunFailedError, SealError
+from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.provenance.objects import ObjectStore
 
@@ -98,14 +99,21 @@ def run_backtest(store: RunStore, backtest_id: str, executor: Executor) -> None:
         write_json(run.environment, describe_environment())
         try:
             outcome, contents = executor.execute(spec, run.code, run)
-        except RunFailure as failure:
-            _mark_failed(run, record, failure)
+        except (StrategyFailedError, BacktrailError) as error:
+            failure = _outcome_of(error)
+            _mark_failed(run, record, failure, executor.bundles_dir)
             raise RunFailedError(
                 f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
-                f"{failure.outcome.kind}: {failure.outcome.message}\n{failure.outcome.traceback}"
+                f"{failure.kind}: {failure.message}\n{failure.traceback}"
                 f"It is catalogued; its logs are in {run.logs}"
             ) from None
         write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
+
+
+def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
+    if isinstance(error, StrategyFailedError):
+        return error.outcome
+    return Outcome(None, type(error).__name__, str(error), "", 0.0, 0.0, 0.0)
 
 
 def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None:
@@ -122,12 +130,14 @@ def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None
             (run.logs / name).replace(kept / name)
 
 
-def _mark_failed(run: RunDir, record: Mapping[str, Any], failure: RunFailure) -> None:
+def _mark_failed(
+    run: RunDir, record: Mapping[str, Any], failure: Outcome, bundles_dir: Path
+) -> None:
     from backtrail.artifacts.tables import build_table, write_table
     from backtrail.reports.failed import render_failed_page
 
     shutil.rmtree(run.results, ignore_errors=True)
-    failed = failure_record(record, failure.outcome, run, datetime.now(UTC))
+    failed = failure_record(record, failure, run, datetime.now(UTC))
     error = failed["error"]
     write_table(
         run.errors / "errors.parquet",
@@ -143,7 +153,7 @@ def _mark_failed(run: RunDir, record: Mapping[str, Any], failure: RunFailure) ->
         ),
     )
     write_json(run.manifest, failed, durable=True)
-    render_failed_page(run.path, out=run.errors / "failed_run.html")
+    render_failed_page(run.path, bundles_dir=bundles_dir, out=run.errors / "failed_run.html")
     write_bytes(run.failed, f"{sha256_file(run.manifest)}\n".encode(), durable=True)
 
 
@@ -224,7 +234,7 @@ def _put_back(
         if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
             try:
                 executor.execute(spec, scratch.code, scratch)
-            except RunFailure as failure:
+            except StrategyFailedError as failure:
                 raise SealError(
                     f"sealed run {run.backtest_id} could not be repeated to restore it: "
                     f"{failure.outcome.kind}: {failure.outcome.message}"

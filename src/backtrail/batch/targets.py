@@ -81,7 +81,7 @@ def summarize_batch(batch: Batch, *, since: float) -> BatchSummary | None:
     path = batch.root / batch.plan_path
     if not path.exists():
         return None
-    plan, store = Plan.load(path), batch.store
+    plan, store = Plan.load(path), batch.places.store
     new = reused = unfinished = 0
     failed = []
     for planned in plan.runs:
@@ -93,14 +93,14 @@ def summarize_batch(batch: Batch, *, since: float) -> BatchSummary | None:
             if error is None:
                 unfinished += 1
             else:
-                home = (batch.base_dir / planned.backtest_id).as_posix()
+                home = (batch.places.base_dir / planned.backtest_id).as_posix()
                 failed.append((planned.names[0], home, error))
             continue
         if sealed_at >= since:
             new += 1
         else:
             reused += 1
-    return BatchSummary(new, reused, failed, unfinished, batch.base_dir / "index.html")
+    return BatchSummary(new, reused, failed, unfinished, batch.places.base_dir / "index.html")
 
 
 def _error(manifest: Mapping[str, object] | None) -> str | None:

@@ -101,9 +101,9 @@ class Condition:
                 return function(self._evaluate(left, values), self._evaluate(right, values))
             case ast.Compare(left=left, ops=ops, comparators=others):
                 value = self._evaluate(left, values)
-                for op, other in zip(ops, others, strict=True):
+                for comparison, other in zip(ops, others, strict=True):
                     following = self._evaluate(other, values)
-                    if not _COMPARE[type(op)](value, following):
+                    if not _COMPARE[type(comparison)](value, following):
                         return False
                     value = following
                 return True

@@ -69,11 +69,14 @@ class Catalog:
     ) -> None:
         self._engine.dispose()
 
-    def sync(self) -> SyncCounts:
+    def sync(self, *, rebuild: bool = False) -> SyncCounts:
         """Bring the catalog level with the disk: new and changed runs in, vanished ones out.
 
         A run whose mark states the checksum that the catalog has is not opened. The table of
         runs is also written to `runs.parquet`. Syncing twice changes nothing.
+
+        Args:
+            rebuild: Drop every table first and make it anew.
 
         Raises:
             CatalogError: If the database cannot be written; runs are untouched.
@@ -81,6 +84,9 @@ class Catalog:
         self.store.base_dir.mkdir(parents=True, exist_ok=True)
         with lease(self.store.catalog_lock), self._transaction() as connection:
             remove_stale(self.store.base_dir)
+            if rebuild:
+                tables.metadata.drop_all(connection)
+                tables.metadata.create_all(connection)
             self._sync_bundles(connection)
             counts = self._sync_runs(connection)
             self._sync_trials(connection)

@@ -56,7 +56,7 @@ def run_rows(run: RunDir) -> RunRows | None:
         "run_key": manifest["run_key"],
         "run_type": manifest["run_type"],
         "status": manifest["status"],
-        "grade": manifest["provenance"]["grade"],
+        "grade": manifest["grade"],
         "name": manifest["labels"]["names"][0],
         "strategy": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],

@@ -61,7 +61,7 @@ def splits_not_in_prices(ordered: pl.DataFrame, adjustments: pl.DataFrame) -> pl
     splits = adjustments.filter(pl.col("kind") == "split")
     if not splits.height:
         return splits
-    touched = ordered.filter(pl.col("symbol").is_in(splits["symbol"].unique()))
+    touched = ordered.filter(pl.col("symbol").is_in(splits["symbol"].unique().to_list()))
     former = (
         pl.when(pl.col("symbol") == pl.col("symbol").shift(1))
         .then(pl.col("close").shift(1))

@@ -106,7 +106,7 @@ def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> _FileRows:
     column = dialect.columns["timestamp"]
     form, zone, evidence = detect_time(bundle, file.label, column, cells["timestamp"])
     dialect = replace(dialect, date_format=form, timezone=zone, found_by=evidence)
-    frame, late = _with_timestamps(bundle, file.label, cells, dialect)
+    frame, late = _with_timestamps(bundle, file, cells, dialect)
     if file.symbol is not None:
         frame = frame.with_columns(pl.lit(file.symbol).alias("symbol"))
     if _ZERO_MEANS_NO_SPLIT.fullmatch(dialect.columns.get("split", "")):
@@ -117,13 +117,13 @@ def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> _FileRows:
 
 
 def _with_timestamps(
-    bundle: BundleConfig, label: str, cells: pl.DataFrame, dialect: CsvDialect
+    bundle: BundleConfig, file: SourceFile, cells: pl.DataFrame, dialect: CsvDialect
 ) -> tuple[pl.DataFrame, list[RowProblem]]:
     form, zone = dialect.date_format, dialect.timezone
     daily = is_daily(bundle.timeframe)
     try:
         if daily and has_time_of_day(form) and not bundle.options.get("timezone"):
-            _refuse_time_of_day(label, cells, form, zone)
+            _refuse_time_of_day(file.label, cells, form, zone)
         parsed = cells.with_columns(parse_timestamps(form, zone, daily=daily).alias("parsed"))
         failed = pl.col("parsed").is_null() & pl.col("timestamp").is_not_null()
         if parsed.select(failed.any()).item():
@@ -133,7 +133,7 @@ def _with_timestamps(
             )
     except pl.exceptions.PolarsError as error:
         raise DatasetError(
-            f"{label}: timestamps cannot be read with date_format {form!r} and timezone "
+            f"{file.label}: timestamps cannot be read with date_format {form!r} and timezone "
             f"{zone!r}: {str(error).splitlines()[0]}"
         ) from error
     why = f"not of the form {form}"
@@ -142,9 +142,9 @@ def _with_timestamps(
     bad = parsed.filter(failed)
     problems = [
         row_problem(
-            file=label,
+            file=file.label,
             line=row["line"],
-            symbol=row.get("symbol") or "",
+            symbol=file.symbol or row.get("symbol") or "",
             at="",
             column="timestamp",
             value=row["timestamp"],

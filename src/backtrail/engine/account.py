@@ -183,7 +183,7 @@ class Context:
             self._rng = np.random.default_rng(self._seed)
         return self._rng
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the strategy's own attributes
+    def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"context has no attribute {name!r}; set it in initialize")
 
 

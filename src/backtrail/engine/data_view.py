@@ -123,7 +123,7 @@ class BarData:
         if (own[start:end] == now).all():
             return values
         ratio = own[start:end] / now
-        adjusted = values / ratio if field == "volume" else values * ratio
+        adjusted: FloatArray = values / ratio if field == "volume" else values * ratio
         adjusted.flags.writeable = False
         return adjusted
 

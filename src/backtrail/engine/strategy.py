@@ -94,7 +94,7 @@ def strategy_of(
     return Strategy(algorithm.__name__, "class", params_type, algorithm=algorithm)
 
 
-def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> Any:
     """Return the strategy's `Params` with the given values, the rest by default.
 
     Values are checked against the annotations: `int`, `float` (an int will do), `bool`, `str`,
@@ -183,7 +183,7 @@ def _params_type(module: types.ModuleType) -> type[Any] | None:
     return params_type
 
 
-def _converted(value: Any, hint: Any) -> Any:  # noqa: ANN401 - any value, any annotation
+def _converted(value: Any, hint: Any) -> Any:
     """Return a value as its annotation says; a ValueError carries what was expected."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
@@ -207,7 +207,7 @@ def _converted(value: Any, hint: Any) -> Any:  # noqa: ANN401 - any value, any a
     return value
 
 
-def _converted_to_any(value: Any, hints: tuple[Any, ...]) -> Any:  # noqa: ANN401
+def _converted_to_any(value: Any, hints: tuple[Any, ...]) -> Any:
     expected = []
     for hint in hints:
         try:
@@ -217,7 +217,7 @@ def _converted_to_any(value: Any, hints: tuple[Any, ...]) -> Any:  # noqa: ANN40
     raise ValueError(" or ".join(expected))
 
 
-def _converted_tuple(value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ANN401
+def _converted_tuple(value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError("a list")
     if not hints:
@@ -229,7 +229,7 @@ def _converted_tuple(value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:  # 
     return tuple(_converted(item, hint) for item, hint in zip(value, hints, strict=True))
 
 
-def _converted_decimal(value: Any) -> Decimal:  # noqa: ANN401
+def _converted_decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise ValueError("a number")
     try:

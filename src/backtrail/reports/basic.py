@@ -19,7 +19,14 @@ from backtrail.reports.rundata import (
     read_prices,
     read_run,
 )
-from backtrail.reports.series import PriceArrays, TimeGrid, pack_floats, price_plan, time_grid
+from backtrail.reports.series import (
+    PriceArrays,
+    TimeGrid,
+    pack_floats,
+    point_limit,
+    price_plan,
+    time_grid,
+)
 
 __all__ = ["MAX_TRADES", "render_basic_report"]
 
@@ -55,7 +62,7 @@ def render_basic_report(
     results, trades = run.table("backtest_results"), run.table("trades")
     summary = run.table("summary").to_dicts()
     moments = results["timestamp"].to_physical().to_numpy()
-    grid = time_grid(moments)
+    grid = time_grid(moments, point_limit(moments.size, len(run.identity["symbols"])))
     equity = results["portfolio_value"].to_numpy()
     value_at_risk = next(
         (row["value"] for row in summary if row["metric"].startswith("value_at_risk")), None

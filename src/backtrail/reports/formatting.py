@@ -37,8 +37,11 @@ CARDS = (
     "expectancy",
     "exposure",
     "value_at_risk",
+    "value_at_risk_95",
     "conditional_value_at_risk",
+    "conditional_value_at_risk_95",
     "probabilistic_sharpe_ratio",
+    "turnover",
     "final_equity",
 )
 
@@ -63,7 +66,11 @@ UNITS: Mapping[str, str] = {
     "win_rate": "fraction",
     "exposure": "fraction",
     "value_at_risk": "fraction",
+    "value_at_risk_95": "fraction",
     "conditional_value_at_risk": "fraction",
+    "conditional_value_at_risk_95": "fraction",
+    "alpha": "fraction",
+    "expectancy": "fraction",
     "best_return": "fraction",
     "worst_return": "fraction",
     "total_trades": "count",
@@ -77,7 +84,9 @@ _LABELS = {
     "annual_volatility": "Volatility",
     "total_trades": "Trades",
     "value_at_risk": "VaR 95",
+    "value_at_risk_95": "VaR 95",
     "conditional_value_at_risk": "CVaR 95",
+    "conditional_value_at_risk_95": "CVaR 95",
     "probabilistic_sharpe_ratio": "PSR (SR>0)",
 }
 

@@ -18,11 +18,13 @@ __all__ = [
     "PricePlan",
     "TimeGrid",
     "pack_floats",
+    "point_limit",
     "price_plan",
     "time_grid",
 ]
 
 MAX_POINTS = 8_000
+_MIN_POINTS = 2_000
 _MAX_PRICE_VALUES = 48_000
 _SECOND = 1_000_000
 _STEPS = (
@@ -100,6 +102,17 @@ def _bucket_keys(timestamps: _Moments) -> Iterator[tuple[str, _Moments]]:
     months = timestamps.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
     yield "1 month", months
     yield "1 year", months // 12
+
+
+def point_limit(rows: int, symbols: int) -> int:
+    """Return how many points the chart may have.
+
+    A run that has to be aggregated anyway is aggregated until candles of its symbols fit, so that
+    highs and lows are kept; a shorter run keeps every bar.
+    """
+    if rows <= MAX_POINTS:
+        return MAX_POINTS
+    return min(MAX_POINTS, max(_MIN_POINTS, _MAX_PRICE_VALUES // (4 * max(symbols, 1))))
 
 
 def time_grid(timestamps: _Moments, limit: int = MAX_POINTS) -> TimeGrid:

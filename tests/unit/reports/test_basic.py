@@ -205,6 +205,7 @@ def test_a_long_minute_run_is_aggregated_and_the_page_says_how(tmp_path):
     assert (chart["step"], chart["points"], chart["intraday"]) == ("5 min", 4000, True)
     text = visible(page)
     assert "Chart at 5 min per point." in text
+    assert "first open, highest high, lowest low, last close; equity with" in text
     assert "Metrics and tables use every bar." in text
     assert "Distribution of returns per bar (1m)" in text
     assert "-60.0%" in text

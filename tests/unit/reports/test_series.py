@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from backtrail.reports.series import PriceArrays, pack_floats, price_plan, time_grid
+from backtrail.reports.series import PriceArrays, pack_floats, point_limit, price_plan, time_grid
 
 DAY = 86_400_000_000
 MINUTE = 60_000_000
@@ -56,6 +56,17 @@ def test_a_million_minute_bars_fit_and_their_one_spike_survives():
     assert grid.moments.size <= 8_000
     assert grid.highest(values).max() == 7.0
     assert grid.step == "4 h"
+
+
+def test_a_run_that_must_be_aggregated_is_so_until_its_candles_fit():
+    assert [point_limit(8_000, 50), point_limit(9_000, 1), point_limit(9_000, 3)] == [
+        8_000,
+        8_000,
+        4_000,
+    ]
+    limit = point_limit(9_000, 50)
+    assert limit == 2_000
+    assert price_plan("ABC", {}, point_limit(9_000, 3)).candles
 
 
 def test_bars_within_one_second_are_joined():

@@ -1,0 +1,60 @@
+"""Where a config puts its runs, its bundles and its catalog."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.config import read_config, with_defaults
+
+__all__ = ["Places"]
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of a config and its catalog.
+
+    Attributes:
+        root: Project folder, from which relative paths count.
+        base_dir: Folder of the run store as the config writes it.
+        bundles_dir: Folder of the bundles as the config writes it.
+        catalog_url: SQLAlchemy URL of the catalog; SQLite paths are absolute.
+    """
+
+    root: Path
+    base_dir: Path
+    bundles_dir: Path
+    catalog_url: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], root: Path) -> "Places":
+        """Return the places of a config whose defaults are filled in."""
+        base_dir = Path(config["backtest_output"]["base_dir"])
+        url = config["storage"].get("catalog_url")
+        if url is None:
+            url = f"{_SQLITE}{(root / base_dir).resolve() / 'catalog.sqlite'}"
+        elif url.startswith(_SQLITE) and not url.startswith(_SQLITE + "/"):
+            url = _SQLITE + str((root / url.removeprefix(_SQLITE)).resolve())
+        return cls(root, base_dir, Path(config["storage"]["bundles_dir"]), url)
+
+    @classmethod
+    def read(cls, files: Sequence[Path], root: Path) -> "Places":
+        """Return the places that config files name; the rest of the config is not looked at.
+
+        Raises:
+            ConfigError: If a file is absent or no YAML.
+        """
+        return cls.of(with_defaults(read_config([root / file for file in files])), root)
+
+    @property
+    def store(self) -> RunStore:
+        """The run store."""
+        return RunStore(self.root / self.base_dir)
+
+    @property
+    def bundles(self) -> Path:
+        """The bundles' folder."""
+        return self.root / self.bundles_dir

@@ -1,0 +1,179 @@
+"""Deciding the identity of every run of a batch from its code, its data and its parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from backtrail.batch.loading import Batch
+from backtrail.batch.requests import RunRequest
+from backtrail.batch.sandbox import Sandbox
+from backtrail.canonical import sha256_json
+from backtrail.data.manifest import DatasetManifest, read_head
+from backtrail.errors import ConfigError, Problem
+from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.fingerprint import library_fingerprint
+
+__all__ = ["ResolvedRun", "resolve_runs"]
+
+# Config windows and data rarely begin on the same day; a week covers weekends and holidays.
+_COVERAGE_SLACK_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRun:
+    """A request whose data, code and parameters are known: its identity is decided."""
+
+    request: RunRequest
+    identity: Mapping[str, Any]
+
+    @property
+    def run_key(self) -> str:
+        """Sha256 of the canonical identity."""
+        return sha256_json(self.identity)
+
+
+def resolve_runs(batch: Batch) -> list[ResolvedRun]:
+    """Decide the identity of every run of a batch from code, data and parameters.
+
+    Raises:
+        ConfigError: If a symbol or a date is not in the data; every mistake is named.
+        DatasetError: If a bundle was never ingested.
+    """
+    datasets = {
+        name: DatasetManifest.load(
+            batch.places.bundles / name / read_head(batch.places.bundles, name)
+        )
+        for name in batch.used_bundles
+    }
+    problems = [
+        problem
+        for request in batch.requests
+        for problem in _data_problems(request, datasets[request.bundle], batch.source)
+    ]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    parameters = _parameters(batch)
+    fingerprint = library_fingerprint()
+    return [
+        ResolvedRun(
+            request,
+            _identity(
+                request,
+                datasets[request.bundle],
+                batch.closures[request.strategy],
+                *parameters[index],
+                seed=batch.config["seed"],
+                library=fingerprint,
+            ),
+        )
+        for index, request in enumerate(batch.requests)
+    ]
+
+
+def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -> list[Problem]:
+    where = f"{source}: batch.{request.entry}"
+    known = sorted(dataset.symbols)
+    listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    wanted = list(request.symbols or known)
+    benchmark = request.settings.benchmark
+    unknown = [name for name in [*wanted, benchmark] if name is not None and name not in known]
+    if unknown:
+        return [
+            Problem(
+                f"{where}.{'benchmark' if name == benchmark else 'symbols'}",
+                f"bundle {request.bundle!r} has no symbol {name!r}",
+                f"its symbols are {listed}",
+            )
+            for name in dict.fromkeys(unknown)
+        ]
+    first = min(date.fromisoformat(dataset.symbols[name].first[:10]) for name in wanted)
+    last = max(date.fromisoformat(dataset.symbols[name].last[:10]) for name in wanted)
+    problems = []
+    if (first - request.start).days > _COVERAGE_SLACK_DAYS:
+        found = f"{request.start} is before the first bar of {request.bundle!r}, {first}"
+        problems.append(Problem(f"{where}.start", found, f"begin at {first} or later"))
+    if (request.end - last).days > _COVERAGE_SLACK_DAYS:
+        found = f"{request.end} is after the last bar of {request.bundle!r}, {last}"
+        problems.append(Problem(f"{where}.end", found, f"end at {last} or earlier"))
+    for name in wanted:
+        begin, end = (
+            date.fromisoformat(item[:10])
+            for item in (dataset.symbols[name].first, dataset.symbols[name].last)
+        )
+        if not problems and (begin > request.end or end < request.start):
+            found = f"{name!r} has no bar from {request.start} to {request.end}"
+            problems.append(
+                Problem(f"{where}.symbols", found, f"its bars run from {begin} to {end}")
+            )
+    return problems
+
+
+def _parameters(batch: Batch) -> list[tuple[str | None, Mapping[str, Any]]]:
+    """Return each request's strategy form, and its parameters with the defaults filled in.
+
+    A strategy that cannot be imported has no form and keeps its parameters as given: its runs
+    fail, are catalogued, and mending the strategy makes other runs.
+    """
+    resolved: list[tuple[str | None, Mapping[str, Any]]] = [
+        (None, request.params) for request in batch.requests
+    ]
+    by_strategy: dict[str, list[int]] = {}
+    for index, request in enumerate(batch.requests):
+        by_strategy.setdefault(request.strategy, []).append(index)
+    problems = []
+    with Sandbox() as sandbox:
+        for strategy, indices in by_strategy.items():
+            given = [batch.requests[index].params for index in indices]
+            outcome = sandbox.check_params(batch.root, batch.closures[strategy].entry, given)
+            if outcome.answer is None:
+                continue
+            for index, item in zip(indices, outcome.answer["params"], strict=True):
+                if "error" in item:
+                    where = f"{batch.source}: batch.{batch.requests[index].entry}.params"
+                    problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
+                else:
+                    resolved[index] = (outcome.answer["form"], item["values"])
+    if problems:
+        raise ConfigError(problems)
+    return resolved
+
+
+def _identity(
+    request: RunRequest,
+    dataset: DatasetManifest,
+    closure: CodeClosure,
+    form: str | None,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    library: str,
+) -> dict[str, Any]:
+    settings = request.settings
+    return {
+        "run_type": "backtest",
+        "engine": settings.engine,
+        "ledger": settings.ledger,
+        "strategy": {"entry": closure.entry, "form": form, "code_hash": closure.code_hash},
+        "dataset": {
+            "dataset_id": dataset.dataset_id,
+            "calendar": dataset.calendar,
+            "timeframe": dataset.timeframe,
+        },
+        "symbols": sorted(request.symbols or dataset.symbols),
+        "benchmark": settings.benchmark,
+        "start": request.start,
+        "end": request.end,
+        "params": dict(params),
+        "capital_base": settings.capital_base,
+        "commission": {"model": settings.commission_model, "cost": settings.commission_cost},
+        "slippage": {"model": settings.slippage_model},
+        "execution": {
+            "fill": settings.fill,
+            "size_at": settings.size_at,
+            "shares": settings.shares,
+            "cash_policy": settings.cash_policy,
+        },
+        "seed": seed,
+        "library": library,
+    }

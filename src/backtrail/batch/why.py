@@ -1,0 +1,153 @@
+"""Why a run is not the one before it, in research words: code, data, parameters, settings."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.manifest import is_sealed
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.loading import Batch
+from backtrail.batch.resolving import ResolvedRun, resolve_runs
+from backtrail.canonical import canonical_json
+from backtrail.provenance.closure import CodeClosure
+
+__all__ = ["PreviewedRun", "explain_difference", "preview_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedRun:
+    """What planning would make of one run.
+
+    Attributes:
+        state: `new`, `open` (begun, never sealed), `failed` (will be tried again) or `reused`.
+        backtest_id: The run's directory where it has one.
+        predecessor: The last run of this name, where there is one and it is another.
+        reasons: Why it is not its predecessor; empty for a run that is reused.
+    """
+
+    name: str
+    run_key: str
+    state: str
+    backtest_id: str | None
+    predecessor: str | None
+    reasons: tuple[str, ...]
+
+
+def preview_batch(batch: Batch) -> list[PreviewedRun]:
+    """Say what would run and why, without writing anything.
+
+    Raises:
+        ConfigError: If the batch cannot be planned.
+        DatasetError: If a bundle was never ingested.
+    """
+    store = batch.places.store
+    named = _latest_by_name(store)
+    previews = []
+    for run in resolve_runs(batch):
+        key, name = run.run_key, run.request.name
+        backtest_id = store.find(key)
+        state = _state(store, backtest_id)
+        reasons: tuple[str, ...] = ()
+        predecessor = named.get(name)
+        if state == "reused" or predecessor == backtest_id:
+            predecessor = None
+        if state == "new":
+            reasons = ("no run of this name before",)
+            if predecessor is not None:
+                closure = batch.closures[run.request.strategy]
+                spec = store.run(predecessor).read_spec()
+                reasons = tuple(explain_difference(spec, run, closure))
+        previews.append(PreviewedRun(name, key, state, backtest_id, predecessor, reasons))
+    return previews
+
+
+def _state(store: RunStore, backtest_id: str | None) -> str:
+    if backtest_id is None:
+        return "new"
+    run = store.run(backtest_id)
+    if is_sealed(run):
+        return "reused"
+    return "failed" if run.failed.exists() else "open"
+
+
+def _latest_by_name(store: RunStore) -> dict[str, str]:
+    """Return the run that each name meant in the latest plan that had it."""
+    plans = sorted(store.plans.glob("*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
+    latest: dict[str, str] = {}
+    for path in plans:
+        for run in json.loads(path.read_bytes())["runs"]:
+            for name in run["names"]:
+                if store.run(run["backtest_id"]).spec.exists():
+                    latest[name] = run["backtest_id"]
+    return latest
+
+
+def explain_difference(
+    before: Mapping[str, Any], run: ResolvedRun, closure: CodeClosure
+) -> Iterator[str]:
+    """Yield a sentence for everything that makes a run another one than before.
+
+    Args:
+        before: Run spec of the predecessor.
+        run: The run as it would be now.
+        closure: Its code as it is now.
+    """
+    # Through JSON, so that decimals and dates look as they do in the predecessor's file.
+    old, new = before["identity"], json.loads(canonical_json(dict(run.identity)))
+    yield from _code_changes(before["code"]["files"], closure)
+    if old["dataset"] != new["dataset"]:
+        yield (
+            f"the data of bundle {run.request.bundle} changed: dataset "
+            f"{old['dataset']['dataset_id']} -> {new['dataset']['dataset_id']}"
+        )
+    yield from _value_changes("parameter", old["params"], new["params"])
+    if old["library"] != new["library"]:
+        yield f"the library's own code changed: {old['library']} -> {new['library']}"
+    settings = sorted((old.keys() | new.keys()) - {"strategy", "dataset", "params", "library"})
+    for key in settings:
+        before_value, after_value = old.get(key), new.get(key)
+        if isinstance(before_value, dict) and isinstance(after_value, dict):
+            yield from _value_changes(key, before_value, after_value)
+        elif before_value != after_value:
+            yield f"{key} changed: {_shown(before_value)} -> {_shown(after_value)}"
+
+
+def _code_changes(before: Sequence[Mapping[str, Any]], closure: CodeClosure) -> Iterator[str]:
+    old = {file["path"]: file for file in before}
+    new = {file.path: file for file in closure.files}
+    for path in sorted(old.keys() | new.keys()):
+        if path not in new:
+            yield f"{path} is no longer imported"
+        elif path not in old:
+            yield f"{path} is new{_imported_by(path, closure)}"
+        elif old[path]["sha256"] != new[path].sha256:
+            yield f"{path} changed{_imported_by(path, closure)}"
+
+
+def _imported_by(path: str, closure: CodeClosure) -> str:
+    """Return the shortest chain of importers up to the strategy, in words."""
+    importers = {file.path: file.imported_by for file in closure.files}
+    chains = [[path]]
+    seen = {path}
+    while chains:
+        chain = chains.pop(0)
+        if chain[-1] == closure.entry:
+            return "".join(f", imported by {Path(step).as_posix()}" for step in chain[1:])
+        for importer in importers.get(chain[-1], ()):
+            if importer not in seen:
+                seen.add(importer)
+                chains.append([*chain, importer])
+    return ""
+
+
+def _value_changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            yield f"{kind} {name} changed: {_shown(before)} -> {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else canonical_json(value)

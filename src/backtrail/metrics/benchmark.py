@@ -1,0 +1,97 @@
+"""A strategy beside a benchmark.
+
+Both series are simple returns of the same bars, oldest first, shape (n,). Every function raises
+EmptySeriesError when there is no return and ValueError when one is not finite or lengths differ.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.metrics._series import FloatArray, checked_pair, spread
+
+__all__ = [
+    "alpha",
+    "alpha_geometric",
+    "annual_information_ratio",
+    "beta",
+    "information_ratio",
+    "r_squared",
+    "tracking_error",
+]
+
+
+def beta(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
+    """Return cov(r, b) / var(b); None when the benchmark does not vary."""
+    return _beta(*checked_pair(returns, benchmark))
+
+
+def alpha(
+    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
+) -> float | None:
+    """Return (mean(r) - beta mean(b)) * periods_per_year; None when beta is undefined.
+
+    Jensen (1968) without a risk-free rate; arithmetic.
+    """
+    left, right = checked_pair(returns, benchmark)
+    value = _period_alpha(left, right)
+    return None if value is None else value * periods_per_year
+
+
+def alpha_geometric(
+    returns: npt.ArrayLike,
+    benchmark: npt.ArrayLike,
+    periods_per_year: float,
+    risk_free_per_period: float = 0.0,
+) -> float | None:
+    """Return (1 + a)^periods_per_year - 1, a = alpha per bar of excess returns (as empyrical)."""
+    left, right = checked_pair(returns, benchmark)
+    value = _period_alpha(left - risk_free_per_period, right - risk_free_per_period)
+    if value is None or value <= -1.0:
+        return None
+    growth: float = (1.0 + value) ** periods_per_year - 1.0
+    return growth
+
+
+def r_squared(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
+    """Return the squared correlation; None when either series does not vary."""
+    left, right = checked_pair(returns, benchmark)
+    if not spread(left) or not spread(right):
+        return None
+    return float(np.corrcoef(left, right)[0, 1] ** 2)
+
+
+def tracking_error(
+    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
+) -> float | None:
+    """Return std(r - b, ddof=1) * sqrt(periods_per_year); None with a single return."""
+    left, right = checked_pair(returns, benchmark)
+    return spread(left - right) * math.sqrt(periods_per_year) if len(left) > 1 else None
+
+
+def information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
+    """Return mean(r - b) / std(r - b, ddof=1) per bar; None when the difference is constant."""
+    left, right = checked_pair(returns, benchmark)
+    deviation = spread(left - right)
+    return float(np.mean(left - right)) / deviation if deviation else None
+
+
+def annual_information_ratio(
+    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
+) -> float | None:
+    """Return `information_ratio` * sqrt(periods_per_year)."""
+    value = information_ratio(returns, benchmark)
+    return None if value is None else value * math.sqrt(periods_per_year)
+
+
+def _beta(left: FloatArray, right: FloatArray) -> float | None:
+    if not spread(right):
+        return None
+    covariance = np.cov(left, right, ddof=1)
+    return float(covariance[0, 1] / covariance[1, 1])
+
+
+def _period_alpha(left: FloatArray, right: FloatArray) -> float | None:
+    slope = _beta(left, right)
+    return None if slope is None else float(np.mean(left) - slope * np.mean(right))

@@ -1,0 +1,172 @@
+"""Risk and risk-adjusted return.
+
+`returns` are simple returns per bar, oldest first, shape (n,). Every function raises
+EmptySeriesError when there is none and ValueError when one is not finite. None means undefined.
+"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.metrics._series import FloatArray, checked, spread
+
+__all__ = [
+    "annual_volatility",
+    "conditional_value_at_risk",
+    "downside_deviation",
+    "excess_kurtosis",
+    "excess_kurtosis_unbiased",
+    "gaussian_value_at_risk",
+    "probabilistic_sharpe_ratio",
+    "risk_free_per_period",
+    "sharpe_ratio",
+    "skewness",
+    "skewness_unbiased",
+    "sortino_ratio",
+    "value_at_risk",
+]
+
+
+def risk_free_per_period(annual_rate: float, periods_per_year: float) -> float:
+    """Return the rate per bar that compounds to an annual rate: (1 + rf)^(1/periods) - 1."""
+    rate: float = (1.0 + annual_rate) ** (1.0 / periods_per_year) - 1.0
+    return rate
+
+
+def annual_volatility(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
+    """Return std(r, ddof=1) * sqrt(periods_per_year); None with a single return."""
+    series = checked(returns)
+    return spread(series) * math.sqrt(periods_per_year) if len(series) > 1 else None
+
+
+def sharpe_ratio(
+    returns: npt.ArrayLike, periods_per_year: float, risk_free_per_period: float = 0.0
+) -> float | None:
+    """Return mean(r - rf) / std(r - rf, ddof=1) * sqrt(periods_per_year).
+
+    Sharpe (1994), The Sharpe Ratio; arithmetic mean. None without variance.
+
+    Args:
+        returns: Returns per bar.
+        periods_per_year: Bars per year.
+        risk_free_per_period: Rate per bar; an annual rate is turned into it by
+            `risk_free_per_period`.
+    """
+    ratio = _period_sharpe(checked(returns) - risk_free_per_period)
+    return None if ratio is None else ratio * math.sqrt(periods_per_year)
+
+
+def sortino_ratio(
+    returns: npt.ArrayLike, periods_per_year: float, target_per_period: float = 0.0
+) -> float | None:
+    """Return mean(r - t) / sqrt(sum(min(r - t, 0)^2) / n) * sqrt(periods_per_year).
+
+    n counts all returns, not only the negative ones: Sortino and Price (1994). None when no return
+    is below the target.
+
+    Args:
+        returns: Returns per bar.
+        periods_per_year: Bars per year.
+        target_per_period: Return t per bar below which a return counts as a loss.
+    """
+    excess = checked(returns) - target_per_period
+    downside = _downside(excess)
+    return float(np.mean(excess)) / downside * math.sqrt(periods_per_year) if downside else None
+
+
+def downside_deviation(
+    returns: npt.ArrayLike, periods_per_year: float, target_per_period: float = 0.0
+) -> float:
+    """Return sqrt(sum(min(r - t, 0)^2) / n) * sqrt(periods_per_year), n = all returns."""
+    return _downside(checked(returns) - target_per_period) * math.sqrt(periods_per_year)
+
+
+def skewness(returns: npt.ArrayLike) -> float | None:
+    """Return m3 / m2^1.5, population moments; None without variance."""
+    return _standard_moment(checked(returns), 3)
+
+
+def skewness_unbiased(returns: npt.ArrayLike) -> float | None:
+    """Return the skewness times sqrt(n (n-1)) / (n-2), as pandas; None if n < 3 or constant."""
+    series = checked(returns)
+    n = len(series)
+    value = _standard_moment(series, 3)
+    return None if value is None or n < 3 else value * math.sqrt(n * (n - 1)) / (n - 2)
+
+
+def excess_kurtosis(returns: npt.ArrayLike) -> float | None:
+    """Return m4 / m2^2 - 3, population moments; None without variance."""
+    value = _standard_moment(checked(returns), 4)
+    return None if value is None else value - 3.0
+
+
+def excess_kurtosis_unbiased(returns: npt.ArrayLike) -> float | None:
+    """Return (n-1)/((n-2)(n-3)) ((n+1) g + 6), g = `excess_kurtosis`; None if n < 4 or constant."""
+    series = checked(returns)
+    n = len(series)
+    value = excess_kurtosis(series)
+    if value is None or n < 4:
+        return None
+    return (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * value + 6.0)
+
+
+def value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:
+    """Return the `level` quantile of the returns, linear interpolation; a loss is negative."""
+    return float(np.percentile(checked(returns), 100.0 * level))
+
+
+def conditional_value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:
+    """Return the mean of the returns at or below `value_at_risk`; a loss is negative."""
+    series = checked(returns)
+    return float(np.mean(series[series <= value_at_risk(series, level)]))
+
+
+def gaussian_value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float | None:
+    """Return the `level` quantile of a normal of their mean and std (ddof 1); None if constant."""
+    series = checked(returns)
+    deviation = spread(series)
+    if not deviation:
+        return None
+    return NormalDist(float(np.mean(series)), deviation).inv_cdf(level)
+
+
+def probabilistic_sharpe_ratio(
+    returns: npt.ArrayLike, benchmark_sharpe: float = 0.0
+) -> float | None:
+    """Return the probability that the true Sharpe ratio exceeds a benchmark.
+
+    Phi[(SR - SR*) sqrt(n-1) / sqrt(1 - g3 SR + (g4-1)/4 SR^2)] with SR per bar (ddof 1) and
+    population moments, g4 raw: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient
+    Frontier. None without variance.
+
+    Args:
+        returns: Returns per bar.
+        benchmark_sharpe: SR*, per bar, not annual.
+    """
+    series = checked(returns)
+    ratio, skew, kurtosis = _period_sharpe(series), skewness(series), excess_kurtosis(series)
+    if ratio is None or skew is None or kurtosis is None:
+        return None
+    variance = 1.0 - skew * ratio + (kurtosis + 2.0) / 4.0 * ratio**2
+    if variance <= 0.0:
+        return None
+    score = (ratio - benchmark_sharpe) * math.sqrt(len(series) - 1) / math.sqrt(variance)
+    return NormalDist().cdf(score)
+
+
+def _period_sharpe(excess: FloatArray) -> float | None:
+    deviation = spread(excess)
+    return float(np.mean(excess)) / deviation if deviation else None
+
+
+def _downside(excess: FloatArray) -> float:
+    return math.sqrt(float(np.sum(np.minimum(excess, 0.0) ** 2)) / len(excess))
+
+
+def _standard_moment(series: FloatArray, order: int) -> float | None:
+    if not spread(series):
+        return None
+    centered = series - np.mean(series)
+    return float(np.mean(centered**order) / np.mean(centered**2) ** (order / 2.0))

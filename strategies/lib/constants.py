@@ -1,0 +1,3 @@
+"""Numbers that the windows agree on."""
+
+SHORTEST_WINDOW = 2

@@ -1,0 +1,177 @@
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import time
+
+import pytest
+
+from backtrail.data import BundleConfig, Dataset, Waiver, ingest_bundle, read_head
+from backtrail.errors import DatasetError, DataValidationError
+
+from .places import daily_row
+
+PARALLEL = multiprocessing.get_context("spawn")
+SYNTHETIC = {
+    "kind": "minute_bars",
+    "symbols": 4,
+    "start": "2019-01-02",
+    "end": "2019-12-31",
+    "seed": 1,
+}
+
+
+def snapshot(folder):
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def edit(store, price):
+    store.write("AAA.csv", daily_row("2020-01-02", price))
+
+
+def test_ingest_writes_one_dataset_with_head_and_receipt(store):
+    manifest = store.ingest()
+    folder = store.bundles / "b"
+    assert sorted(item.name for item in folder.iterdir()) == sorted(
+        ["HEAD.json", "receipt.json", manifest.dataset_id]
+    )
+    files = sorted((folder / manifest.dataset_id).iterdir())
+    assert [item.name for item in files] == [
+        "adjustments.parquet",
+        "bars.parquet",
+        "manifest.json",
+    ]
+    assert {stat.S_IMODE(item.stat().st_mode) for item in files} == {0o444}
+    assert read_head(store.bundles, "b") == manifest.dataset_id
+    receipt = json.loads((folder / "receipt.json").read_text())
+    assert receipt["dataset_id"] == manifest.dataset_id
+    assert receipt["sources"] == [
+        {
+            "path": "prices/AAA.csv",
+            "sha256": manifest.sources[0].sha256,
+            "size": (store.prices / "AAA.csv").stat().st_size,
+        }
+    ]
+
+
+def test_second_ingest_of_equal_content_touches_no_file(store):
+    store.ingest()
+    before = snapshot(store.bundles)
+    store.ingest()
+    assert snapshot(store.bundles) == before
+
+
+def test_other_content_is_another_dataset_and_head_keeps_its_history(store):
+    edit(store, 10.0)
+    first = store.ingest().dataset_id
+    kept = snapshot(store.bundles / "b" / first)
+    edit(store, 11.0)
+    second = store.ingest().dataset_id
+    edit(store, 10.0)
+    third = store.ingest().dataset_id
+    assert (first, read_head(store.bundles, "b")) == (third, first)
+    head = json.loads((store.bundles / "b/HEAD.json").read_text())
+    assert [entry["dataset_id"] for entry in head["history"]] == [first, second, first]
+    assert snapshot(store.bundles / "b" / first) == kept
+    old = Dataset.open(store.bundles / "b" / second).bars()
+    assert old["close"].to_list() == [11.0]
+
+
+def test_refused_data_leave_the_former_dataset_untouched(store):
+    store.ingest()
+    before = snapshot(store.bundles)
+    edit(store, 0.5)  # low becomes negative
+    with pytest.raises(DataValidationError):
+        store.ingest()
+    assert snapshot(store.bundles) == before
+
+
+def test_equal_input_in_two_places_gives_equal_bytes(store, tmp_path):
+    store.ingest()
+    ingest_bundle(store.bundle(), root=store.root, bundles_dir=tmp_path / "other")
+    here, there = snapshot(store.bundles), snapshot(tmp_path / "other")
+    assert {name: data for name, (_, data) in here.items()} == {
+        name: data for name, (_, data) in there.items()
+    }
+
+
+def test_leftovers_of_a_killed_ingest_are_removed_by_the_next(store):
+    manifest = store.ingest()
+    left = store.bundles / "b" / f".{manifest.dataset_id}.building~"
+    left.mkdir()
+    (left / "bars.parquet").write_bytes(b"half")
+    store.ingest()
+    assert not left.exists()
+
+
+def test_damaged_dataset_is_made_again_by_the_next_ingest(store):
+    manifest = store.ingest()
+    bars = store.bundles / "b" / manifest.dataset_id / "bars.parquet"
+    good = bars.read_bytes()
+    bars.unlink()
+    store.ingest()
+    assert bars.read_bytes() == good
+    assert [item for item in (store.bundles / "b").iterdir() if item.name.startswith(".")] == []
+
+
+def test_bundle_without_any_row_left_is_refused(store):
+    store.write("AAA.csv", "2020-01-02,,,,,\n")
+    with pytest.raises(DatasetError, match="has no row left"):
+        store.ingest(waivers=[Waiver("null_row", "closed")])
+
+
+def _ingest_in_child(root, bundles, price):
+    folder = root / "prices"
+    name = f"own-{price}"
+    (root / name).mkdir(exist_ok=True)
+    (root / name / "AAA.csv").write_text((folder / "AAA.csv").read_text().replace("10.0", price))
+    bundle = BundleConfig("b", "csv", "XNYS", "1d", name)
+    for _ in range(5):
+        manifest = ingest_bundle(bundle, root=root, bundles_dir=bundles)
+        Dataset.open(bundles / "b" / manifest.dataset_id).verify()
+
+
+def test_processes_that_ingest_at_once_make_whole_datasets(store):
+    children = [
+        PARALLEL.Process(target=_ingest_in_child, args=(store.root, store.bundles, price))
+        for price in ("10.0", "10.0", "10.25")
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    folders = [item for item in (store.bundles / "b").iterdir() if item.is_dir()]
+    assert len(folders) == 2
+    history = json.loads((store.bundles / "b/HEAD.json").read_text())["history"]
+    assert {entry["dataset_id"] for entry in history} == {item.name for item in folders}
+
+
+def _ingest_minutes(bundles):
+    bundle = BundleConfig("b", "synthetic", "XNYS", "1m", None, SYNTHETIC)
+    ingest_bundle(bundle, root=bundles.parent, bundles_dir=bundles)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(10))
+def test_ingest_killed_at_any_moment_leaves_no_half_dataset(tmp_path, moment):
+    bundles = tmp_path / "bundles"
+    child = PARALLEL.Process(target=_ingest_minutes, args=(bundles,))
+    child.start()
+    while not (bundles / "b").exists() and child.is_alive():
+        time.sleep(0.001)
+    time.sleep(0.02 * moment)
+    if child.is_alive():
+        os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    for path in (bundles / "b").glob("[!.]*"):
+        if path.is_dir():
+            Dataset.open(path).verify()
+    _ingest_minutes(bundles)
+    Dataset.open(bundles / "b" / read_head(bundles, "b")).verify()
+    assert [path.name for path in (bundles / "b").glob(".*")] == []
