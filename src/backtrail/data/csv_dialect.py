@@ -187,7 +187,7 @@ def parse_timestamps(form: str, zone: str | None, *, daily: bool) -> pl.Expr:
         return moment.dt.date().cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if aware:
         return moment.dt.convert_time_zone("UTC")
-    local = moment.dt.replace_time_zone(zone or "UTC", ambiguous="earliest", non_existent="null")
+    local = moment.dt.replace_time_zone(zone or "UTC", ambiguous="null", non_existent="null")
     return local.dt.convert_time_zone("UTC")
 
 

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from backtrail.errors import EmptySeriesError
+from backtrail.metrics import summarize
+
+from .golden import BENCHMARK, EQUITY, GOLDEN, TIMES
+
+NAMES = [
+    "total_return", "cagr", "cagr_calendar", "annual_mean_return", "best_return", "worst_return",
+    "positive_share", "annual_volatility", "downside_deviation", "sharpe_ratio", "sortino_ratio",
+    "max_drawdown", "calmar_ratio", "ulcer_index", "omega_ratio", "tail_ratio", "skewness",
+    "excess_kurtosis", "value_at_risk", "conditional_value_at_risk", "stability",
+    "probabilistic_sharpe_ratio", "benchmark_total_return", "beta", "alpha", "r_squared",
+    "tracking_error", "information_ratio", "total_trades", "open_trades", "win_rate",
+    "profit_factor", "expectancy", "average_win", "average_loss", "average_bars_held", "exposure",
+    "turnover",
+]  # fmt: skip
+
+
+def _rows(*args, **options):
+    return {row.metric: row for row in summarize(*args, **options)}
+
+
+def test_summary_of_the_golden_series_has_the_golden_numbers():
+    rows = _rows(EQUITY, TIMES, periods_per_year=252, benchmark_returns=[None, *BENCHMARK])
+    assert list(rows) == NAMES
+    pairs = {
+        "total_return": "total_return", "cagr": "cagr_252", "cagr_calendar": "cagr_calendar_365_25",
+        "annual_volatility": "ann_vol", "sharpe_ratio": "sharpe_rf0", "sortino_ratio": "sortino_rf0",
+        "max_drawdown": "max_drawdown", "calmar_ratio": "calmar_252", "beta": "beta",
+        "alpha": "alpha_geom_ann", "information_ratio": "info_ratio_ann",
+        "probabilistic_sharpe_ratio": "psr_0_popmoments", "ulcer_index": "ulcer_n",
+    }  # fmt: skip
+    for metric, golden in pairs.items():
+        assert rows[metric].value == pytest.approx(GOLDEN[golden], rel=1e-11), metric
+    assert "252 bars a year" in rows["sharpe_ratio"].assumption
+
+
+def test_summary_with_a_risk_free_rate_compounds_it():
+    rows = _rows(EQUITY, TIMES, periods_per_year=252, risk_free=0.02)
+    assert rows["sharpe_ratio"].value == pytest.approx(GOLDEN["sharpe_rf2_geom"], rel=1e-11)
+    assert rows["sortino_ratio"].value == pytest.approx(GOLDEN["sortino_rf2_geom"], rel=1e-11)
+
+
+def test_summary_of_flat_equity_says_what_is_undefined():
+    rows = _rows([100.0] * 5, range(5), periods_per_year=252)
+    assert rows["total_return"].value == 0.0
+    assert rows["sharpe_ratio"].value is None
+    assert rows["sharpe_ratio"].assumption == "undefined: the returns have no variance"
+    assert rows["beta"].assumption == "undefined: no benchmark"
+    assert rows["win_rate"].assumption == "undefined: no closed trade"
+    assert rows["total_trades"].value == 0.0
+
+
+def test_summary_of_one_bar_and_of_ruin_defines_no_return():
+    assert _rows([1.0], [0], periods_per_year=252)["cagr"].assumption == "undefined: a single bar"
+    ruin = _rows([1.0, -1.0, 1.0], [0, 1, 2], periods_per_year=252)
+    assert ruin["max_drawdown"].value is None
+    assert ruin["total_return"].assumption == "undefined: equity fell to zero or below"
+
+
+def test_summary_counts_closed_trades_only():
+    columns = {"pnl": [5, -2, 9], "bars_held": [1, 3, 7], "is_open": [False, False, True]}
+    rows = _rows(
+        [100.0, 110.0],
+        [0, 1],
+        periods_per_year=252,
+        trade_columns=columns,
+        gross_exposure=[0.0, 1.0],
+        fill_values=[100, -50],
+    )
+    assert rows["total_trades"].value == 2.0
+    assert rows["open_trades"].value == 1.0
+    assert rows["profit_factor"].value == 2.5
+    assert rows["average_bars_held"].value == 2.0
+    assert rows["exposure"].value == 0.5
+    assert rows["turnover"].value == pytest.approx(150 / 105 * 252)
+
+
+def test_summary_leaves_out_bars_without_a_benchmark():
+    rows = _rows(
+        [1.0, 1.1, 1.2], [0, 1, 2], periods_per_year=252, benchmark_returns=[None, None, 0.5]
+    )
+    assert rows["benchmark_total_return"].value == 0.5
+    assert rows["benchmark_total_return"].assumption == "1 common bars"
+
+
+def test_summary_of_nothing_is_an_error():
+    with pytest.raises(EmptySeriesError):
+        summarize(np.empty(0), np.empty(0), periods_per_year=252)
+    with pytest.raises(ValueError, match="differ in length"):
+        summarize([1.0, 2.0], [0], periods_per_year=252)

@@ -1,0 +1,252 @@
+"""A small project of a user's own: prices, strategies, a config, and the repository's workflow."""
+
+import csv
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+
+SMA = '''"""Long while the fast average is above the slow one."""
+
+from dataclasses import dataclass
+
+from backtrail.engine import TradingAlgorithm
+from lib.indicators import is_above
+
+
+@dataclass(frozen=True)
+class Params:
+    fast: int = 5
+    slow: int = 20
+
+    def __post_init__(self):
+        if self.fast >= self.slow:
+            raise ValueError(f"fast={self.fast} must be below slow={self.slow}")
+
+
+class Sma(TradingAlgorithm):
+    def initialize(self, context):
+        context.asset = self.symbol("AAA")
+
+    def handle_data(self, context, data):
+        closes = data.history(context.asset, "close", context.params.slow)
+        if len(closes) < context.params.slow:
+            return
+        self.order_target_percent(
+            context.asset, 1.0 if is_above(closes, context.params.fast) else 0.0
+        )
+'''
+HOLD = '''"""Buy once and hold; imports nothing of the project."""
+
+
+def initialize(context):
+    context.bought = False
+
+
+def handle_data(context, data):
+    from backtrail.engine.api import order, symbol
+
+    if not context.bought:
+        order(symbol("BBB"), 100)
+        context.bought = True
+'''
+LIBRARY = {
+    "strategies/lib/__init__.py": "",
+    "strategies/lib/indicators.py": (
+        "from lib.windows import mean\n\n\n"
+        "def is_above(closes, fast):\n    return mean(closes[-fast:]) > mean(closes)\n"
+    ),
+    "strategies/lib/windows.py": (
+        "from lib.constants import SCALE\n\n\n"
+        "def mean(values):\n    return float(sum(values)) * SCALE / len(values)\n"
+    ),
+    "strategies/lib/constants.py": "SCALE = 1.0\n",
+}
+
+
+def write_prices(folder: Path, symbols: tuple[str, ...], *, sessions: int = 260) -> None:
+    """Write daily bars of invented symbols, the same on every call."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for symbol in symbols:
+        generator = random.Random(symbol)
+        price, day = 100.0, date(2020, 1, 1)
+        with (folder / f"{symbol}.csv").open("w", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["date", "open", "high", "low", "close", "volume"])
+            written = 0
+            while written < sessions:
+                day += timedelta(days=1)
+                if day.weekday() >= 5:
+                    continue
+                opening = round(price * (1 + generator.gauss(0, 0.004)), 2)
+                price = round(opening * (1 + generator.gauss(0.0005, 0.015)), 2)
+                high, low = max(opening, price) + 0.25, min(opening, price) - 0.25
+                rows.writerow(
+                    [day, opening, round(high, 2), round(low, 2), price, 1000 + written]
+                )
+                written += 1
+
+
+def batch_config(**sections: Any) -> dict[str, Any]:
+    """Return a batch of four runs of two strategies on one bundle; sections replace its own."""
+    config: dict[str, Any] = {
+        "bundles": {
+            "prices": {"adapter": "csv", "path": "prices", "calendar": "24/5", "timeframe": "1d"}
+        },
+        "defaults": {"commission": {"model": "per_dollar", "cost": 0.001}, "benchmark": "AAA"},
+        "batch": {
+            "sma": {
+                "strategy": "strategies/sma.py",
+                "bundle": "prices",
+                "symbols": ["AAA"],
+                "start": "2020-01-02",
+                "end": "2020-12-25",
+            },
+            "sma-grid": {"extends": "sma", "grid": {"fast": [3, 5, 8]}},
+            "hold": {
+                "strategy": "strategies/hold.py",
+                "bundle": "prices",
+                "start": "2020-01-02",
+                "end": "2020-12-25",
+            },
+        },
+    }
+    return {**config, **sections}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder and what is asked of it."""
+
+    root: Path
+
+    @classmethod
+    def make(cls, root: Path, config: dict[str, Any] | None = None) -> "Project":
+        root.mkdir(parents=True, exist_ok=True)
+        for name in ("Snakefile", "workflow", "scripts", "profiles", "environment.yml"):
+            (root / name).symlink_to(REPOSITORY / name)
+        project = cls(root)
+        project.write("strategies/sma.py", SMA)
+        project.write("strategies/hold.py", HOLD)
+        for name, text in LIBRARY.items():
+            project.write(name, text)
+        write_prices(root / "prices", ("AAA", "BBB"))
+        project.configure(config or batch_config())
+        return project
+
+    @property
+    def store(self) -> Path:
+        return self.root / "backtests"
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def configure(self, config: dict[str, Any], name: str = "config/config.yaml") -> None:
+        self.write(name, yaml.safe_dump(config, sort_keys=False))
+
+    def start(self, *arguments: str, cores: int = 2, **options: Any) -> "subprocess.Popen[str]":
+        command = [*SNAKEMAKE, "--cores", str(cores), *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **options,
+        )
+
+    def snakemake(self, *arguments: str, cores: int = 2, status: int | None = 0) -> str:
+        """Run snakemake and return what it said; `status` None accepts any exit status."""
+        process = self.start(*arguments, cores=cores)
+        output, _ = process.communicate(timeout=420)
+        assert status is None or process.returncode == status, output
+        return output
+
+    def backtrail(self, *arguments: str, status: int = 0) -> str:
+        result = subprocess.run(
+            [sys.executable, "-m", "backtrail.cli", *arguments],
+            cwd=self.root,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == status, result.stdout + result.stderr
+        return result.stdout if status == 0 else result.stdout + result.stderr
+
+    def backtrail_json(self, *arguments: str, status: int = 0) -> Any:
+        output = self.backtrail(*arguments, "--json", status=status)
+        return json.loads(output)
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Return every manifest by backtest id."""
+        return {
+            path.parent.name: json.loads(path.read_bytes())
+            for path in sorted(self.store.glob("2*/run.json"))
+        }
+
+    def run_ids(self) -> list[str]:
+        return sorted(path.name for path in self.store.glob("2*"))
+
+    def named(self, name: str) -> Path:
+        """Return the newest run directory that has a name."""
+        matches = [
+            key for key, manifest in self.runs().items() if name in manifest["labels"]["names"]
+        ]
+        assert matches, f"no run is named {name}: {self.runs().keys()}"
+        return self.store / max(matches)
+
+    def checksums(self, *ids: str) -> dict[str, str]:
+        """Return the sha256 of every file of the given runs, all by default."""
+        return {
+            path.relative_to(self.store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for run in (ids or self.run_ids())
+            for path in sorted((self.store / run).rglob("*"))
+            if path.is_file()
+        }
+
+    def temporary_files(self) -> list[str]:
+        """Return what no finished store contains."""
+        return [
+            path.relative_to(self.root).as_posix()
+            for top in ("backtests", "bundles")
+            for path in (self.root / top).rglob("*")
+            if "tmp~" in path.name or path.name in {".lock", ".catalog.lock"} or ".building" in str(path)
+        ]
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "PYTEST"))}
+    return {**kept, "PYTHONPATH": ""}
+
+
+def nothing_to_do(output: str) -> bool:
+    """Say whether a call of snakemake executed no job."""
+    return "Nothing to be done" in output
+
+
+def kill_group(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and everything in its group, as a lost machine would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
