@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SNAKEMAKE = (sys.executable, "-m", "snakemake")
 
 SMA = '''"""Long while the fast average is above the slow one."""
 
@@ -126,11 +125,13 @@ def batch_config(**sections: Any) -> dict[str, Any]:
     return {**config, **sections}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Project:
     """A project folder and what is asked of it."""
 
     root: Path
+    first_output: str = ""
+    python: str = sys.executable
 
     @classmethod
     def make(cls, root: Path, config: dict[str, Any] | None = None) -> "Project":
@@ -163,8 +164,16 @@ class Project:
     def configure(self, config: dict[str, Any], name: str = "config/config.yaml") -> None:
         self.write(name, yaml.safe_dump(config, sort_keys=False))
 
+    def config(self) -> dict[str, Any]:
+        values: dict[str, Any] = yaml.safe_load((self.root / "config/config.yaml").read_text())
+        for entry in values["batch"].values():
+            for key in ("start", "end"):
+                if key in entry:
+                    entry[key] = str(entry[key])
+        return values
+
     def start(self, *arguments: str, cores: int = 2, **options: Any) -> "subprocess.Popen[str]":
-        command = [*SNAKEMAKE, "--cores", str(cores), *arguments]
+        command = [self.python, "-m", "snakemake", "--cores", str(cores), *arguments]
         return subprocess.Popen(
             command,
             cwd=self.root,
@@ -184,7 +193,7 @@ class Project:
 
     def backtrail(self, *arguments: str, status: int = 0) -> str:
         result = subprocess.run(
-            [sys.executable, "-m", "backtrail.cli", *arguments],
+            [self.python, "-m", "backtrail.cli", *arguments],
             cwd=self.root,
             env=_environment(),
             capture_output=True,

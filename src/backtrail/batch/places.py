@@ -10,9 +10,6 @@ from backtrail.batch.config import read_config, with_defaults
 
 __all__ = ["Places"]
 
-_SQLITE = "sqlite:///"
-
-
 @dataclass(frozen=True, slots=True)
 class Places:
     """The folders of a config and its catalog.
@@ -21,7 +18,8 @@ class Places:
         root: Project folder, from which relative paths count.
         base_dir: Folder of the run store as the config writes it.
         bundles_dir: Folder of the bundles as the config writes it.
-        catalog_url: SQLAlchemy URL of the catalog; SQLite paths are absolute.
+        catalog_url: SQLAlchemy URL of the catalog; a relative SQLite path counts from the working
+            directory, so that a project that is moved stays the same.
     """
 
     root: Path
@@ -33,11 +31,7 @@ class Places:
     def of(cls, config: Mapping[str, Any], root: Path) -> "Places":
         """Return the places of a config whose defaults are filled in."""
         base_dir = Path(config["backtest_output"]["base_dir"])
-        url = config["storage"].get("catalog_url")
-        if url is None:
-            url = f"{_SQLITE}{(root / base_dir).resolve() / 'catalog.sqlite'}"
-        elif url.startswith(_SQLITE) and not url.startswith(_SQLITE + "/"):
-            url = _SQLITE + str((root / url.removeprefix(_SQLITE)).resolve())
+        url = config["storage"].get("catalog_url", f"sqlite:///{base_dir / 'catalog.sqlite'}")
         return cls(root, base_dir, Path(config["storage"]["bundles_dir"]), url)
 
     @classmethod

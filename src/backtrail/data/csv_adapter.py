@@ -136,7 +136,7 @@ def _with_timestamps(
             f"{file.label}: timestamps cannot be read with date_format {form!r} and timezone "
             f"{zone!r}: {str(error).splitlines()[0]}"
         ) from error
-    why = f"not of the form {form}"
+    why = f"not of the form {form} in the years 1700 to 2200"
     if zone not in (None, "UTC") and not daily:
         why += f", or a local time that {zone} has twice or never (daylight saving): give UTC"
     bad = parsed.filter(failed)

@@ -5,6 +5,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
@@ -50,6 +51,8 @@ _REST: Final = re.compile(r"([T ])(\d{1,2}:\d{2})(:\d{2})?(\.\d{1,9})?(Z|[+-]\d{
 _HAS_TIME: Final = re.compile(r"%(H|I|T|R|X|c|s|\+)")
 _HAS_ZONE: Final = re.compile(r"%(z|:z|#z|\+)|(?<!%)Z$")
 _SAMPLE: Final = 200
+_EARLIEST: Final = datetime(1700, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ def detect_columns(bundle: BundleConfig, label: str, first_line: str) -> CsvDial
         ConfigError: If `options.columns` names a column that the file has not.
     """
     delimiter = bundle.options.get("delimiter") or max(",;\t|", key=first_line.count)
-    header = next(csv.reader([first_line], delimiter=delimiter), [])
+    try:
+        header = next(csv.reader([first_line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DatasetError(f"{label}: the header {first_line!r} is no CSV: {error}") from error
     if len(set(header)) != len(header):
         raise DatasetError(f"{label}: the header {header} names a column twice")
     given = {str(key): str(value) for key, value in (bundle.options.get("columns") or {}).items()}
@@ -162,8 +168,8 @@ def has_time_of_day(form: str) -> bool:
 def parse_timestamps(form: str, zone: str | None, *, daily: bool) -> pl.Expr:
     """Return an expression from a text column `timestamp` to canonical timestamps.
 
-    What cannot be parsed, and local times that exist twice or never (daylight saving), become
-    null. Daily bars become midnight UTC of the date in their zone.
+    What cannot be parsed, local times that exist twice or never (daylight saving), and years
+    outside 1700 to 2200 become null. Daily bars become midnight UTC of the date in their zone.
 
     Args:
         form: A strptime format or an epoch name.
@@ -184,11 +190,13 @@ def parse_timestamps(form: str, zone: str | None, *, daily: bool) -> pl.Expr:
     if daily:
         if aware and zone:
             moment = moment.dt.convert_time_zone(zone)
-        return moment.dt.date().cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if aware:
-        return moment.dt.convert_time_zone("UTC")
-    local = moment.dt.replace_time_zone(zone or "UTC", ambiguous="null", non_existent="null")
-    return local.dt.convert_time_zone("UTC")
+        utc = moment.dt.date().cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    elif aware:
+        utc = moment.dt.convert_time_zone("UTC")
+    else:
+        local = moment.dt.replace_time_zone(zone or "UTC", ambiguous="null", non_existent="null")
+        utc = local.dt.convert_time_zone("UTC")
+    return pl.when(utc.is_between(_EARLIEST, _LATEST)).then(utc)
 
 
 def _plain(header: str) -> str:

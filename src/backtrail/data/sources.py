@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,10 +207,10 @@ def _header(path: Path, delimiter: str | None) -> frozenset[str]:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             line = stream.readline(1 << 16)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    best = delimiter or max(",;\t|", key=line.count)
-    cells = next(csv.reader([line], delimiter=best), [])
+        best = delimiter or max(",;\t|", key=line.count)
+        cells = next(csv.reader([line], delimiter=best), [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        raise DatasetError(f"{path} has no header of UTF-8 text: {error}") from error
     return frozenset(cell.strip().lower() for cell in cells)
 
 

@@ -39,7 +39,7 @@ def cagr(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
     """Return the compound annual growth rate by count of bars.
 
     (prod(1 + r))^(periods_per_year / n) - 1, n = number of returns (as empyrical and quantstats).
-    None when more than everything was lost.
+    None when more than everything was lost, or the time is so short that a year of it is no float.
     """
     series = checked(returns)
     return _grown(total_return(series), len(series) / periods_per_year)
@@ -56,7 +56,7 @@ def cagr_calendar(returns: npt.ArrayLike, first_us: int, last_us: int) -> float 
         last_us: Microseconds of the last price.
 
     Returns:
-        None when more than everything was lost or no time has passed.
+        As `cagr`; None also when no time has passed.
     """
     years = (last_us - first_us) / _YEAR_US
     return _grown(total_return(returns), years) if years > 0 else None
@@ -135,5 +135,8 @@ def _grown(total: float, years: float) -> float | None:
     wealth = 1.0 + total
     if wealth < 0.0:
         return None
-    growth: float = wealth ** (1.0 / years) - 1.0
+    try:
+        growth: float = wealth ** (1.0 / years) - 1.0
+    except OverflowError:
+        return None
     return growth

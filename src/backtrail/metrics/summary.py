@@ -117,7 +117,7 @@ class _Rows:
 
     def growth(self, series: FloatArray | None, times: npt.NDArray[np.int64]) -> None:
         first, last, n = int(times[0]), int(times[-1]), self.periods
-        ruin = "more than everything was lost"
+        ruin = "more than everything was lost, or the run is too short"
 
         def row(metric: str, value: float | None, assumption: str, undefined: str) -> None:
             reason = self.why if series is None else undefined

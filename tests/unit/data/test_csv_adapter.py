@@ -157,7 +157,7 @@ def test_timezone_gives_daily_bars_their_session_date(store):
 
 def test_intraday_times_need_a_zone_and_skip_no_daylight_saving(store):
     store.write("AAA.csv", "2019-11-03 00:30,1,1,1,1,1\n2019-11-03 01:30,1,1,1,1,1\n")
-    with pytest.raises(DatasetError, match="have no zone; give options.timezone"):
+    with pytest.raises(DatasetError, match=r"have no zone; give options\.timezone"):
         store.ingest(timeframe="1m")
     with pytest.raises(DataValidationError, match=r"AAA.csv:3: .*twice or never"):
         store.ingest(timeframe="1m", timezone="America/New_York")
@@ -186,6 +186,8 @@ def test_unknown_timezone_is_a_clear_error(store):
         (HEADER.encode() + b'2020-01-02,1,1,1,1,"1\n', "nothing was written|quote|readable"),
         (b"date,date,open,high,low,close,volume\n", "names a column twice"),
         (b"x" * 200_000, "no column for"),
+        (b"date,open\r,high,low,close,volume\n2020-01-02,1,1,1,1,1\n", "is no CSV"),
+        (HEADER.encode() + b"9020-01-02,1,1,1,1,1\n", "in the years 1700 to 2200"),
     ],
 )
 def test_damaged_files_are_clear_errors_and_leave_nothing(store, data, message):
@@ -269,10 +271,10 @@ def test_yahoo_exports_keep_raw_prices_and_record_the_adjusted_close(tmp_path):
 
 @needs_shared
 def test_new_york_minutes_need_format_and_zone_and_become_utc(tmp_path):
-    with pytest.raises(DatasetError, match="give options.date_format"):
+    with pytest.raises(DatasetError, match=r"give options\.date_format"):
         ingest_real(tmp_path, "1m", SPX_MINUTES, symbol="SPX")
     form = "%m/%d/%Y %H:%M"
-    with pytest.raises(DatasetError, match="give options.timezone"):
+    with pytest.raises(DatasetError, match=r"give options\.timezone"):
         ingest_real(tmp_path, "1m", SPX_MINUTES, symbol="SPX", date_format=form)
     manifest, dataset = ingest_real(
         tmp_path, "1m", SPX_MINUTES, symbol="SPX", date_format=form, timezone="America/New_York"

@@ -47,7 +47,7 @@ def test_open_refuses_what_is_not_there_or_not_that_dataset(dataset):
     with pytest.raises(DatasetError, match=f"holds the dataset {dataset.path.name}"):
         Dataset.open(folder / "0123456789abcdef")
     (dataset.path / "bars.parquet").unlink()
-    with pytest.raises(DatasetError, match="lacks bars.parquet"):
+    with pytest.raises(DatasetError, match=r"lacks bars\.parquet"):
         Dataset.open(dataset.path)
 
 

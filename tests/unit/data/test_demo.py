@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import importlib.util
 import shutil
 import sys
@@ -82,6 +83,21 @@ def test_export_with_another_checksum_names_both_and_writes_nothing(root, key, f
     assert expected in str(caught.value)
     assert "0" * 64 in str(caught.value)
     assert not (root / "demo/SPX.csv").exists()
+
+
+def test_export_of_a_file_with_adjusted_prices_is_refused(root, monkeypatch):
+    package = root / "site/arch"
+    (package / "data/sp500").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    rows = "Date,Open,High,Low,Close,Adj Close,Volume\n1/4/1999,2,3,1,2,1.9,5\n"
+    packed = gzip.compress(rows.encode(), mtime=0)
+    (package / "data/sp500/sp500.csv.gz").write_bytes(packed)
+    card = yaml.safe_load(CARD.read_text())
+    card["files"] = [{**card["files"][0], "source_sha256": hashlib.sha256(packed).hexdigest()}]
+    (root / "demo/SOURCE.yaml").write_text(yaml.safe_dump(card))
+    monkeypatch.syspath_prepend(str(root / "site"))
+    with pytest.raises(DatasetError, match=r"on 1/4/1999 an adjusted close of 1\.9"):
+        export_missing(root / "demo", read_source_card(root / "demo"))
 
 
 def test_card_with_an_unknown_exporter_or_path_is_refused(root):

@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from backtrail.data import BundleConfig, Dataset, Waiver, ingest_bundle, read_head
 from backtrail.errors import DatasetError, DataValidationError
 
-from .places import daily_row
+from .places import HEADER, daily_row
 
 PARALLEL = multiprocessing.get_context("spawn")
 SYNTHETIC = {
@@ -105,8 +107,13 @@ def test_leftovers_of_a_killed_ingest_are_removed_by_the_next(store):
     left = store.bundles / "b" / f".{manifest.dataset_id}.building~"
     left.mkdir()
     (left / "bars.parquet").write_bytes(b"half")
+    die = "import os, sys, pathlib; from backtrail.files import atomic_path\n"
+    die += "with atomic_path(pathlib.Path(sys.argv[1])) as half: half.touch(); os._exit(0)"
+    head = store.bundles / "b/HEAD.json"
+    subprocess.run([sys.executable, "-c", die, str(head)], check=True)
+    assert len(list(head.parent.glob(".HEAD.json.*"))) == 1
     store.ingest()
-    assert not left.exists()
+    assert [item.name for item in head.parent.glob(".*")] == []
 
 
 def test_damaged_dataset_is_made_again_by_the_next_ingest(store):
@@ -125,31 +132,33 @@ def test_bundle_without_any_row_left_is_refused(store):
         store.ingest(waivers=[Waiver("null_row", "closed")])
 
 
-def _ingest_in_child(root, bundles, price):
-    folder = root / "prices"
-    name = f"own-{price}"
-    (root / name).mkdir(exist_ok=True)
-    (root / name / "AAA.csv").write_text((folder / "AAA.csv").read_text().replace("10.0", price))
-    bundle = BundleConfig("b", "csv", "XNYS", "1d", name)
-    for _ in range(5):
+def _ingest_rounds(root, bundles, own, gate):
+    for turn in range(12):  # in each round all build the same new dataset at the same moment
+        folder = root / f"own-{own}-{turn}"
+        folder.mkdir()
+        (folder / "AAA.csv").write_text(HEADER + daily_row("2020-01-02", 10.0 + turn))
+        bundle = BundleConfig("b", "csv", "XNYS", "1d", folder.name)
+        gate.wait()
         manifest = ingest_bundle(bundle, root=root, bundles_dir=bundles)
         Dataset.open(bundles / "b" / manifest.dataset_id).verify()
 
 
 def test_processes_that_ingest_at_once_make_whole_datasets(store):
+    gate = PARALLEL.Barrier(3, timeout=60)
     children = [
-        PARALLEL.Process(target=_ingest_in_child, args=(store.root, store.bundles, price))
-        for price in ("10.0", "10.0", "10.25")
+        PARALLEL.Process(target=_ingest_rounds, args=(store.root, store.bundles, own, gate))
+        for own in range(3)
     ]
     for child in children:
         child.start()
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0, 0]
-    folders = [item for item in (store.bundles / "b").iterdir() if item.is_dir()]
-    assert len(folders) == 2
+    folders = {item.name for item in (store.bundles / "b").iterdir() if item.is_dir()}
     history = json.loads((store.bundles / "b/HEAD.json").read_text())["history"]
-    assert {entry["dataset_id"] for entry in history} == {item.name for item in folders}
+    assert len(folders) == 12
+    assert [entry["dataset_id"] for entry in history[-1:]] == [read_head(store.bundles, "b")]
+    assert {entry["dataset_id"] for entry in history} == folders
 
 
 def _ingest_minutes(bundles):

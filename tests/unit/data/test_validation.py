@@ -34,7 +34,10 @@ def problems_of(store, rows, header=HEADER, **options):
         ("2020-01-03,10,11,0,10,5", "low", "0.0", "non_positive_price"),
         ("2020-01-03,10,11,9,10,-5", "volume", "-5.0", "negative_volume"),
         ("2020-01-03,10,9.5,9,10,5", "high", "9.5", "impossible_ohlc"),
+        ("2020-01-03,10,9.5,9,9.25,5", "high", "9.5", "impossible_ohlc"),
+        ("2020-01-03,9.25,9.5,9,10,5", "high", "9.5", "impossible_ohlc"),
         ("2020-01-03,10,11,10.5,10.75,5", "low", "10.5", "impossible_ohlc"),
+        ("2020-01-03,10.75,11,10.5,10,5", "low", "10.5", "impossible_ohlc"),
     ],
 )
 def test_bad_row_is_named_by_file_line_symbol_column_value_and_rule(
@@ -42,6 +45,11 @@ def test_bad_row_is_named_by_file_line_symbol_column_value_and_rule(
 ):
     found = problems_of(store, f"{GOOD}{row}\n")
     assert found == [("prices/AAA.csv", 3, "AAA", column, value, rule)]
+
+
+def test_bar_whose_prices_touch_is_sound(store):
+    store.write("AAA.csv", "2020-01-02,10,10,10,10,0\n2020-01-03,9,10,9,10,0\n")
+    assert store.ingest().rows == 2
 
 
 def test_every_bad_row_of_every_file_is_reported_at_once(store):

@@ -1,4 +1,4 @@
-"""The golden series and numbers of the metric tests; tests/golden/metrics.json says who computed them."""
+"""Golden series and numbers of the metric tests; tests/golden/metrics.json says whose they are."""
 
 import csv
 import gzip

@@ -27,7 +27,8 @@ def test_summary_of_the_golden_series_has_the_golden_numbers():
     assert list(rows) == NAMES
     pairs = {
         "total_return": "total_return", "cagr": "cagr_252", "cagr_calendar": "cagr_calendar_365_25",
-        "annual_volatility": "ann_vol", "sharpe_ratio": "sharpe_rf0", "sortino_ratio": "sortino_rf0",
+        "annual_volatility": "ann_vol", "sharpe_ratio": "sharpe_rf0",
+        "sortino_ratio": "sortino_rf0",
         "max_drawdown": "max_drawdown", "calmar_ratio": "calmar_252", "beta": "beta",
         "alpha": "alpha_geom_ann", "information_ratio": "info_ratio_ann",
         "probabilistic_sharpe_ratio": "psr_0_popmoments", "ulcer_index": "ulcer_n",

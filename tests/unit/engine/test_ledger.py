@@ -1,0 +1,78 @@
+from decimal import Decimal, localcontext
+
+import pytest
+
+from backtrail.engine.ledger import make_ledger
+
+from .support import config
+
+D = Decimal
+
+
+def test_decimal_fill_is_exact_and_money_is_rounded_half_even():
+    ledger = make_ledger(config(cost="0.001", capital="1000"), 1)
+    value, commission = ledger.fill(0, D(3), 1228.099976)
+    assert value == D("3684.299928")
+    assert commission == D("3.6842999280")
+    assert ledger.cash == D("1000") - value - commission
+    assert ledger.value(D(1), 0.00000000005) == D("0E-10")  # half a quantum, to even
+    assert ledger.value(D(1), 0.00000000015) == D("2E-10")
+
+
+def test_decimal_ledger_ignores_the_context_of_the_strategy():
+    ledger = make_ledger(config(cost="0.001", capital="123456789.12"), 1)
+    with localcontext() as context:
+        context.prec = 3
+        ledger.fill(0, D(7), 10.01)
+        ledger.fill(0, D(-3), 10.01)
+    assert ledger.cash == D("123456789.12") - D("40.04") - D("0.1001")
+
+
+@pytest.mark.parametrize("ledger_name", ["decimal", "float64"])
+def test_quantities_round_towards_zero_to_the_lot(ledger_name):
+    whole = make_ledger(config(ledger=ledger_name), 1)
+    assert float(whole.size(whole.number(100), 30.0)) == 3.0
+    assert float(whole.size(whole.number(-100), 30.0)) == -3.0
+    assert float(whole.size(whole.number(1010), 10.1)) == 100.0  # 1010 / 10.1 in binary: 99.99…
+    part = make_ledger(config(ledger=ledger_name, shares="fractional"), 1)
+    assert float(part.size(part.number(100), 30.0)) == 3.333333333
+
+
+def test_affordable_includes_the_commission():
+    ledger = make_ledger(config(cost="0.01", capital="1000"), 1)
+    assert ledger.affordable(10.0) == 99
+    assert make_ledger(config(capital="1000"), 1).affordable(10.0) == 100
+
+
+def test_affordable_never_costs_more_than_the_cash():
+    ledger = make_ledger(config(cost="0.001", capital="1000", shares="fractional"), 1)
+    for price in (3.0, 7.77, 0.013, 999.99, 1228.099976):
+        quantity = ledger.affordable(price)
+        value = ledger.value(quantity, price)
+        assert value + ledger.commission(value) <= ledger.cash
+        assert ledger.cash - value < Decimal("1.01")
+
+
+def test_average_cost_follows_buys_and_survives_sales_and_splits():
+    ledger = make_ledger(config(capital="10000"), 1)
+    ledger.fill(0, D(10), 10.0)
+    ledger.fill(0, D(10), 20.0)
+    assert ledger.average_costs[0] == 15
+    ledger.fill(0, D(-5), 50.0)
+    assert ledger.average_costs[0] == 15
+    ledger.split(0, 3.0, 5.0)
+    assert (ledger.quantities[0], ledger.average_costs[0]) == (45, 5)
+    ledger.fill(0, D(-50), 6.0)
+    assert (ledger.quantities[0], ledger.average_costs[0]) == (-5, 6)
+    ledger.fill(0, D(-5), 8.0)
+    assert ledger.average_costs[0] == 7
+    ledger.fill(0, D(10), 1.0)
+    assert ledger.average_costs[0] == 0
+
+
+def test_split_pays_cash_for_what_is_left_of_a_share():
+    ledger = make_ledger(config(), 1)
+    ledger.fill(0, D(5), 10.0)
+    assert ledger.split(0, 1.5, 7.0) == D("3.5")
+    assert ledger.quantities[0] == 7
+    assert ledger.cash == D("953.5")
