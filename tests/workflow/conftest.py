@@ -16,14 +16,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.fixture()
+@pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """Return a copy of the finished project, file times kept."""
     shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project", finished.first_output)
 
 
-@pytest.fixture()
+@pytest.fixture
 def fresh(tmp_path: Path) -> Project:
     """Return a project in which nothing has been run."""
     return Project.make(tmp_path / "project")

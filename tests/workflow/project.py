@@ -92,9 +92,7 @@ def write_prices(folder: Path, symbols: tuple[str, ...], *, sessions: int = 260)
                 opening = round(price * (1 + generator.gauss(0, 0.004)), 2)
                 price = round(opening * (1 + generator.gauss(0.0005, 0.015)), 2)
                 high, low = max(opening, price) + 0.25, min(opening, price) - 0.25
-                rows.writerow(
-                    [day, opening, round(high, 2), round(low, 2), price, 1000 + written]
-                )
+                rows.writerow([day, opening, round(high, 2), round(low, 2), price, 1000 + written])
                 written += 1
 
 
@@ -241,7 +239,9 @@ class Project:
             path.relative_to(self.root).as_posix()
             for top in ("backtests", "bundles")
             for path in (self.root / top).rglob("*")
-            if "tmp~" in path.name or path.name in {".lock", ".catalog.lock"} or ".building" in str(path)
+            if "tmp~" in path.name
+            or path.name in {".lock", ".catalog.lock"}
+            or ".building" in str(path)
         ]
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import snakemake
 
 from tests.workflow.project import REPOSITORY, Project, nothing_to_do
 
@@ -127,7 +128,7 @@ def test_a_bundle_that_a_run_does_not_use_does_not_make_it_again(project: Projec
     assert [project.runs()[run]["labels"]["names"] for run in added] == [["hold-other"]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def own_library(project: Project, tmp_path: Path) -> Path:
     """Give the project an interpreter with a copy of the library that a test may change."""
     shutil.copytree(
@@ -140,7 +141,7 @@ def own_library(project: Project, tmp_path: Path) -> Path:
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     site = next((tmp_path / "venv/lib").glob("python3*")) / "site-packages"
-    installed = next(path for path in sys.path if path.endswith("site-packages"))
+    installed = Path(snakemake.__file__).parents[1]
     (site / "copy.pth").write_text(f"{tmp_path / 'src'}\n{installed}\n")
     project.python = str(tmp_path / "venv/bin/python")
     return tmp_path / "src/backtrail"
@@ -151,7 +152,9 @@ def test_a_comment_in_the_engine_runs_nothing_and_a_statement_runs_everything(
 ) -> None:
     module = own_library / "engine/event.py"
     source = module.read_text()
-    module.write_text(source.replace('"""The event engine', '"""The engine, reworded', 1) + "\n# x\n")
+    module.write_text(
+        source.replace('"""The event engine', '"""The engine, reworded', 1) + "\n# x\n"
+    )
     assert nothing_to_do(project.snakemake())
     module.write_text(source + "\n_CHANGED = 1\n")
     preview = project.backtrail_json("plan")

@@ -89,7 +89,10 @@ def batch_targets(wildcards):
     ]
 
 
-def print_summary():
+def print_summary(*, complete):
+    """Say how the batch ended; a call that succeeds with unfinished runs is an error."""
     summary = summarize_batch(BATCH, since=STARTED)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
+        if complete and not summary.is_complete:
+            raise WorkflowError("some runs were left unfinished; run the same command again")

@@ -3,7 +3,7 @@
 
 rule render_report:
     input:
-        seal=ancient(f"{BASE}/{{backtest_id}}/_SUCCESS"),
+        seal=f"{BASE}/{{backtest_id}}/_SUCCESS",
     output:
         page=report(
             update(f"{BASE}/{{backtest_id}}/results/reports/basic_report.html"),

@@ -6,6 +6,7 @@ CSV_TABLES = ["backtest_results", "summary_statistics"] if CSV_TWINS else []
 
 rule capture_code:
     input:
+        # A new plan is no reason to look at runs that an earlier one has made.
         plan=ancient(PLAN),
     output:
         spec=update(f"{BASE}/{{backtest_id}}/metadata/run_spec.json"),
@@ -30,8 +31,8 @@ rule capture_code:
 
 rule run_backtest:
     input:
-        spec=ancient(rules.capture_code.output.spec),
-        code=ancient(rules.capture_code.output.code),
+        spec=rules.capture_code.output.spec,
+        code=rules.capture_code.output.code,
         dataset=ancient(dataset_manifest),
     output:
         equity=update(f"{BASE}/{{backtest_id}}/results/backtest_results.parquet"),
@@ -69,7 +70,7 @@ rule run_backtest:
 
 rule seal_run:
     input:
-        equity=ancient(rules.run_backtest.output.equity),
+        equity=rules.run_backtest.output.equity,
     output:
         metadata=update(f"{BASE}/{{backtest_id}}/metadata/backtest_metadata.json"),
         manifest=update(f"{BASE}/{{backtest_id}}/run.json"),

@@ -10,6 +10,7 @@ from backtrail.batch.config import read_config, with_defaults
 
 __all__ = ["Places"]
 
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """The folders of a config and its catalog.

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -89,7 +90,7 @@ class Sandbox:
         )
         theirs.close()
         self._channel = ours
-        self._answers = ours.makefile("rb")
+        self._received = b""
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +101,6 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._answers.close()
         self._channel.close()
         self._process.wait()
 
@@ -159,25 +159,38 @@ class Sandbox:
             streams = [asked, output, stdout, stderr, *bars]
             started = time.monotonic()
             socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
-            pid = int(self._read()["pid"])
+            pid = int(self._answer()["pid"])
             timed_out = not self._wait(limits.seconds)
             if timed_out:
-                os.killpg(pid, signal.SIGKILL)
-            ended = self._read()
+                with suppress(ProcessLookupError):  # it may have ended this very moment
+                    os.killpg(pid, signal.SIGKILL)
+            ended = self._answer()
             seconds = time.monotonic() - started
             output.seek(0)
             return _outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
 
     def _wait(self, seconds: float) -> bool:
-        ready, _, _ = select.select([self._channel], [], [], seconds)
-        return bool(ready)
+        """Wait until a whole answer has come; say whether it did."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._received:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._channel], [], [], left)[0]:
+                return False
+            self._receive()
+        return True
 
-    def _read(self) -> dict[str, float]:
-        line = self._answers.readline()
-        if not line:
+    def _receive(self) -> None:
+        data = self._channel.recv(4096)
+        if not data:
             raise BacktrailError(
                 "the process that forks runs has ended unexpectedly; its message stands above"
             )
+        self._received += data
+
+    def _answer(self) -> dict[str, float]:
+        while b"\n" not in self._received:
+            self._receive()
+        line, _, self._received = self._received.partition(b"\n")
         answer: dict[str, float] = json.loads(line)
         return answer
 

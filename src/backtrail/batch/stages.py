@@ -260,9 +260,22 @@ def _put_back_file(run: RunDir, scratch: RunDir, name: str, sha256: str) -> None
     with atomic_path(run.path / name) as temporary:
         shutil.copyfile(made, temporary)
         temporary.chmod(made.stat().st_mode)
-        sealed_at = run.success.stat()
-        # Not newer than the seal, so that a look at the times finds nothing to suspect.
-        os.utime(temporary, ns=(sealed_at.st_mtime_ns, sealed_at.st_mtime_ns))
+        moment = _made_with(run, name).stat().st_mtime_ns
+        os.utime(temporary, ns=(moment, moment))
+
+
+def _made_with(run: RunDir, name: str) -> Path:
+    """Return a file of the same stage, whose time a restored file takes.
+
+    So neither a rule nor a look at the times takes what was put back for something new.
+    """
+    if name.startswith(("code/", "metadata/code", "metadata/run_spec")):
+        anchor = run.spec
+    elif name.startswith(_COMPUTED):
+        anchor = run.code_manifest
+    else:
+        anchor = run.manifest
+    return anchor if anchor.exists() else run.success
 
 
 def render_report(

@@ -59,6 +59,11 @@ class BatchSummary:
     open: int
     index: Path
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run was sealed."""
+        return not self.failed and not self.open
+
     def __str__(self) -> str:
         total = self.new + self.reused + len(self.failed) + self.open
         lines = [

@@ -23,7 +23,9 @@ class Actions:
     as rejected. Selling more than is held goes short; the proceeds are cash and may be spent.
 
     Targets count what waits: the quantity of an `order_target...` is the target less the holding
-    less the symbol's open orders, so asking twice buys once. (Zipline leaves open orders out.)
+    less the symbol's open orders, so asking twice buys once (Zipline leaves open orders out); when
+    it fills, it is the target in shares less the holding then, so an earlier order that was clipped
+    or canceled does not carry it past the target.
     """
 
     _simulation: Simulation | None = None

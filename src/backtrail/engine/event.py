@@ -32,11 +32,13 @@ def run_event(
 
     At bar t: (1) splits, then dividends effective at t meet the holdings; a split also scales the
     waiting orders, and what is left of a lot is paid in cash at the bar's open. (2) Orders placed
-    before t fill at the open or close of t if their symbol has a bar there, sells before buys,
-    then by order id. (3) Holdings are marked at the last known closes. (4) `handle_data` is called
-    with data up to and including t. (5) After a delisted symbol's last bar its holding is closed
-    at that bar's close without commission and its orders expire. Orders that wait after the last
-    bar expire. Nothing stops an account whose value falls below zero.
+    before t fill at the open or close of t if their symbol has a bar there: symbols that sell on
+    balance before symbols that buy, then by order id. A target order fills to its target even when
+    an order it counted on was clipped, rejected or canceled. (3) Holdings are marked at the last
+    known closes. (4) `handle_data` is called with data up to and including t. (5) After a delisted
+    symbol's last bar its holding is closed at that bar's close without commission and its orders
+    expire. Orders that wait after the last bar expire. Nothing stops an account whose value falls
+    below zero.
 
     The cash policy limits buys, including those that cover a short, to the cash at hand at that
     moment; proceeds of short sales are cash. Sells are never limited: a quantity may go negative.

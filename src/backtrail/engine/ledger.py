@@ -61,11 +61,13 @@ class Ledger(ABC):
         average_costs: Average price paid per share held, without commission, one per symbol;
             zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
             split divides it.
+        zero: Nothing, as an amount.
     """
 
     cash: Amount
     quantities: list[Amount]
     average_costs: list[Amount]
+    zero: Amount
 
     @abstractmethod
     def number(self, value: float | int | Decimal) -> Amount:
@@ -124,7 +126,7 @@ class Ledger(ABC):
 
     def absolute(self, amount: Amount) -> Amount:
         """Return an amount without its sign, exact."""
-        return amount if amount >= 0 else self.subtract(self.number(0), amount)
+        return amount if amount >= 0 else self.subtract(self.zero, amount)
 
     def fill(self, column: int, quantity: Amount, price: float) -> tuple[Amount, Amount]:
         """Buy (or sell, below zero) at a price; return the signed value and the commission."""
@@ -136,7 +138,7 @@ class Ledger(ABC):
 
     def close(self, column: int, price: float) -> tuple[Amount, Amount]:
         """Close a holding at a price without commission; return signed quantity and value."""
-        quantity = self.subtract(self.number(0), self.quantities[column])
+        quantity = self.subtract(self.zero, self.quantities[column])
         value = self.value(quantity, price)
         self.cash = self.subtract(self.cash, value)
         self._move(column, quantity, self.number(price))
@@ -153,7 +155,7 @@ class Ledger(ABC):
         cash = self.value(self.subtract(exact, quantity), price)
         self.cash = self.add(self.cash, cash)
         self.quantities[column] = quantity
-        average = self.average_costs[column] if quantity else self.number(0)
+        average = self.average_costs[column] if quantity else self.zero
         self.average_costs[column] = self.average(average, self.number(ratio))
         return cash
 
@@ -168,7 +170,7 @@ class Ledger(ABC):
         after = self.add(before, quantity)
         self.quantities[column] = after
         if not after:
-            self.average_costs[column] = self.number(0)
+            self.average_costs[column] = self.zero
         elif not before or (before > 0) != (after > 0):
             self.average_costs[column] = price
         elif (after > before) == (before > 0):
@@ -187,6 +189,7 @@ class DecimalLedger(Ledger):
 
     def __init__(self, config: EngineConfig, symbols: int) -> None:
         self.cash = money(config.capital_base)
+        self.zero = Decimal(0)
         self.quantities = [Decimal(0)] * symbols
         self.average_costs = [Decimal(0)] * symbols
         self._rate = config.commission.cost
@@ -259,6 +262,7 @@ class Float64Ledger(Ledger):
 
     def __init__(self, config: EngineConfig, symbols: int) -> None:
         self.cash = float(config.capital_base)
+        self.zero = 0.0
         self.quantities = [0.0] * symbols
         self.average_costs = [0.0] * symbols
         self._rate = float(config.commission.cost)

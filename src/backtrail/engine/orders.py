@@ -24,6 +24,7 @@ class Order:
         sizing: Unit of `amount`, one of `SIZINGS`.
         amount: As asked.
         quantity: Signed shares; None until sized.
+        target: Shares to hold after it, for a sized target order; else None.
         status: `open`, `filled`, `rejected`, `canceled` or `expired`.
         reason: Why it did not fill, or how it was changed; None when there is nothing to say.
         filled_row: Bar of the fill; None unless filled.
@@ -36,6 +37,7 @@ class Order:
     sizing: str
     amount: float
     quantity: Amount = None
+    target: Amount = None
     status: str = "open"
     reason: str | None = None
     filled_row: int | None = None
@@ -121,6 +123,8 @@ class OrderBook:
             if order.quantity is None:
                 continue
             order.quantity = multiply(order.quantity, ratio)
+            if order.target is not None:
+                order.target = multiply(order.target, ratio)
             order.reason = f"scaled by a split of {ratio:g}"
             if not order.quantity:
                 self._drop(order)

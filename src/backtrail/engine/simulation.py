@@ -113,15 +113,15 @@ class Simulation:
             refusal = "no bar yet"
         elif 0 <= delisted < self.row:
             refusal = "delisted"
-        quantity = None
+        quantity = target = None
         if refusal is None and (sizing == "shares" or not self._at_fill):
             pending = self._pending(column)
             equity = self.equity() if sizing.endswith("percent") else None
-            quantity = self._sized(sizing, number, column, mark, equity, pending)
+            quantity, target = self._sized(sizing, number, column, mark, equity, pending)
             if not quantity:
                 return None
         order = self.book.place(self.row, column, sizing, number)
-        order.quantity = quantity
+        order.quantity, order.target = quantity, target
         if refusal is None:
             self.book.wait(order)
         else:
@@ -163,7 +163,11 @@ class Simulation:
         self.next_action = self._action_rows[-1]
 
     def fill_waiting(self) -> None:
-        """Fill every waiting order whose symbol has a bar now: sells first, then by order id."""
+        """Fill every waiting order whose symbol has a bar now.
+
+        Symbols that sell on balance come before symbols that buy; then order ids decide, so the
+        orders of one symbol fill as they were placed.
+        """
         row = self.row
         prices = self._fill_prices
         waiting = self.book.waiting
@@ -177,7 +181,7 @@ class Simulation:
         if self._at_fill:
             self._size_at_fill(due)
         if len(due) > 1:
-            due.sort(key=_sells_first)
+            self._sells_first(due)
         for order in due:
             if order.status == "open":
                 self._execute(order, prices[order.column][row])
@@ -185,7 +189,7 @@ class Simulation:
     def delist(self) -> None:
         """Close what is held of symbols whose last bar this was; expire their orders."""
         row = self.row
-        zero = self.ledger.number(0)
+        zero = self.ledger.zero
         for column in self._delistings[row]:
             self.book.expire(column, "delisted")
             if column not in self.held:
@@ -210,8 +214,10 @@ class Simulation:
             self.book.expire(column, "no later bar")
 
     def _pending(self, column: int) -> Amount:
-        total = self.ledger.number(0)
-        for order in self.book.waiting.get(column, ()):
+        total = self.ledger.zero
+        if column not in self.book.waiting:
+            return total
+        for order in self.book.waiting[column]:
             if order.quantity is not None:
                 total = self.ledger.add(total, order.quantity)
         return total
@@ -224,7 +230,7 @@ class Simulation:
         price: float,
         equity: Amount,
         pending: Amount,
-    ) -> Amount:
+    ) -> tuple[Amount, Amount]:
         ledger = self.ledger
         number = ledger.number(amount)
         if sizing in ("shares", "target"):
@@ -233,9 +239,12 @@ class Simulation:
             quantity = ledger.size(number, price)
         else:
             quantity = ledger.size(ledger.multiply(number, equity), price)
-        if sizing.startswith("target"):
-            quantity = ledger.subtract(quantity, ledger.add(ledger.quantities[column], pending))
-        return quantity
+        if not sizing.startswith("target"):
+            return quantity, None
+        expected = ledger.quantities[column]
+        if pending:
+            expected = ledger.add(expected, pending)
+        return ledger.subtract(quantity, expected), quantity
 
     def _size_at_fill(self, due: list[Order]) -> None:
         row = self.row
@@ -250,21 +259,33 @@ class Simulation:
         planned: dict[int, Amount] = {}
         for order in due:
             column = order.column
-            pending = planned.get(column, ledger.number(0))
+            pending = planned.get(column, ledger.zero)
             if order.quantity is None:
                 amount = order.amount
                 if order.sizing == "target":
                     amount *= order.split_ratio
-                order.quantity = self._sized(
+                order.quantity, order.target = self._sized(
                     order.sizing, amount, column, prices[column][row], equity, pending
                 )
                 if not order.quantity:
                     order.finish("canceled", "nothing to trade at the fill")
             planned[column] = ledger.add(pending, order.quantity)
 
+    def _sells_first(self, due: list[Order]) -> None:
+        balance: dict[int, Amount] = {}
+        for order in due:
+            before = balance.get(order.column, self.ledger.zero)
+            balance[order.column] = self.ledger.add(before, order.quantity)
+        due.sort(key=lambda order: (balance[order.column] > 0, order.order_id))
+
     def _execute(self, order: Order, price: float) -> None:
         ledger = self.ledger
         column = order.column
+        if order.target is not None:  # an order it counted on may have been clipped or canceled
+            order.quantity = ledger.subtract(order.target, ledger.quantities[column])
+            if not order.quantity:
+                order.finish("canceled", "nothing to trade at the fill")
+                return
         quantity = order.quantity
         if quantity > 0 and self.config.rules.cash_policy != "overdraw":
             value = ledger.value(quantity, price)
@@ -323,7 +344,3 @@ def _event_rows(events: "np.typing.NDArray[np.bool_]", n: int) -> list[int]:
 
 def _by_id(order: Order) -> int:
     return order.order_id
-
-
-def _sells_first(order: Order) -> tuple[bool, int]:
-    return order.quantity > 0, order.order_id

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -260,8 +261,7 @@ def _axes(simulation: Simulation) -> tuple[Callable[[int], int], Callable[[int],
 
 
 def _exactly(simulation: Simulation, quantum: Decimal) -> Callable[[Amount], Decimal]:
-    exact = simulation.ledger.exact
-    return lambda amount: exact(amount, quantum)
+    return partial(simulation.ledger.exact, quantum=quantum)
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:

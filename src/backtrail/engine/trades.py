@@ -112,7 +112,7 @@ class _Builder:
                 del self._open[action.column]
 
     def _enter(self, fill: Fill, size: Amount, paid: Amount, commission: Amount) -> None:
-        zero = self._ledger.number(0)
+        zero = self._ledger.zero
         sign = 1 if fill.quantity > 0 else -1
         trade = Trade(fill.column, fill.row, sign, zero, zero, zero, zero, zero, zero, zero, zero)
         self._open[fill.column] = trade
@@ -234,7 +234,8 @@ def _excursions(
     if factor is not None:
         ratio = factor[rows] / factor[end]
         low, high = low * ratio, high * ratio
-    low, high = low[~np.isnan(low)], high[~np.isnan(high)]
+    if market.counts[trade.column] is not None:
+        low, high = low[~np.isnan(low)], high[~np.isnan(high)]
     prices = [entry_price]
     if trade.exit_price:
         prices.append(trade.exit_price)

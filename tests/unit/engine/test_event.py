@@ -391,3 +391,42 @@ def test_insolvent_account_has_no_exposure_and_no_returns():
     assert curve["portfolio_value"].tolist() == [1000, 1000, -500, -1000]
     assert curve["gross_exposure"][2:] == [None, None]
     assert curve["returns"] == [None, 0.0, -1.5, None]
+
+
+@pytest.mark.parametrize("policy", ["clip", "reject"])
+def test_sale_is_never_limited_even_when_cash_is_negative(policy):
+    bars = make_bars(
+        {"A": [10, 10, 60, N, N], "B": [1, 1, 1, 1, 1]}, delisted={"A": 2}
+    )  # the short in A is closed at a loss that the cash does not cover
+    tables = run(bars, {0: buy(-50), 2: buy(-5, "B")}, config(cash_policy=policy))
+    assert tables["orders"]["status"] == ["filled", "filled"]
+    assert tables["fills"]["quantity"] == [-50, 50, -5]
+    assert tables["fills"]["cash_after"] == [1500, -1500, -1495]
+
+
+def test_target_is_not_passed_when_an_order_it_counted_on_was_clipped_or_canceled():
+    bars = make_bars({"A": [10, N, 20, 20], "B": [1, 1, 1, 1]})
+
+    def flat(self, context, data):
+        self.order_target("A", 0)
+
+    clipped = run(bars, {0: buy(90), 1: flat})
+    assert clipped["fills"]["quantity"] == [50, -50]
+    assert clipped["orders"]["quantity"] == [50, -50]
+
+    def cancel_and_flat(self, context, data):
+        self.order_target("A", 0)
+        self.cancel_order(1)
+
+    canceled = run(bars, {0: buy(90), 1: cancel_and_flat})
+    assert canceled["fills"]["quantity"] == []
+    assert canceled["orders"]["reason"] == ["by the strategy", "nothing to trade at the fill"]
+
+
+def test_orders_of_one_symbol_fill_as_they_were_placed():
+    def both(self, context, data):
+        self.order("A", 30)
+        self.order("A", -20)
+
+    tables = run(make_bars({"A": [10, 10]}), {0: both})
+    assert tables["fills"]["quantity"] == [30, -20]

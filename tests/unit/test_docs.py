@@ -1,0 +1,183 @@
+"""What the documents say is so: pages are fresh, configs fit, commands exist, examples run."""
+
+import ast
+import re
+import shlex
+import sys
+import types
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_packaging import load_tool
+
+from backtrail.batch.config import read_config, schema_problems, with_defaults
+from backtrail.batch.loading import bundle_config
+from backtrail.batch.requests import expand_batch
+from backtrail.cli import build_parser
+from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "config" / "README.md",
+        ROOT / "strategies" / "README.md",
+    ]
+)
+_FENCE = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_BASE = {
+    "bundles": {
+        "us-indices": {
+            "adapter": "csv",
+            "path": "resources/demo/us-indices",
+            "calendar": "XNYS",
+            "timeframe": "1d",
+        }
+    },
+    "batch": {
+        "one": {
+            "strategy": "strategies/sma_cross.py",
+            "bundle": "us-indices",
+            "start": "1999-01-04",
+            "end": "2018-12-31",
+        }
+    },
+}
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def fenced() -> Iterator[tuple[Path, int, str, str]]:
+    """Yield page, number, language and text of each fenced block."""
+    for page in PAGES:
+        found = _FENCE.findall(page.read_text(encoding="utf-8"))
+        for number, (language, text) in enumerate(found, start=1):
+            yield page, number, language, text
+
+
+def blocks(wanted: str) -> list[Any]:
+    return [
+        pytest.param(text, id=f"{name_of(page)}-{number}")
+        for page, number, language, text in fenced()
+        if language == wanted
+    ]
+
+
+def commands() -> list[Any]:
+    return [
+        pytest.param(shlex.split(line), id=f"{name_of(page)}-{number}: {line.strip()}")
+        for page, number, language, text in fenced()
+        for line in text.splitlines()
+        if language == "sh" and line.strip() and "[" not in line  # usage lines have brackets
+    ]
+
+
+@pytest.mark.parametrize("name", ["artifacts.md", "cli.md", "config.md"])
+def test_reference_page_is_what_make_docs_writes(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert load_tool("write_reference").pages()[name] == page, "run `make docs`"
+
+
+def test_every_config_key_has_a_meaning() -> None:
+    rows = re.findall(r"^\| `.*$", load_tool("write_reference").config_page(), re.MULTILINE)
+    assert len(rows) > 40
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_example_fits_the_schema(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "example.yaml"
+    file.write_text(text, encoding="utf-8")
+    example = read_config([file])
+    config = {**_BASE, **example}
+    assert [str(problem) for problem in schema_problems(config, "example")] == []
+    for bundle, values in config["bundles"].items():
+        assert bundle_config(bundle, values).name == bundle
+    if "batch" in example and "us-indices" in config["bundles"]:
+        requests, problems = expand_batch(with_defaults(config), "example")
+        assert [str(problem) for problem in problems] == []
+        assert len(requests) >= len(config["batch"])
+
+
+@pytest.mark.parametrize("words", commands())
+def test_command_in_a_page_exists(words: list[str]) -> None:
+    program = Path(words[0]).name
+    if program == "make":
+        targets = re.findall(
+            r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert [word for word in words[1:] if "=" not in word and word not in targets] == []
+    elif program == "backtrail":
+        assert build_parser().parse_args(words[1:]).command is not None
+    else:
+        assert words[0] == "." or program in {"snakemake", "pre-commit"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    for target, _ in _LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_example_parses(text: str) -> None:
+    ast.parse(text)
+
+
+def rising_bars() -> Bars:
+    rows, columns = 60, 2
+    close = np.add.outer(np.linspace(100.0, 160.0, rows), np.array([0.0, 50.0]))
+    return Bars(
+        symbols=("AAA", "BBB"),
+        timestamps=np.arange(rows, dtype=np.int64) * 86_400_000_000,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=np.full((rows, columns), 1000.0),
+        splits=np.ones((rows, columns)),
+        dividends=np.zeros((rows, columns)),
+        delisted=np.full(columns, -1, dtype=np.int64),
+        calendar="24/7",
+        timeframe="1d",
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "symbols"),
+    [
+        # Prices rise at every bar, so each example is invested at the end.
+        (0, "class", ["AAA", "BBB"]),
+        (1, "function", ["AAA"]),
+        (2, "signal", ["AAA", "BBB"]),
+    ],
+)
+def test_strategy_example_runs_and_buys(
+    number: int, form: str, symbols: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-strategy.md").read_text(encoding="utf-8")
+    examples = [text for kind, text in _FENCE.findall(page) if kind == "python"]
+    module = types.ModuleType(f"example_{number}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(examples[number], module.__name__, "exec"), vars(module))
+    strategy = load_strategy(module)
+    assert strategy.form == form
+    run = run_signal if form == "signal" else run_event
+    fills = run(strategy, rising_bars(), EngineConfig()).tables["fills"]
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for symbol, quantity in zip(fills["symbol"], fills["quantity"], strict=True):
+        held[symbol] += quantity
+    assert sorted(held) == symbols
+    assert min(held.values()) > 0

@@ -1,0 +1,228 @@
+"""What goes wrong is kept, named and tried again; what is finished is not touched."""
+
+import json
+import random
+import sqlite3
+import time
+
+import polars as pl
+import pytest
+
+from tests.workflow.project import Project, batch_config, kill_group, nothing_to_do
+
+BROKEN = {
+    "raising": "def handle_data(context, data):\n    print('before')\n    raise RuntimeError('no luck')\n",
+    "endless": "def handle_data(context, data):\n    while True:\n        pass\n",
+    "importing": "import no_such_module_anywhere\n\ndef handle_data(context, data):\n    pass\n",
+    "hungry": (
+        "import numpy as np\n\ndef handle_data(context, data):\n"
+        "    context.hoard = [np.ones(2**24) for _ in range(64)]\n"
+    ),
+}
+EXPECTED = {
+    "raising": ("RuntimeError", "no luck"),
+    "endless": ("timeout", "the run was stopped after its time limit of 3 s"),
+    "importing": ("ModuleNotFoundError", "No module named 'no_such_module_anywhere'"),
+    "hungry": ("memory", "the run outgrew its memory limit of 300 MB"),
+}
+
+
+def failing_project(root, **execution):
+    config = batch_config(execution={"time_limit": "3s", "memory_limit": "300MB", **execution})
+    for name in BROKEN:
+        config["batch"][name] = {
+            "strategy": f"strategies/{name}.py",
+            "bundle": "prices",
+            "start": "2020-01-02",
+            "end": "2020-12-25",
+        }
+    project = Project.make(root, config)
+    for name, source in BROKEN.items():
+        project.write(f"strategies/{name}.py", source)
+    return project
+
+
+@pytest.mark.parametrize("runs_per_job", ["auto", 3])
+def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
+    tmp_path, runs_per_job
+):
+    project = failing_project(tmp_path / "project", runs_per_job=runs_per_job)
+    output = project.snakemake(status=1)
+    assert "8 runs: 4 new, 0 reused, 4 failed" in output
+    for name, (kind, message) in EXPECTED.items():
+        run = project.named(name)
+        manifest = json.loads((run / "run.json").read_bytes())
+        assert manifest["status"] == "failed"
+        assert (manifest["error"]["kind"], manifest["error"]["message"]) == (kind, message)
+        assert (run / "_FAILED").exists()
+        assert not (run / "_SUCCESS").exists()
+        assert not list((run / "results").glob("*.parquet"))
+        errors = pl.read_parquet(run / "errors/errors.parquet")
+        assert errors.select("attempt", "kind", "message").rows() == [(1, kind, message)]
+        assert message in (run / "errors/failed_run.html").read_text().replace("&#39;", "'")
+        assert f"failed {name}" in output
+    assert (
+        "line 3, in handle_data"
+        in project.runs()[project.named("raising").name]["error"]["traceback"]
+    )
+    assert (project.named("raising") / "logs/stdout.txt").read_text() == "before\n"
+    with sqlite3.connect(project.store / "catalog.sqlite") as catalog:
+        rows = catalog.execute(
+            "SELECT name, status, error_kind FROM backtest_runs_catalog ORDER BY name"
+        ).fetchall()
+    assert {name: (status, kind) for name, status, kind in rows if status == "failed"} == {
+        name: ("failed", kind) for name, (kind, _) in EXPECTED.items()
+    }
+    assert sum(status == "completed" for _, status, _ in rows) == 4
+
+    sealed = {
+        run: checksum
+        for run, checksum in project.checksums().items()
+        if project.runs()[run.split("/")[0]]["status"] == "completed"
+    }
+    ids = project.run_ids()
+    again = project.snakemake(status=1)
+    assert "8 runs: 0 new, 4 reused, 4 failed" in again
+    assert project.run_ids() == ids
+    assert {
+        name: project.runs()[project.named(name).name]["attempt"] for name in BROKEN
+    } == dict.fromkeys(BROKEN, 2)
+    assert (project.named("raising") / "logs/attempt-1/stdout.txt").read_text() == "before\n"
+    after = project.checksums()
+    assert {run: after[run] for run in sealed} == sealed
+
+    for name in BROKEN:
+        project.write(f"strategies/{name}.py", "def handle_data(context, data):\n    pass\n")
+    mended = project.snakemake()
+    assert "0 failed" in mended
+    assert len(project.run_ids()) > len(ids)
+    assert nothing_to_do(project.snakemake())
+    assert project.temporary_files() == []
+
+
+def test_a_deleted_result_is_named_restored_with_the_same_bytes_and_then_nothing_is_to_do(project):
+    before = project.checksums()
+    run = project.named("sma").name
+    names = (
+        "results/fills.parquet",
+        "results/backtest_results.csv",
+        "metadata/code_manifest.json",
+        "metadata/backtest_metadata.json",
+        "metadata/environment.json",
+        "metadata/run_spec.json",
+        "code/strategies/lib/windows.py",
+        "logs/stdout.txt",
+    )
+    for name in names:
+        (project.store / run / name).unlink()
+    found = {item["backtest_id"]: item for item in project.backtrail_json("verify", status=1)}
+    assert found[run]["state"] == "damaged"
+    assert sorted(found[run]["missing"]) == sorted(names)
+    assert [item["state"] for key, item in found.items() if key != run] == ["intact"] * 3
+
+    project.snakemake()
+    assert project.checksums() == before
+    assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+    assert nothing_to_do(project.snakemake())
+
+
+def test_an_altered_result_is_an_error_that_names_it_and_is_not_overwritten(project):
+    run = project.named("sma")
+    path = run / "results/fills.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    output = project.snakemake(status=1)
+    assert f"sealed run {run.name} was altered: results/fills.parquet" in output
+    assert path.read_bytes().endswith(b"?")
+    found = project.backtrail_json("verify", run.name, status=1)
+    assert found[0]["altered"] == ["results/fills.parquet"]
+
+
+def test_a_damaged_captured_file_names_every_run_that_shares_it(tmp_path):
+    project = Project.make(tmp_path / "project")
+    project.snakemake()
+    run = project.named("sma")
+    path = run / "code/strategies/lib/windows.py"
+    path.chmod(0o644)
+    path.write_text("# gone\n")
+    found = {item["backtest_id"]: item for item in project.backtrail_json("verify", status=1)}
+    users = {project.named(f"sma-grid/fast={fast}").name for fast in (3, 5, 8)}
+    assert {key for key, item in found.items() if item["state"] == "damaged"} == users
+    assert set(found[run.name]["shares"]["code/strategies/lib/windows.py"]) == users - {run.name}
+
+
+def test_a_deleted_run_directory_is_made_again_under_the_same_id(project):
+    import shutil
+
+    run = project.named("sma")
+    results = {k: v for k, v in project.checksums(run.name).items() if "/results/" in k}
+    shutil.rmtree(run)
+    assert "1 new" in project.snakemake()
+    after = project.checksums(run.name)
+    assert {k: after[k] for k in results} == results
+
+
+def test_a_deleted_catalog_is_rebuilt_equal_row_for_row(project):
+    before = dump(project)
+    assert len(before["backtest_runs_catalog"]) == 4
+    assert len(before["backtest_data_links"]) == 4
+    assert len(before["trials"]) == 4
+    for path in project.store.glob("catalog.sqlite*"):
+        path.unlink()
+    assert project.backtrail_json("catalog-sync") == {
+        "added": 4,
+        "removed": 0,
+        "total": 4,
+        "updated": 0,
+    }
+    assert dump(project) == before
+    assert project.backtrail_json("catalog-sync")["added"] == 0
+    assert project.backtrail_json("catalog-sync", "--rebuild")["added"] == 4
+    assert dump(project) == before
+    assert nothing_to_do(project.snakemake())
+
+
+def dump(project):
+    with sqlite3.connect(project.store / "catalog.sqlite") as catalog:
+        tables = [
+            name
+            for (name,) in catalog.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        return {
+            name: sorted(catalog.execute(f"SELECT * FROM {name}").fetchall()) for name in tables
+        }
+
+
+def kill_and_finish(project, moments):
+    """Kill the whole group at each moment and let a plain call finish what was begun."""
+    for number, moment in enumerate(moments):
+        config = project.config()
+        config["batch"]["hold"]["end"] = f"2020-11-{number + 2:02d}"
+        config["batch"]["sma-grid"]["grid"]["slow"] = [20 + number]
+        project.configure(config)
+        sealed = {
+            run: project.checksums(run)
+            for run, manifest in project.runs().items()
+            if manifest["status"] == "completed" and (project.store / run / "_SUCCESS").exists()
+        }
+        process = project.start(start_new_session=True)
+        time.sleep(moment)
+        kill_group(process)
+        for run, files in sealed.items():
+            assert project.checksums(run) == files
+        output = project.snakemake()
+        assert " 0 failed" in output
+        for run, files in sealed.items():
+            assert project.checksums(run) == files
+        assert project.temporary_files() == []
+        assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+    assert nothing_to_do(project.snakemake())
+
+
+def test_a_killed_batch_is_finished_by_the_next_plain_call(project):
+    kill_and_finish(project, [3.5])
+
+
+@pytest.mark.slow
+def test_a_batch_killed_at_ten_random_moments_is_always_finished(project):
+    generator = random.Random(20261121)
+    kill_and_finish(project, [generator.uniform(1.0, 12.0) for _ in range(10)])
