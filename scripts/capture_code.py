@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
-from backtrail.batch.plan import Plan
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Materialize the code of one run from the object store."""
-    run = Plan.load(Path(job.input.plan)).run(job.wildcards.backtest_id)
-    stages.capture_code(RunStore(Path(job.params.base_dir)), run.backtest_id, run.run_key)
+    stages.capture_code(RunStore(Path(job.params.base_dir)), job.wildcards.backtest_id)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -191,6 +191,7 @@ class RunStore:
         """
         found = self.find(run_key)
         if found is not None:
+            self._link_id(found, run_key)  # a claim may have been killed between its two links
             return found, False
         moment = now.astimezone(UTC)
         if self._last_named is not None:  # a loop of claims does not knock at its own doors
@@ -226,22 +227,36 @@ class RunStore:
                 winner = self.find(run_key)
                 assert winner is not None
                 return winner, False
+            self._link_id(run.backtest_id, run_key)
         return run.backtest_id, True
 
-    def restore_spec(self, backtest_id: str, run_key: str) -> RunDir:
-        """Put the run directory and its spec back from the key link when they were deleted."""
+    def _link_id(self, backtest_id: str, run_key: str) -> None:
+        claimed = self._claimed(backtest_id)
+        claimed.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.link(self.key_path(run_key), claimed)
+
+    def restore_spec(self, backtest_id: str) -> RunDir:
+        """Return a run's directory; when it or its spec was deleted, it is made again.
+
+        Raises:
+            ArtifactManagerError: If the run was never claimed in this store.
+        """
         run = self.run(backtest_id)
         if not run.spec.exists():
-            run.spec.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(self.key_path(run_key), run.spec)
-            except FileExistsError:
-                pass
-            except FileNotFoundError:
+            claimed = self._claimed(backtest_id)
+            if not claimed.exists():
                 raise ArtifactManagerError(
-                    f"run {backtest_id} was deleted and so was its key; plan the batch again"
-                ) from None
+                    f"run {backtest_id} was never planned in {self.base_dir}; plan the batch again"
+                )
+            run.spec.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.link(claimed, run.spec)
         return run
+
+    def _claimed(self, backtest_id: str) -> Path:
+        """Return the second link of a claimed spec, found by id."""
+        return self.keys / "ids" / backtest_id
 
     def sweep_orphans(self) -> list[str]:
         """Remove directories of planners that were killed before they linked their key.

@@ -185,7 +185,7 @@ def _claim(
         }
 
     backtest_id, is_new = store.claim(run_key, make_spec, datetime.now(UTC))
-    run = store.restore_spec(backtest_id, run_key)
+    run = store.restore_spec(backtest_id)
     state = "new" if is_new else "reused" if is_sealed(run) else "open"
     return PlannedRun(
         backtest_id, run_key, tuple(names), closure.entry, resolved.request.bundle, state

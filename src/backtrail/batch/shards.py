@@ -32,7 +32,7 @@ def execute_shard(
     failed = []
     for number, backtest_id in enumerate(ids, start=1):
         try:
-            stages.capture_code(store, backtest_id, plan.run(backtest_id).run_key)
+            stages.capture_code(store, backtest_id)
             stages.run_backtest(store, backtest_id, executor)
             stages.seal_run(store, backtest_id)
         except RunFailedError as error:

@@ -41,16 +41,16 @@ from backtrail.provenance.objects import ObjectStore
 __all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
 
 
-def capture_code(store: RunStore, backtest_id: str, run_key: str) -> None:
+def capture_code(store: RunStore, backtest_id: str) -> None:
     """Materialize the captured files of a run from the object store.
 
-    A run directory that was deleted is made again from its key.
+    A run directory that was deleted is made again.
 
     Raises:
         CodeCaptureError: If an object is missing or damaged.
         SealError: If the run is sealed and was altered.
     """
-    run = store.restore_spec(backtest_id, run_key)
+    run = store.restore_spec(backtest_id)
     with run.lease():
         if _sealed_and_whole(store, run, executor=None):
             return
@@ -193,7 +193,7 @@ def restore_run(store: RunStore, backtest_id: str, executor: Executor) -> None:
     Raises:
         SealError: If something was altered, or the same bytes cannot be made again.
     """
-    run = store.run(backtest_id)
+    run = store.restore_spec(backtest_id)
     with run.lease():
         _sealed_and_whole(store, run, executor=executor)
 

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
-from backtrail.artifacts.store import RunStore
+from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.loading import Batch
 from backtrail.batch.plan import Plan
 
@@ -101,11 +102,18 @@ def summarize_batch(batch: Batch, *, since: float) -> BatchSummary | None:
                 home = (batch.places.base_dir / planned.backtest_id).as_posix()
                 failed.append((planned.names[0], home, error))
             continue
-        if sealed_at >= since:
+        # Snakemake touches what a job declares, so a young seal is not yet a new run.
+        if sealed_at >= since and _finished_at(run) >= since:
             new += 1
         else:
             reused += 1
     return BatchSummary(new, reused, failed, unfinished, batch.places.base_dir / "index.html")
+
+
+def _finished_at(run: RunDir) -> float:
+    manifest = run.read_manifest()
+    assert manifest is not None
+    return datetime.fromisoformat(manifest["finished_at"]).timestamp()
 
 
 def _error(manifest: Mapping[str, object] | None) -> str | None:

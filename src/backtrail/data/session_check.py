@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from backtrail.data.calendars import sessions, table_range
 from backtrail.data.manifest import SymbolRecord
+from backtrail.data.sessions import sessions, table_range
 
 __all__ = ["symbol_records"]
 

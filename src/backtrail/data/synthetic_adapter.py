@@ -22,9 +22,9 @@ import polars as pl
 
 from backtrail.canonical import derive_seed
 from backtrail.data.bundles import BundleConfig
-from backtrail.data.calendars import Sessions, sessions
 from backtrail.data.identity import TIMESTAMP
 from backtrail.data.raw_prices import RawPrices
+from backtrail.data.sessions import Sessions, sessions
 from backtrail.data.synthetic_config import SyntheticConfig
 from backtrail.errors import ConfigError, Problem
 

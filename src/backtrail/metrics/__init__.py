@@ -4,7 +4,6 @@ One name is one formula, written in its docstring. Returns are simple returns pe
 take the number of bars per year as a parameter. Pure: NumPy and the standard library.
 """
 
-from backtrail.metrics.annualization import periods_per_year
 from backtrail.metrics.benchmark import (
     alpha,
     alpha_geometric,
@@ -96,7 +95,6 @@ __all__ = [
     "information_ratio",
     "max_drawdown",
     "omega_ratio",
-    "periods_per_year",
     "positive_share",
     "positive_share_nonzero",
     "probabilistic_sharpe_ratio",

@@ -3,7 +3,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from backtrail.data.calendars import periods_per_year, sessions, table_range
+from backtrail.data.calendars import periods_per_year
+from backtrail.data.sessions import sessions, table_range
 from backtrail.errors import ConfigError, DatasetError
 
 
