@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("--all", action="store_true", help="list reused runs, too")
     runs = _command(commands, "list", _list, "list the runs of the store")
     for name, text in (
-        ("status", "completed or failed"),
+        ("status", "status (completed, failed)"),
         ("strategy", "strategy file"),
         ("bundle", "bundle name"),
         ("grade", "provenance grade"),

@@ -11,7 +11,9 @@ import pytest
 from tests.workflow.project import Project, batch_config, kill_group, nothing_to_do
 
 BROKEN = {
-    "raising": "def handle_data(context, data):\n    print('before')\n    raise RuntimeError('no luck')\n",
+    "raising": (
+        "def handle_data(context, data):\n    print('before')\n    raise RuntimeError('no luck')\n"
+    ),
     "endless": "def handle_data(context, data):\n    while True:\n        pass\n",
     "importing": "import no_such_module_anywhere\n\ndef handle_data(context, data):\n    pass\n",
     "hungry": (

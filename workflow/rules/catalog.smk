@@ -7,10 +7,6 @@ rule link_catalog:
     output:
         receipt=update(f"{PLANNED}/catalog.json"),
         runs=update(f"{BASE}/runs.parquet"),
-    params:
-        catalog_url=BATCH.places.catalog_url,
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
     log:
         f"logs/link_catalog/{BATCH.batch_key[:16]}.log",
     benchmark:
@@ -21,6 +17,10 @@ rule link_catalog:
     resources:
         mem_mb=1000,
         runtime="30m",
+    params:
+        catalog_url=BATCH.places.catalog_url,
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
     message:
         "Linking the batch into the catalog"
     script:

@@ -33,7 +33,7 @@ except BacktrailError as error:
 BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
-PLANNED = PLAN.removesuffix("/plan.json")
+PLANNED = BATCH.plan_path.parent.as_posix()
 SEED_ID = r"\d{8}_\d{6}_\d{3}"
 
 
@@ -41,6 +41,14 @@ wildcard_constraints:
     backtest_id=SEED_ID,
     bundle="[A-Za-z0-9][A-Za-z0-9._-]*",
     shard="[0-9a-f]{16}",
+
+
+def base_dir(wildcards):
+    return BASE
+
+
+def bundles_dir(wildcards):
+    return BUNDLES
 
 
 def planned():

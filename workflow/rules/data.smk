@@ -4,11 +4,6 @@
 rule ingest_bundle:
     output:
         receipt=update(f"{BUNDLES}/{{bundle}}/receipt.json"),
-    params:
-        definition=lambda wildcards: canonical_json(BATCH.config["bundles"][wildcards.bundle]),
-        source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
-        bundles_dir=BUNDLES,
-        code=package_fingerprint("data"),
     log:
         "logs/ingest_bundle/{bundle}.log",
     benchmark:
@@ -19,6 +14,11 @@ rule ingest_bundle:
     resources:
         mem_mb=4000,
         runtime="30m",
+    params:
+        definition=lambda wildcards: canonical_json(BATCH.config["bundles"][wildcards.bundle]),
+        source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
+        bundles_dir=bundles_dir,
+        code=package_fingerprint("data"),
     message:
         "Ingesting bundle {wildcards.bundle}"
     script:

@@ -6,10 +6,6 @@ checkpoint plan_batch:
         receipts=[f"{BUNDLES}/{bundle}/receipt.json" for bundle in BATCH.used_bundles],
     output:
         plan=update(PLAN),
-    params:
-        config_files=CONFIG_FILES,
-        overrides=OVERRIDES,
-        batch_key=BATCH.batch_key,
     log:
         f"logs/plan_batch/{BATCH.batch_key[:16]}.log",
     benchmark:
@@ -20,7 +16,11 @@ checkpoint plan_batch:
     resources:
         mem_mb=1000,
         runtime="10m",
+    params:
+        config_files=CONFIG_FILES,
+        overrides=OVERRIDES,
+        batch_key=BATCH.batch_key,
     message:
-        "Planning batch " + BATCH.batch_key[:16]
+        f"Planning batch {BATCH.batch_key[:16]}"
     script:
         "../../scripts/plan_batch.py"

@@ -13,10 +13,6 @@ rule render_report:
             labels=lambda wildcards: run_labels(wildcards),
         ),
         record=update(f"{BASE}/{{backtest_id}}/results/reports/reports.json"),
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
-        code=report_fingerprint(),
     log:
         "logs/render_report/{backtest_id}.log",
     benchmark:
@@ -27,6 +23,10 @@ rule render_report:
     resources:
         mem_mb=1000,
         runtime="5m",
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
+        code=report_fingerprint(),
     message:
         "Rendering the report of {wildcards.backtest_id}"
     script:
@@ -43,10 +43,6 @@ rule render_index:
             category="Comparison",
             labels={"page": "all runs of the store"},
         ),
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
-        code=report_fingerprint(),
     log:
         "logs/render_index/index.log",
     benchmark:
@@ -57,6 +53,10 @@ rule render_index:
     resources:
         mem_mb=1000,
         runtime="10m",
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
+        code=report_fingerprint(),
     message:
         "Rendering the comparison page"
     script:

@@ -11,8 +11,6 @@ rule capture_code:
     output:
         spec=update(f"{BASE}/{{backtest_id}}/metadata/run_spec.json"),
         code=update(f"{BASE}/{{backtest_id}}/metadata/code_manifest.json"),
-    params:
-        base_dir=BASE,
     log:
         "logs/capture_code/{backtest_id}.log",
     benchmark:
@@ -23,6 +21,8 @@ rule capture_code:
     resources:
         mem_mb=500,
         runtime="5m",
+    params:
+        base_dir=base_dir,
     message:
         "Capturing the code of {wildcards.backtest_id}"
     script:
@@ -45,9 +45,6 @@ rule run_backtest:
         summary=update(f"{BASE}/{{backtest_id}}/results/summary.parquet"),
         metrics=update(f"{BASE}/{{backtest_id}}/results/performance-metrics.json"),
         csv=[update(f"{BASE}/{{backtest_id}}/results/{name}.csv") for name in CSV_TABLES],
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
     log:
         "logs/run_backtest/{backtest_id}.log",
     benchmark:
@@ -62,6 +59,9 @@ rule run_backtest:
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
     message:
         "Running backtest {wildcards.backtest_id}"
     script:
@@ -75,8 +75,6 @@ rule seal_run:
         metadata=update(f"{BASE}/{{backtest_id}}/metadata/backtest_metadata.json"),
         manifest=update(f"{BASE}/{{backtest_id}}/run.json"),
         seal=update(f"{BASE}/{{backtest_id}}/_SUCCESS"),
-    params:
-        base_dir=BASE,
     log:
         "logs/seal_run/{backtest_id}.log",
     benchmark:
@@ -87,6 +85,8 @@ rule seal_run:
     resources:
         mem_mb=500,
         runtime="5m",
+    params:
+        base_dir=base_dir,
     message:
         "Sealing run {wildcards.backtest_id}"
     script:
@@ -96,9 +96,6 @@ rule seal_run:
 rule restore_artifact:
     output:
         update(f"{BASE}/{{backtest_id}}/{{path}}"),
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
     log:
         "logs/restore_artifact/{backtest_id}/{path}.log",
     benchmark:
@@ -114,6 +111,9 @@ rule restore_artifact:
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
     message:
         "Restoring {wildcards.path} of sealed run {wildcards.backtest_id}"
     script:

@@ -9,9 +9,6 @@ rule execute_shard:
         datasets=ancient(dataset_manifests),
     output:
         receipt=update(f"{PLANNED}/runs/{{shard}}.json"),
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
     log:
         "logs/execute_shard/{shard}.log",
     benchmark:
@@ -25,6 +22,9 @@ rule execute_shard:
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_IN_SHARDS),
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
     message:
         "Running shard {wildcards.shard}"
     script:
@@ -37,10 +37,6 @@ rule report_shard:
         receipts=run_receipts,
     output:
         receipt=update(f"{PLANNED}/reports/{{shard}}.json"),
-    params:
-        base_dir=BASE,
-        bundles_dir=BUNDLES,
-        code=report_fingerprint(),
     log:
         "logs/report_shard/{shard}.log",
     benchmark:
@@ -51,6 +47,10 @@ rule report_shard:
     resources:
         mem_mb=1000,
         runtime="2h",
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
+        code=report_fingerprint(),
     message:
         "Rendering the reports of shard {wildcards.shard}"
     script:
