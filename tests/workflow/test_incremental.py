@@ -21,6 +21,9 @@ def test_first_call_makes_one_sealed_directory_per_distinct_run(project: Project
     assert {run["status"] for run in runs.values()} == {"completed"}
     assert {run["grade"] for run in runs.values()} == {"B"}
     assert project.temporary_files() == []
+    index = (project.store / "index.html").read_text()
+    for run in runs:
+        assert f"{run}/results/reports/basic_report.html" in index
 
 
 def test_second_call_has_nothing_to_do_and_makes_no_directory(project: Project) -> None:

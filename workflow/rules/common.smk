@@ -83,6 +83,14 @@ def executed(wildcards):
     return run_receipts(wildcards)
 
 
+def reported(wildcards):
+    """Return what the comparison page waits for, so that each of its links has a page."""
+    plan = planned()
+    if plan.shards is None:
+        return [f"{BASE}/{run.backtest_id}/results/reports/basic_report.html" for run in plan.runs]
+    return [f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards]
+
+
 def run_receipts(wildcards):
     return [f"{PLANNED}/runs/{shard}.json" for shard in planned().shards]
 

@@ -36,6 +36,7 @@ rule render_report:
 rule render_index:
     input:
         runs=f"{BASE}/runs.parquet",
+        reports=reported,
     output:
         page=report(
             update(f"{BASE}/index.html"),
