@@ -103,6 +103,11 @@ def test_one_changed_price_makes_another_dataset_and_new_runs_of_its_users(
     assert cells != lines[100].split(",")
     lines[100] = ",".join(cells)
     path.write_text("\n".join(lines) + "\n")
+    preview = project.backtrail_json("plan")
+    assert {item["state"] for item in preview} == {"new"}
+    assert {item["reasons"][0] for item in preview} == {
+        "the source of bundle prices is not the one that was ingested last"
+    }
 
     project.snakemake()
     moved = json.loads((project.root / "bundles/prices/HEAD.json").read_bytes())["dataset_id"]

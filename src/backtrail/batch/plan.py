@@ -10,7 +10,7 @@ from typing import Any
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.loading import Batch
-from backtrail.batch.resolving import ResolvedRun, resolve_runs
+from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_runs
 from backtrail.canonical import sha256_json
 from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
@@ -129,6 +129,12 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
         raise BatchChangedError(
             "config, strategies or the library changed while the batch was being planned; "
             "nothing was started, run the same command again"
+        )
+    for reason in outdated_bundles(batch).values():
+        raise BatchChangedError(
+            f"{reason}: it changed meanwhile, or another project that shares "
+            f"{batch.places.bundles_dir} has a bundle of that name. Nothing was started; run the "
+            "same command again, or give the bundle a name of its own"
         )
     resolved = resolve_runs(batch)
     store = batch.places.store

@@ -1,6 +1,6 @@
 """Deciding the identity of every run of a batch from its code, its data and its parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,12 +9,13 @@ from backtrail.batch.loading import Batch
 from backtrail.batch.requests import RunRequest
 from backtrail.batch.sandbox import Sandbox
 from backtrail.canonical import sha256_json
-from backtrail.data.manifest import DatasetManifest, read_head
+from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
+from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["ResolvedRun", "resolve_runs"]
+__all__ = ["ResolvedRun", "outdated_bundles", "resolve_runs"]
 
 # Config windows and data rarely begin on the same day; a week covers weekends and holidays.
 _COVERAGE_SLACK_DAYS = 7
@@ -33,27 +34,42 @@ class ResolvedRun:
         return sha256_json(self.identity)
 
 
-def resolve_runs(batch: Batch) -> list[ResolvedRun]:
-    """Decide the identity of every run of a batch from code, data and parameters.
+def outdated_bundles(batch: Batch) -> dict[str, str]:
+    """Return the bundles whose dataset is not that of their source now, each with the reason."""
+    reasons = {}
+    for name in batch.used_bundles:
+        receipt = read_receipt(batch.places.bundles, name)
+        if receipt is None:
+            reasons[name] = f"bundle {name} was never ingested"
+        elif receipt["source_checksum"] != source_checksum(batch.bundle(name), batch.root):
+            reasons[name] = f"the source of bundle {name} is not the one that was ingested last"
+    return reasons
+
+
+def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> list[ResolvedRun]:
+    """Decide the identity of runs from code, data and parameters.
+
+    Args:
+        batch: An open batch.
+        requests: Runs of the batch whose bundles are ingested; all by default.
 
     Raises:
         ConfigError: If a symbol or a date is not in the data; every mistake is named.
         DatasetError: If a bundle was never ingested.
     """
+    wanted = batch.requests if requests is None else requests
+    bundles = batch.places.bundles
     datasets = {
-        name: DatasetManifest.load(
-            batch.places.bundles / name / read_head(batch.places.bundles, name)
-        )
-        for name in batch.used_bundles
+        name: DatasetManifest.load(bundles / name / read_head(bundles, name))
+        for name in sorted({request.bundle for request in wanted})
     }
     problems = [
         problem
-        for request in batch.requests
+        for request in wanted
         for problem in _data_problems(request, datasets[request.bundle], batch.source)
     ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    parameters = _parameters(batch)
     fingerprint = library_fingerprint()
     return [
         ResolvedRun(
@@ -62,12 +78,13 @@ def resolve_runs(batch: Batch) -> list[ResolvedRun]:
                 request,
                 datasets[request.bundle],
                 batch.closures[request.strategy],
-                *parameters[index],
+                form,
+                params,
                 seed=batch.config["seed"],
                 library=fingerprint,
             ),
         )
-        for index, request in enumerate(batch.requests)
+        for request, (form, params) in zip(wanted, _parameters(batch, wanted), strict=True)
     ]
 
 
@@ -109,28 +126,30 @@ def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -
     return problems
 
 
-def _parameters(batch: Batch) -> list[tuple[str | None, Mapping[str, Any]]]:
+def _parameters(
+    batch: Batch, requests: Sequence[RunRequest]
+) -> list[tuple[str | None, Mapping[str, Any]]]:
     """Return each request's strategy form, and its parameters with the defaults filled in.
 
     A strategy that cannot be imported has no form and keeps its parameters as given: its runs
     fail, are catalogued, and mending the strategy makes other runs.
     """
     resolved: list[tuple[str | None, Mapping[str, Any]]] = [
-        (None, request.params) for request in batch.requests
+        (None, request.params) for request in requests
     ]
     by_strategy: dict[str, list[int]] = {}
-    for index, request in enumerate(batch.requests):
+    for index, request in enumerate(requests):
         by_strategy.setdefault(request.strategy, []).append(index)
     problems = []
     with Sandbox() as sandbox:
         for strategy, indices in by_strategy.items():
-            given = [batch.requests[index].params for index in indices]
+            given = [requests[index].params for index in indices]
             outcome = sandbox.check_params(batch.root, batch.closures[strategy].entry, given)
             if outcome.answer is None:
                 continue
             for index, item in zip(indices, outcome.answer["params"], strict=True):
                 if "error" in item:
-                    where = f"{batch.source}: batch.{batch.requests[index].entry}.params"
+                    where = f"{batch.source}: batch.{requests[index].entry}.params"
                     problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
                 else:
                     resolved[index] = (outcome.answer["form"], item["values"])

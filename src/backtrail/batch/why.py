@@ -9,7 +9,7 @@ from typing import Any
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.loading import Batch
-from backtrail.batch.resolving import ResolvedRun, resolve_runs
+from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_runs
 from backtrail.canonical import canonical_json
 from backtrail.provenance.closure import CodeClosure
 
@@ -21,6 +21,7 @@ class PreviewedRun:
     """What planning would make of one run.
 
     Attributes:
+        run_key: Its identity; None while its bundle has to be ingested first.
         state: `new`, `open` (begun, never sealed), `failed` (will be tried again) or `reused`.
         backtest_id: The run's directory where it has one.
         predecessor: The last run of this name, where there is one and it is another.
@@ -28,7 +29,7 @@ class PreviewedRun:
     """
 
     name: str
-    run_key: str
+    run_key: str | None
     state: str
     backtest_id: str | None
     predecessor: str | None
@@ -38,14 +39,21 @@ class PreviewedRun:
 def preview_batch(batch: Batch) -> list[PreviewedRun]:
     """Say what would run and why, without writing anything.
 
+    A run whose bundle has to be ingested first has no key yet; it is new, and the reason says so.
+
     Raises:
         ConfigError: If the batch cannot be planned.
-        DatasetError: If a bundle was never ingested.
     """
+    outdated = outdated_bundles(batch)
     store = batch.places.store
     named = _latest_by_name(store)
-    previews = []
-    for run in resolve_runs(batch):
+    previews = [
+        PreviewedRun(item.name, None, "new", None, named.get(item.name), (outdated[item.bundle],))
+        for item in batch.requests
+        if item.bundle in outdated
+    ]
+    known = [item for item in batch.requests if item.bundle not in outdated]
+    for run in resolve_runs(batch, known):
         key, name = run.run_key, run.request.name
         backtest_id = store.find(key)
         state = _state(store, backtest_id)

@@ -18,6 +18,7 @@ __all__ = [
     "SourceRecord",
     "SymbolRecord",
     "read_head",
+    "read_receipt",
 ]
 
 BARS_FILE: Final = "bars.parquet"
@@ -142,6 +143,16 @@ class DatasetManifest:
         for name in ("dialect", "waivers", "left_out"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+def read_receipt(bundles_dir: Path, bundle: str) -> dict[str, Any] | None:
+    """Return what the last ingest of a bundle was made from, or None when there was none.
+
+    Raises:
+        DatasetError: If the receipt is damaged.
+    """
+    path = bundles_dir / bundle / RECEIPT_FILE
+    return _read_json(path, "bundle receipt") if path.is_file() else None
 
 
 def read_head(bundles_dir: Path, bundle: str) -> str:
