@@ -42,7 +42,7 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError(f"{where} is {value}; canonical JSON has no NaN and no infinity")
-        return format(value.normalize(), "f") if value else "0"
+        return _plain_decimal(value)
     if isinstance(value, datetime):
         return utc_iso(value)
     if isinstance(value, date):
@@ -57,6 +57,11 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     raise TypeError(f"{where} is a {type(value).__name__}, which has no canonical JSON form")
+
+
+def _plain_decimal(value: Decimal) -> str:
+    text = format(value, "f") if value else "0"  # exact: `normalize` would round to 28 digits
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def canonical_json(value: Any) -> str:

@@ -11,7 +11,15 @@ from typing import Any
 
 from backtrail.canonical import pretty_json
 
-__all__ = ["atomic_path", "flush_dir", "lease", "remove_stale", "write_bytes", "write_json"]
+__all__ = [
+    "atomic_path",
+    "flush_dir",
+    "is_temporary",
+    "lease",
+    "remove_stale",
+    "write_bytes",
+    "write_json",
+]
 
 _TEMPORARY = ".tmp~"
 _HOST = os.uname().nodename.replace(".", "-")
@@ -19,10 +27,10 @@ _STALE_SECONDS = 86_400
 
 
 def _is_stale(path: Path) -> bool:
-    host, pid, _thread, _suffix = path.name.rsplit(".", maxsplit=3)[-4:]
-    host = host.rsplit(".", maxsplit=1)[-1]
-    if host == _HOST and not _is_alive(int(pid)):
-        return True
+    match path.name.split("."):
+        case [*_, host, pid, _, _] if host == _HOST and pid.isdecimal():
+            if not _is_alive(int(pid)):
+                return True
     return time.time() - path.stat().st_mtime > _STALE_SECONDS
 
 
@@ -34,6 +42,11 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def is_temporary(path: Path) -> bool:
+    """Say whether a path has the name of an unfinished file of `atomic_path`."""
+    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
 
 
 def remove_stale(folder: Path, *, recursive: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.errors import ArtifactManagerError
-from backtrail.files import lease, remove_stale, write_json
+from backtrail.files import is_temporary, lease, remove_stale, write_json
 
 __all__ = ["BACKTEST_ID", "RunDir", "RunStore"]
 
@@ -210,8 +210,9 @@ class RunStore:
                 raise ArtifactManagerError(
                     f"cannot make {run.path}: {error.strerror}; check the disk and its permissions"
                 ) from error
+            spec = make_spec(backtest_id)
             try:
-                return self._link(run, run_key, make_spec(backtest_id))
+                return self._link(run, run_key, spec)
             except FileNotFoundError:  # swept as an orphan between mkdir and lease
                 continue
 
@@ -266,15 +267,22 @@ class RunStore:
         """
         removed = []
         for run in self.run_dirs():
-            if not _ID.match(run.backtest_id) or run.manifest.exists() or run.code.exists():
+            if not _ID.match(run.backtest_id) or not self._is_orphan(run):
                 continue
-            if run.spec.exists() and self._is_linked(run):
-                continue
-            with lease(run.path / _LOCK, wait=False) as held:
-                if held and not (run.spec.exists() and self._is_linked(run)):
+            with (
+                suppress(FileNotFoundError),  # another process swept it
+                lease(run.path / _LOCK, wait=False) as held,
+            ):
+                if held and self._is_orphan(run):
                     shutil.rmtree(run.path, ignore_errors=True)
                     removed.append(run.backtest_id)
         return removed
+
+    def _is_orphan(self, run: RunDir) -> bool:
+        if run.spec.exists() and self._is_linked(run):
+            return False
+        known = {run.path / _LOCK, run.spec.parent, run.spec}
+        return all(path in known or is_temporary(path) for path in run.path.rglob("*"))
 
     def _is_linked(self, run: RunDir) -> bool:
         try:

@@ -60,6 +60,7 @@ def main(
         asked = json.loads(stream.read())
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
+    process = os.getpid()
     opened: set[str] = set()
     try:
         _limit(asked["limits"])
@@ -76,8 +77,21 @@ def main(
             answer = {"tables": tables, "opened": sorted(opened)}
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
         answer = {"error": _describe(error, asked["code_dir"])}
+    if os.getpid() != process:  # a copy that the strategy forked has nothing to say
+        return 0
+    return _hand_back(answer, output, asked["code_dir"])
+
+
+def _hand_back(answer: Mapping[str, Any], output: int, code_dir: str) -> int:
     with os.fdopen(output, "wb") as stream:
-        pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            stream.flush()
+        except Exception as error:  # noqa: BLE001  no memory or disk left, or no plain values
+            answer = {"error": _describe(error, code_dir)}
+            stream.seek(0)
+            stream.truncate()
+            pickle.dump(answer, stream)
     return 1 if "error" in answer else 0
 
 
@@ -101,11 +115,11 @@ def _watch_files(opened: set[str], code_dir: str) -> None:
     )
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not isinstance(arguments[0], (str, bytes)):
+        if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.path.abspath(os.fsdecode(arguments[0]))
         if not path.startswith(known) and os.path.isfile(path):
-            opened.add(path)
+            opened.add(_readable(path))
 
     sys.addaudithook(watch)
 
@@ -121,7 +135,7 @@ def _load(code_dir: Path, entry: str) -> Strategy:
         item.stem
         for path in paths
         for item in Path(path).iterdir()
-        if item.suffix == ".py" or item.is_dir()
+        if item.suffix == ".py" or (item / "__init__.py").exists()
     }
     for name in [name for name in sys.modules if name.partition(".")[0] in local]:
         if name.partition(".")[0] != "backtrail":
@@ -132,13 +146,10 @@ def _load(code_dir: Path, entry: str) -> Strategy:
 
 
 def _module_name(code_dir: Path, entry: str) -> str:
-    """Return the dotted name: inside its package where it has one, else the bare file name."""
-    parts = [Path(entry).stem]
-    folder = (code_dir / entry).parent
-    while folder != code_dir and (folder / "__init__.py").exists():
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    return ".".join(parts)
+    """Return the bare file name, or for a strategy in a package the dotted path from the root."""
+    path = Path(entry).with_suffix("")
+    in_package = len(path.parts) > 1 and (code_dir / entry).with_name("__init__.py").exists()
+    return ".".join(path.parts) if in_package else path.name
 
 
 def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,9 +197,14 @@ def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
     lines += traceback.format_exception_only(error)
     return {
         "kind": "memory" if isinstance(error, MemoryError) else type(error).__name__,
-        "message": str(error) or type(error).__name__,
-        "traceback": "".join(lines).replace(code_dir.rstrip("/") + "/", ""),
+        "message": _readable(str(error)) or type(error).__name__,
+        "traceback": _readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
     }
+
+
+def _readable(text: str) -> str:
+    """Return text that every file and database takes: no lone surrogates, no NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def pack_bars(bars: Bars) -> bytes:

@@ -3,7 +3,7 @@
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.batch.child import pack_bars
-from backtrail.batch.sandbox import Limits, Outcome, Sandbox
+from backtrail.batch.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year
@@ -19,7 +19,7 @@ from backtrail.data.datasets import Dataset
 from backtrail.files import atomic_path, write_json
 from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["RESULT_TABLES", "Executor", "StrategyFailedError"]
+__all__ = ["RESULT_TABLES", "Executor"]
 
 RESULT_TABLES = (
     "backtest_results",
@@ -31,13 +31,6 @@ RESULT_TABLES = (
     "recorded",
 )
 _CACHED_WINDOWS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class StrategyFailedError(Exception):
-    """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
-
-    outcome: Outcome
 
 
 class Executor:

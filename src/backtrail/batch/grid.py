@@ -1,5 +1,6 @@
 """Parameter grids: every combination of listed or stepped values, filtered by a condition."""
 
+import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import product
@@ -8,6 +9,8 @@ from typing import Any
 from backtrail.batch.where import Condition
 
 __all__ = ["expand_grid", "grid_values"]
+
+_MOST_COMBINATIONS = 1_000_000
 
 
 def grid_values(values: Any) -> list[Any]:
@@ -29,6 +32,7 @@ def grid_values(values: Any) -> list[Any]:
             )
         whole = all(isinstance(values[key], int) for key in ("min", "max", "step"))
         count = int((high - low) / step) + 1
+        _refuse_huge(count)
         axis = [low + step * index for index in range(count)]
         return [int(value) if whole else float(value) for value in axis]
     if not values:
@@ -39,6 +43,14 @@ def grid_values(values: Any) -> list[Any]:
             raise ValueError(f"the value {value!r} stands twice; every value once")
         seen.append(value)
     return seen
+
+
+def _refuse_huge(count: int) -> None:
+    if count > _MOST_COMBINATIONS:
+        raise ValueError(
+            f"{count:,} combinations are more than a batch can hold ({_MOST_COMBINATIONS:,}); "
+            "take larger steps"
+        )
 
 
 def expand_grid(
@@ -52,6 +64,7 @@ def expand_grid(
         ValueError: If an axis or the condition is wrong.
     """
     axes = {name: grid_values(values) for name, values in grid.items()}
+    _refuse_huge(math.prod(map(len, axes.values())))
     condition = Condition(where) if where else None
     for values in product(*axes.values()):
         combination = {**params, **dict(zip(axes, values, strict=True))}

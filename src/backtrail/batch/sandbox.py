@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 from backtrail.batch.zygote import FORK
 from backtrail.errors import BacktrailError
 
-__all__ = ["Limits", "Outcome", "Sandbox"]
+__all__ = ["Limits", "Outcome", "Sandbox", "StrategyFailedError"]
 
 # One thread per child, and no difference between two processes that a strategy could see.
 _ENVIRONMENT = {
@@ -69,6 +69,13 @@ class Outcome:
     seconds: float
     cpu_seconds: float
     max_rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFailedError(Exception):
+    """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
+
+    outcome: Outcome
 
 
 class Sandbox:
@@ -158,7 +165,10 @@ class Sandbox:
             asked.flush()
             streams = [asked, output, stdout, stderr, *bars]
             started = time.monotonic()
-            socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
+            try:
+                socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
+            except ConnectionError:
+                raise _ended() from None
             pid = int(self._answer()["pid"])
             timed_out = not self._wait(limits.seconds)
             if timed_out:
@@ -180,11 +190,12 @@ class Sandbox:
         return True
 
     def _receive(self) -> None:
-        data = self._channel.recv(4096)
+        try:
+            data = self._channel.recv(4096)
+        except ConnectionError:
+            raise _ended() from None
         if not data:
-            raise BacktrailError(
-                "the process that forks runs has ended unexpectedly; its message stands above"
-            )
+            raise _ended()
         self._received += data
 
     def _answer(self) -> dict[str, float]:
@@ -193,6 +204,13 @@ class Sandbox:
         line, _, self._received = self._received.partition(b"\n")
         answer: dict[str, float] = json.loads(line)
         return answer
+
+
+def _ended() -> BacktrailError:
+    return BacktrailError(
+        "the process that forks runs has ended unexpectedly (killed, or out of memory); what it "
+        "said stands above, and the same command goes on from here"
+    )
 
 
 def _outcome(
@@ -209,7 +227,11 @@ def _outcome(
     if not output:
         message = f"the strategy ended its process with code {os.WEXITSTATUS(status)}"
         return Outcome(None, "exit", message, "", *usage)
-    answer = pickle.loads(output)
+    try:
+        answer = pickle.loads(output)
+    except (EOFError, pickle.UnpicklingError):
+        message = "the results of the run could not be handed over; they are cut off"
+        return Outcome(None, "exit", message, "", *usage)
     if "error" in answer:
         error = answer["error"]
         message = error["message"]

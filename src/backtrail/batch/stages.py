@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import (
@@ -23,7 +23,6 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
-from backtrail.batch.execution import Executor, StrategyFailedError
 from backtrail.batch.records import (
     begin_record,
     failure_record,
@@ -32,11 +31,15 @@ from backtrail.batch.records import (
     sealed_record,
     trial_record,
 )
-from backtrail.batch.sandbox import Outcome
+from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.provenance.objects import ObjectStore
+
+if TYPE_CHECKING:
+    # Capturing and sealing need no tables, and each job pays for what it imports.
+    from backtrail.batch.execution import Executor
 
 __all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
 
@@ -75,7 +78,7 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
     )
 
 
-def run_backtest(store: RunStore, backtest_id: str, executor: Executor) -> None:
+def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
     """Execute a run from its captured copy and write its results.
 
     A run that was executed and only lacks its seal is left as it is. A failed one is tried again
@@ -187,7 +190,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         seal(run, sealed_record(record, spec, run, listed))
 
 
-def restore_run(store: RunStore, backtest_id: str, executor: Executor) -> None:
+def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None:
     """Put back what is missing from a sealed run, byte for byte, and nothing else.
 
     Raises:
@@ -198,7 +201,7 @@ def restore_run(store: RunStore, backtest_id: str, executor: Executor) -> None:
         _sealed_and_whole(store, run, executor=executor)
 
 
-def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: Executor | None) -> bool:
+def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: "Executor | None") -> bool:
     """Say whether the run is sealed; when it is, leave it without a missing file.
 
     Without an executor only files that need no computation are put back.
@@ -216,7 +219,7 @@ _COMPUTED = ("results/", "logs/", "metadata/environment.json")
 
 
 def _put_back(
-    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: Executor | None
+    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: "Executor | None"
 ) -> None:
     manifest = run.read_manifest()
     if manifest is None or "run.json" in missing:

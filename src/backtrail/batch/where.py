@@ -41,9 +41,11 @@ class Condition:
         self.text = text
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
+            self.names = frozenset(self._check(self._tree))
         except SyntaxError as error:
             raise ValueError(f"{text!r} is not an expression ({error.msg})") from None
-        self.names = frozenset(self._check(self._tree))
+        except (RecursionError, MemoryError):
+            raise ValueError(f"{text[:60]!r}… is nested too deeply to be a condition") from None
 
     def _check(self, node: ast.AST) -> list[str]:
         match node:
@@ -74,7 +76,7 @@ class Condition:
         """
         try:
             return bool(self._evaluate(self._tree, values))
-        except (TypeError, ZeroDivisionError) as error:
+        except (TypeError, ArithmeticError) as error:
             raise ValueError(f"{self.text!r} fails for {dict(values)}: {error}") from None
 
     def _evaluate(self, node: ast.AST, values: Mapping[str, Any]) -> Any:
@@ -97,8 +99,11 @@ class Condition:
             case ast.UnaryOp(operand=operand):
                 return +self._evaluate(operand, values)
             case ast.BinOp(left=left, op=op, right=right):
-                function = _ARITHMETIC[type(op)]
-                return function(self._evaluate(left, values), self._evaluate(right, values))
+                operands = [self._evaluate(side, values) for side in (left, right)]
+                for operand in operands:
+                    if not isinstance(operand, (int, float)):
+                        raise TypeError(f"{operand!r} is no number to reckon with")
+                return _ARITHMETIC[type(op)](*operands)
             case ast.Compare(left=left, ops=ops, comparators=others):
                 value = self._evaluate(left, values)
                 for comparison, other in zip(ops, others, strict=True):

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 __all__ = ["FORK", "MAX_FDS", "die_with_parent", "serve"]
@@ -39,10 +40,14 @@ def serve(channel: socket.socket) -> None:
         if pid == 0:
             channel.close()
             _child(descriptors)
+        with suppress(OSError):  # the child does the same; whoever comes first
+            os.setpgid(pid, pid)
         for descriptor in descriptors:
             os.close(descriptor)
         _answer(channel, {"pid": pid})
         _, status, usage = os.wait4(pid, 0)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # what the strategy started and left behind
         _answer(
             channel,
             {
@@ -66,8 +71,9 @@ def _child(descriptors: list[int]) -> NoReturn:
         die_with_parent()
         code = child.main(*descriptors)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # the strategy may have closed or replaced it
+                stream.flush()
         os._exit(code)
 
 

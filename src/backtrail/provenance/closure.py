@@ -1,6 +1,7 @@
 """Which source files a strategy consists of, found by reading its imports; nothing is executed."""
 
 import ast
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -96,7 +97,9 @@ class _Tracer:
         self.warnings: list[str] = []
 
     def trace(self) -> CodeClosure:
-        queue = deque([self.entry])
+        for package in self._entry_packages():
+            self.importers[package] = {self.entry}
+        queue = deque(self.importers)
         while queue:
             name = queue.popleft()
             for found in self._imported_files(name):
@@ -111,6 +114,13 @@ class _Tracer:
         )
         return CodeClosure(self.entry, files, tuple(self.warnings))
 
+    def _entry_packages(self) -> Iterator[str]:
+        """Yield the `__init__.py` files that importing the strategy inside its package runs."""
+        for folder in PurePosixPath(self.entry).parents:
+            if folder.as_posix() == "." or not (self.root / folder / "__init__.py").is_file():
+                return
+            yield (folder / "__init__.py").as_posix()
+
     def _imported_files(self, name: str) -> set[str]:
         path = self.root / name
         try:
@@ -119,7 +129,9 @@ class _Tracer:
             raise CodeCaptureError(f"cannot read {path}: {error.strerror}") from error
         self.checksums[name] = sha256_bytes(source)
         try:
-            tree = ast.parse(source, filename=str(path))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a doubtful escape is no matter of capture
+                tree = ast.parse(source, filename=str(path))
         except (SyntaxError, ValueError) as error:
             reason = getattr(error, "msg", None) or str(error)
             line = getattr(error, "lineno", None)

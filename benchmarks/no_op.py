@@ -1,0 +1,95 @@
+"""Time and memory of a call that has nothing to do, over stores of sealed runs."""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+from common import (
+    Timed,
+    bare_project,
+    grid_project,
+    manifests,
+    require_no_op,
+    save,
+    show,
+    snakemake,
+    work_folder,
+)
+
+
+def sealed_store(folder: Path, runs: int, cores: int) -> tuple[Path, float]:
+    """Really run so many tiny backtests, unless the kept folder has them; return the time too."""
+    project = folder / f"runs-{runs}"
+    taken = 0.0
+    if not (project / "Snakefile").exists():
+        grid_project(project, runs, tiny=True, execution={"artifacts": "lean"})
+    done = sum(1 for _ in (project / "backtests").glob("2*/_SUCCESS"))
+    if done < runs or not (project / "backtests" / "index.html").exists():
+        taken = snakemake(project, cores=cores).wall
+    sealed = sum(1 for run in manifests(project) if run["status"] == "completed")
+    if sealed != runs:
+        raise SystemExit(f"{project} has {sealed} sealed runs, not {runs}")
+    return project, taken
+
+
+def middle(found: list[Timed]) -> list[float]:
+    """Return median wall, processor seconds and memory; the first call is dropped."""
+    rest = found[1:]
+    return [
+        statistics.median(item.wall for item in rest),
+        statistics.median(item.cpu for item in rest),
+        max(item.max_rss_mb for item in rest),
+    ]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    counts = arguments.runs
+    with work_folder(arguments.keep) as folder:
+        bare = folder / "bare"
+        if not bare.exists():
+            bare_project(bare)
+        stores = {runs: sealed_store(folder, runs, arguments.cores) for runs in counts}
+        found: dict[str, list[Timed]] = {"bare workflow of one rule": []}
+        found |= {f"{runs:,} sealed runs": [] for runs in counts}
+        for _ in range(arguments.repeats + 1):  # in turns, so that a busy moment hits all
+            found["bare workflow of one rule"].append(require_no_op(snakemake(bare)))
+            for runs in counts:
+                timed = require_no_op(snakemake(stores[runs][0], cores=arguments.cores))
+                found[f"{runs:,} sealed runs"].append(timed)
+    figures = {name: middle(calls) for name, calls in found.items()}
+    base = figures["bare workflow of one rule"]
+    sizes = [0, *counts]
+    rows = []
+    for size, (name, (wall, cpu, rss)) in zip(sizes, figures.items(), strict=True):
+        each = 1e3 * (wall - base[0]) / size if size else ""
+        rows.append([name, wall, cpu, rss, wall / base[0], each])
+    show(
+        f"snakemake --cores {arguments.cores} with nothing to do, median of {arguments.repeats}",
+        ["store", "wall s", "cpu s", "max rss MB", "x bare", "ms per run"],
+        rows,
+    )
+    for runs, (_, taken) in stores.items():
+        if taken:
+            each = 1e3 * taken / runs
+            print(f"making {runs:,} runs, reports included: {taken:,.1f} s, {each:,.1f} ms each")
+    save(
+        "no_op",
+        {
+            "how_the_stores_were_made": "every run was executed through shards",
+            "making_seconds": {str(runs): taken for runs, (_, taken) in stores.items()},
+            "calls": {
+                name: {"wall": w, "cpu": c, "max_rss_mb": m, "ratio_to_bare": w / base[0]}
+                for name, (w, c, m) in figures.items()
+            },
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
+    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10000])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--keep", help="work in this folder and leave it; its stores are used")
+    main(parser.parse_args())
