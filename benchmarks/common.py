@@ -128,7 +128,7 @@ def grid_config(runs: int, *, tiny: bool, execution: Mapping[str, Any]) -> dict[
 
     Args:
         runs: Number of runs.
-        tiny: A year of one invented symbol in place of the 5,031 bars of the S&P 500.
+        tiny: A year of two invented symbols in place of the 5,031 bars of the S&P 500.
         execution: The section `execution`.
     """
     synthetic = {
@@ -136,7 +136,7 @@ def grid_config(runs: int, *, tiny: bool, execution: Mapping[str, Any]) -> dict[
         "calendar": "XNYS",
         "timeframe": "1d",
         "kind": "daily_universe",
-        "symbols": 1,
+        "symbols": 2,
         "start": "2018-01-02",
         "end": "2018-12-31",
         "seed": 7,

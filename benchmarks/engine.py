@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,12 @@ from backtrail.engine.strategy import load_strategy
 BUDGETS = {"empty handler": 1.0, "SMA by history": 5.0, "signal form": 0.1}
 
 
-class Empty:
-    """The function form with nothing in it."""
-
-    @staticmethod
-    def module() -> Any:
-        from types import ModuleType
-
-        module = ModuleType("empty")
-        module.initialize = lambda context: None  # type: ignore[attr-defined]
-        module.handle_data = lambda context, data: None  # type: ignore[attr-defined]
-        return module
+def empty_module() -> ModuleType:
+    """Return a strategy of the function form with nothing in it."""
+    module = ModuleType("empty")
+    module.initialize = lambda context: None  # type: ignore[attr-defined]
+    module.handle_data = lambda context, data: None  # type: ignore[attr-defined]
+    return module
 
 
 def spx(folder: Path) -> Bars:
@@ -51,7 +47,7 @@ def cases(bars: Bars) -> dict[str, Callable[[EngineConfig], Any]]:
     import sma_cross
     import sma_signal
 
-    empty, cross = load_strategy(Empty.module()), load_strategy(sma_cross)
+    empty, cross = load_strategy(empty_module()), load_strategy(sma_cross)
     signal = load_strategy(sma_signal)
     params = {"fast": 10, "slow": 50}
     return {
@@ -87,8 +83,15 @@ def main(arguments: argparse.Namespace) -> None:
                 best, median = measure(lambda: call(config), arguments.repeats)  # noqa: B023
                 trades = len(call(config).tables["fills"]["timestamp"])
                 rows.append(
-                    [name, ledger, 1e6 * best / n, 1e6 * median / n, best / yard[0], trades]
-                    + [BUDGETS[name]]
+                    [
+                        name,
+                        ledger,
+                        1e6 * best / n,
+                        1e6 * median / n,
+                        best / yard[0],
+                        trades,
+                        BUDGETS[name],
+                    ]
                 )
                 values[f"{name}, {ledger}"] = {
                     "us_per_bar_best": 1e6 * best / n,

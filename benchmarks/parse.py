@@ -4,12 +4,10 @@ import argparse
 import shutil
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from common import (
-    REPOSITORY,
     Timed,
     bare_project,
     copy_project,
@@ -99,7 +97,6 @@ def main(arguments: argparse.Namespace) -> None:
                 "unplanned": {"first": unplanned[0], "then": unplanned[1]},
                 "planned": {"first": planned[0], "then": planned[1]},
             },
-            "repository": str(REPOSITORY),
         },
     )
 

@@ -267,7 +267,9 @@ class RunStore:
         """
         removed = []
         for run in self.run_dirs():
-            if not _ID.match(run.backtest_id) or not self._is_orphan(run):
+            if not _ID.match(run.backtest_id) or run.manifest.exists() or run.code.exists():
+                continue
+            if not self._is_orphan(run):
                 continue
             with (
                 suppress(FileNotFoundError),  # another process swept it

@@ -2,7 +2,10 @@
 
 import difflib
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from datetime import date
 from functools import cache
@@ -29,6 +32,10 @@ def _strict_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} is no text; put it in quotes", key_node.start_mark
+            )
         if key in seen:
             raise yaml.constructor.ConstructorError(
                 None,
@@ -56,18 +63,54 @@ def _load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             [Problem(str(path), "there is no such file", "name an existing batch config")]
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(
+            [Problem(str(path), f"it cannot be read ({error.strerror})", "name a batch config")]
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        found = getattr(error, "problem", None) or str(error)
+        found = str(getattr(error, "problem", None) or error).replace("tag:yaml.org,2002:", "!!")
         raise ConfigError(
-            [Problem(where, str(found), "mend the YAML; every key may stand once")]
+            [Problem(where, found, "mend the YAML; every key may stand once")]
         ) from None
     if not isinstance(values, dict):
-        raise ConfigError(
-            [Problem(str(path), f"the file holds {type(values).__name__}, not keys", "see config/")]
-        )
+        found = "the file is empty" if values is None else f"the file holds {_type_of(values)}"
+        raise ConfigError([Problem(str(path), found, "write keys and values; see config/")])
+    problems = list(_value_problems(values, (), str(path)))
+    if problems:
+        raise ConfigError(problems)
     return values
+
+
+def _value_problems(value: Any, path: tuple[Any, ...], source: str) -> Iterator[Problem]:
+    """Yield what YAML can say and a config cannot: infinity, bytes, sets, broken characters."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _value_problems(item, (*path, key), source)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _value_problems(item, (*path, index), source)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(f"{source}: {_dotted(path)}", f"{value} is no value", "write a finite number")
+    elif isinstance(value, str) and not _is_encodable(value):
+        yield Problem(
+            f"{source}: {_dotted(path)}", f"{value!r} has half a character", "write whole text"
+        )
+    elif value is not None and not isinstance(value, (bool, int, float, str)):
+        yield Problem(
+            f"{source}: {_dotted(path)}",
+            f"{value!r} is of a kind that a config has not ({type(value).__name__})",
+            "write text, numbers, lists or keys, without YAML tags",
+        )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,12 +192,12 @@ def schema_problems(values: Mapping[str, Any], source: str) -> list[Problem]:
         validator.iter_errors(values), key=lambda item: _dotted(item.absolute_path)
     ):
         problems.extend(_problems(error, source))
-    return problems
+    return list(dict.fromkeys(problems))  # each missing key is an error that names them all
 
 
 def _is_date(value: object) -> bool:
     if isinstance(value, str):
-        if len(value) != len("2000-01-01"):
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             raise ValueError("dates are written YYYY-MM-DD")
         date.fromisoformat(value)
     return True
@@ -188,7 +231,7 @@ def _problems(error: Any, source: str) -> Iterator[Problem]:
                 yield Problem(full, *_unknown_key(str(name), known))
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
-            for name in missing[:1]:
+            for name in missing:
                 yield Problem(where, f"the key {name!r} is missing", f"add {name!r}")
         case "enum" | "const":
             allowed = (
@@ -218,9 +261,15 @@ def _problems(error: Any, source: str) -> Iterator[Problem]:
             remedy = f"write {' or '.join(_TYPES[name] for name in names)}"
             if "description" in error.schema:
                 remedy += f": {_described(error.schema)}"
-            yield Problem(where, f"{value} is {_type_of(error.instance)}", remedy)
+            found = f"{value} is {_type_of(error.instance)}"
+            if error.instance is None or isinstance(error.instance, bool):
+                found = f"{value} stands there"
+            yield Problem(where, found, remedy + _yaml_trap(error.instance, names))
         case "oneOf":
-            yield Problem(where, f"{value} does not fit", _described(error.schema))
+            remedy = f"write {' or '.join(_choice(item) for item in error.validator_value)}"
+            items = error.instance if isinstance(error.instance, list) else [error.instance]
+            trap = next((hint for item in items if (hint := _yaml_trap(item, ["string"]))), "")
+            yield Problem(where, f"{value} does not fit", remedy + trap)
         case "minProperties" | "minItems" | "minLength":
             yield Problem(where, "it is empty", "give at least one value or leave the key out")
         case "pattern":
@@ -229,6 +278,32 @@ def _problems(error: Any, source: str) -> Iterator[Problem]:
             )
         case _:
             yield Problem(where, error.message, _described(error.schema))
+
+
+def _choice(schema: Mapping[str, Any]) -> str:
+    """Return one alternative of a `oneOf` in words."""
+    match schema:
+        case {"const": value}:
+            return f"`{value}`"
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"a whole number from {low} to {high}"
+        case {"type": "array", "items": {"type": kinds}}:
+            several = "different values" if schema.get("uniqueItems") else "values"
+            kind = f" ({_TYPES[kinds]})" if isinstance(kinds, str) else ""
+            return f"a list of one or more {several}{kind}"
+        case {"type": "object", "properties": keys}:
+            return f"`{{{', '.join(keys)}}}` with numbers, the step above 0"
+    return _described(schema)
+
+
+def _yaml_trap(value: object, wanted: Sequence[str]) -> str:
+    """Return a hint where YAML read something else than the user meant."""
+    if isinstance(value, bool) and "string" in wanted:
+        return " (YAML reads ON, OFF, YES and NO as true or false: put such names in quotes)"
+    if isinstance(value, str) and {"number", "integer"} & set(wanted):
+        with suppress(ValueError):
+            return f" (YAML reads {value} as text: write {f'{float(value):f}'.rstrip('0').rstrip('.')})"
+    return ""
 
 
 def _described(schema: Mapping[str, Any]) -> str:
@@ -274,5 +349,9 @@ def _unknown_key(name: str, known: Sequence[str]) -> tuple[str, str]:
 
 
 def _nearest(value: str, allowed: Sequence[Any]) -> str:
-    near = difflib.get_close_matches(value.strip('"'), [str(item) for item in allowed], n=1)
+    names = {str(item).casefold(): str(item) for item in allowed}
+    near = [
+        names[name]
+        for name in difflib.get_close_matches(value.strip('"').casefold(), list(names), n=1)
+    ]
     return f"; did you mean {near[0]!r}?" if near else ""

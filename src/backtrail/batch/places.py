@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.config import read_config, with_defaults
+from backtrail.batch.config import read_config, schema_problems, with_defaults
+from backtrail.errors import ConfigError
 
 __all__ = ["Places"]
 
@@ -40,9 +41,21 @@ class Places:
         """Return the places that config files name; the rest of the config is not looked at.
 
         Raises:
-            ConfigError: If a file is absent or no YAML.
+            ConfigError: If a file is absent or no YAML, or what it says of folders is wrong.
         """
-        return cls.of(with_defaults(read_config([root / file for file in files])), root)
+        values = read_config([root / file for file in files])
+        known: dict[str, Any] = {
+            key: values[key] for key in ("backtest_output", "storage") if key in values
+        }
+        source = " + ".join(map(str, files))
+        problems = [
+            problem
+            for problem in schema_problems(known, source)
+            if problem.where.startswith(tuple(f"{source}: {key}" for key in known))
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return cls.of(with_defaults({**known, "defaults": {}}), root)
 
     @property
     def store(self) -> RunStore:

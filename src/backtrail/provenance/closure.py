@@ -138,6 +138,10 @@ class _Tracer:
             where = name if line is None else f"{name}:{line}"
             self.warnings.append(f"{where} does not parse ({reason}); its imports are unknown")
             return set()
+        self.warnings += [
+            f"{name}:{line} imports a module whose name is computed; what it imports is unknown"
+            for line in _computed_imports(tree)
+        ]
         return set(self._resolve(_imports(tree), path))
 
     def _resolve(self, wanted: "Iterable[_Import]", importer: Path) -> Iterator[str]:
@@ -178,20 +182,37 @@ def _imports(tree: ast.AST) -> Iterator[_Import]:
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
             yield _Import(module, tuple(alias.name for alias in node.names), node.level)
-        elif isinstance(node, ast.Call) and (literal := _literal_import(node)):
-            yield _Import(tuple(literal.split(".")), (), 0)
+        elif isinstance(node, ast.Call) and (called := _called_import(node)):
+            yield called
 
 
-def _literal_import(call: ast.Call) -> str | None:
-    """Return the module of `importlib.import_module("x")` or `__import__("x")`."""
+def _computed_imports(tree: ast.AST) -> list[int]:
+    """Return the lines that import by a call whose module cannot be read off."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _imports_by_call(node) and _called_import(node) is None
+    ]
+
+
+def _imports_by_call(call: ast.Call) -> bool:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name not in {"import_module", "__import__"} or not call.args:
+    return name in {"import_module", "__import__"}
+
+
+def _called_import(call: ast.Call) -> _Import | None:
+    """Return what `importlib.import_module("x")`, `(".x", __package__)` or `__import__` names."""
+    if not _imports_by_call(call) or not call.args:
         return None
-    argument = call.args[0]
-    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return argument.value if not argument.value.startswith(".") else None
-    return None
+    module, package = call.args[0], call.args[1] if len(call.args) > 1 else None
+    if not (isinstance(module, ast.Constant) and isinstance(module.value, str) and module.value):
+        return None
+    path = module.value.lstrip(".")
+    level = len(module.value) - len(path)
+    if level and not (isinstance(package, ast.Name) and package.id in {"__package__", "__name__"}):
+        return None
+    return _Import(tuple(path.split(".")) if path else (), (), level)
 
 
 def _module_files(base: Path, module: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Path]:
@@ -211,10 +232,28 @@ def _module_files(base: Path, module: tuple[str, ...], names: tuple[str, ...]) -
         folder = package
     if not module and (folder / "__init__.py").is_file():
         yield folder / "__init__.py"
-    for name in names:
-        if name == "*":
-            continue
+    for name in _spelled_out(names, folder):
         if (folder / name / "__init__.py").is_file():
             yield folder / name / "__init__.py"
         elif (folder / f"{name}.py").is_file():
             yield folder / f"{name}.py"
+
+
+def _spelled_out(names: tuple[str, ...], package: Path) -> list[str]:
+    """Return imported names with `*` replaced by what the package lists in `__all__`."""
+    if "*" not in names:
+        return list(names)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse((package / "__init__.py").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [
+        item.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign)
+        and any(isinstance(part, ast.Name) and part.id == "__all__" for part in ast.walk(node))
+        for item in ast.walk(node)
+        if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    ]

@@ -38,6 +38,10 @@ def _strip_docstring(node: ast.AST) -> list[ast.stmt] | None:
     return body
 
 
+def _is_empty_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == ""
+
+
 def _tokens(node: object) -> Iterator[str]:
     if isinstance(node, ast.AST):
         yield type(node).__name__
@@ -45,6 +49,8 @@ def _tokens(node: object) -> Iterator[str]:
         for name, value in ast.iter_fields(node):
             if name == "body" and body is not None:
                 value = body
+            if isinstance(node, ast.JoinedStr):  # Python 3.12.0 and 3.12.1 end some with ""
+                value = [part for part in node.values if not _is_empty_text(part)]
             # Empty fields are skipped: newer Pythons have fields that older ones lack.
             if value is None or value == [] or name in {"ctx", "kind", "type_comment"}:
                 continue
