@@ -65,10 +65,10 @@ def run_command(command: Sequence[str], folder: Path, *, fails: bool = False) ->
     return Timed(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, output)
 
 
-def snakemake(folder: Path, *arguments: str, cores: int = 2) -> Timed:
+def snakemake(folder: Path, *arguments: str, cores: int = 2, fails: bool = False) -> Timed:
     """Run snakemake in a project as its users do."""
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
-    return run_command(command, folder)
+    return run_command(command, folder, fails=fails)
 
 
 def require_no_op(timed: Timed) -> Timed:

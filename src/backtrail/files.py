@@ -139,5 +139,8 @@ def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
     try:
         yield True
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # the folder may be gone, or be another one by now
+            current = path.stat()
+            if (held.st_dev, held.st_ino) == (current.st_dev, current.st_ino):
+                path.unlink()
         os.close(descriptor)

@@ -19,6 +19,7 @@ __all__ = ["BACKTEST_ID", "RunDir", "RunStore"]
 BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
 _ID = re.compile(rf"^{BACKTEST_ID}$")
 _LOCK = ".lock"
+_GRAVE = ".swept."
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,32 +200,41 @@ class RunStore:
         while True:
             self._last_named = moment
             backtest_id = f"{moment:%Y%m%d_%H%M%S}_{moment.microsecond // 1000:03d}"
-            run = self.run(backtest_id)
-            try:
-                self.base_dir.mkdir(parents=True, exist_ok=True)
-                run.path.mkdir()
-            except FileExistsError:
+            if not self._take(backtest_id):
                 moment += timedelta(milliseconds=1)
                 continue
-            except OSError as error:
-                raise ArtifactManagerError(
-                    f"cannot make {run.path}: {error.strerror}; check the disk and its permissions"
-                ) from error
             spec = make_spec(backtest_id)
             try:
-                return self._link(run, run_key, spec)
+                return self._link(self.run(backtest_id), run_key, spec)
             except FileNotFoundError:  # swept as an orphan between mkdir and lease
                 continue
 
+    def _take(self, backtest_id: str) -> bool:
+        """Make a run directory; say whether it was free."""
+        try:
+            self.base_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                self.run(backtest_id).path.mkdir()
+            except FileExistsError:
+                return False
+        except OSError as error:
+            raise ArtifactManagerError(
+                f"cannot make {backtest_id} in {self.base_dir}: {error.strerror}; "
+                "check the disk, its permissions, and that this is a folder"
+            ) from error
+        return True
+
     def _link(self, run: RunDir, run_key: str, spec: dict[str, Any]) -> tuple[str, bool]:
         with lease(run.path / _LOCK):
+            if run.spec.exists():
+                raise FileExistsError(run.spec)
             write_json(run.spec, spec)
             link = self.key_path(run_key)
             link.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(run.spec, link)
             except FileExistsError:
-                shutil.rmtree(run.path, ignore_errors=True)
+                self._discard(run)
                 winner = self.find(run_key)
                 assert winner is not None
                 return winner, False
@@ -276,9 +286,17 @@ class RunStore:
                 lease(run.path / _LOCK, wait=False) as held,
             ):
                 if held and self._is_orphan(run):
-                    shutil.rmtree(run.path, ignore_errors=True)
+                    self._discard(run)
                     removed.append(run.backtest_id)
+        for grave in self.base_dir.glob(f"{_GRAVE}*"):
+            shutil.rmtree(grave, ignore_errors=True)
         return removed
+
+    def _discard(self, run: RunDir) -> None:
+        """Remove a directory whose lease is held, in one step for everybody else."""
+        grave = self.base_dir / f"{_GRAVE}{run.backtest_id}.{os.getpid()}"
+        run.path.rename(grave)
+        shutil.rmtree(grave, ignore_errors=True)
 
     def _is_orphan(self, run: RunDir) -> bool:
         if run.spec.exists() and self._is_linked(run):

@@ -22,8 +22,9 @@ from backtrail.provenance.fingerprint import library_fingerprint
 __all__ = ["CHAIN_LIMIT", "Batch", "bundle_config", "check_batch", "open_batch"]
 
 CHAIN_LIMIT = 32  # up to so many runs, each has its own chain of jobs
-_SHARD_LIMIT = 200
-_SHARDS = 64
+_SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
+_LARGEST_SHARD = 200
+_SHARDS = 32
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _BYTES = {"MB": 10**6, "GB": 10**9}
@@ -92,7 +93,9 @@ class Batch:
         """Return how many runs one job takes, or None when each run has its own chain."""
         wanted = self.config["execution"]["runs_per_job"]
         if wanted == "auto":
-            return None if runs <= CHAIN_LIMIT else min(_SHARD_LIMIT, -(-runs // _SHARDS))
+            if runs <= CHAIN_LIMIT:
+                return None
+            return min(_LARGEST_SHARD, max(_SMALLEST_SHARD, -(-runs // _SHARDS)))
         return None if wanted == 1 and runs <= CHAIN_LIMIT else int(wanted)
 
 
