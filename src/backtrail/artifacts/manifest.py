@@ -1,12 +1,13 @@
 """The manifest of a run, its seal, and the comparison of both with the disk."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunDir
-from backtrail.canonical import sha256_file
+from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
 from backtrail.files import write_bytes, write_json
 
@@ -82,13 +83,12 @@ def inspect_run(run: RunDir, *, thorough: bool = True) -> Damage:
     try:
         sealed_at = run.success.stat().st_mtime_ns
         expected = run.success.read_text().strip()
-        if sha256_file(run.manifest) != expected:
+        manifest = run.manifest.read_bytes()
+        if sha256_bytes(manifest) != expected:
             return Damage(altered=("run.json",))
     except FileNotFoundError as error:
         return Damage(missing=(Path(error.filename).name,))
-    manifest = run.read_manifest()
-    assert manifest is not None
-    listed = manifest["inventory"]
+    listed = json.loads(manifest)["inventory"]
     missing, altered = [], []
     for name, entry in listed.items():
         path = f"{run.path}/{name}"

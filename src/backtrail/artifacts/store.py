@@ -208,6 +208,8 @@ class RunStore:
                 return self._link(self.run(backtest_id), run_key, spec)
             except FileNotFoundError:  # swept as an orphan between mkdir and lease
                 continue
+            except FileExistsError:  # swept, and made anew by another claim
+                moment += timedelta(milliseconds=1)
 
     def _take(self, backtest_id: str) -> bool:
         """Make a run directory; say whether it was free."""

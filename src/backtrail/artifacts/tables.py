@@ -44,13 +44,11 @@ def build_table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) ->
 
 def _series(name: str, values: Any, dtype: pl.DataType) -> pl.Series:
     if isinstance(dtype, pl.Datetime):
-        return (
-            pl.Series(name, values, dtype=pl.Int64)
-            .cast(pl.Datetime("us"))
-            .dt.replace_time_zone("UTC")
-        )
+        return pl.Series(name, values, dtype=pl.Int64).cast(dtype)
     series = pl.Series(name, values, dtype=dtype, strict=True)
-    return series.fill_nan(None) if dtype == pl.Float64 else series
+    if dtype == pl.Float64 and np.isnan(series.to_numpy()).any():
+        return series.fill_nan(None)
+    return series
 
 
 def write_table(path: Path, frame: pl.DataFrame) -> str:

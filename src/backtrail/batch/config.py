@@ -30,7 +30,8 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
 def _strict_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
+        is_merge = key_node.tag == "tag:yaml.org,2002:merge"
+        key = "<<" if is_merge else loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if not isinstance(key, str):
             raise yaml.constructor.ConstructorError(
@@ -302,7 +303,8 @@ def _yaml_trap(value: object, wanted: Sequence[str]) -> str:
         return " (YAML reads ON, OFF, YES and NO as true or false: put such names in quotes)"
     if isinstance(value, str) and {"number", "integer"} & set(wanted):
         with suppress(ValueError):
-            return f" (YAML reads {value} as text: write {f'{float(value):f}'.rstrip('0').rstrip('.')})"
+            plain = f"{float(value):f}".rstrip("0").rstrip(".")
+            return f" (YAML reads {value} as text: write {plain})"
     return ""
 
 

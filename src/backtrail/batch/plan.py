@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class PlannedRun:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What one batch runs, and how its runs are packed into jobs.
 
@@ -60,7 +61,7 @@ class Plan:
         """Sha256 of the ordered run keys."""
         return sha256_json([run.run_key for run in self.runs])
 
-    @property
+    @cached_property
     def report_shards(self) -> dict[str, tuple[str, ...]]:
         """Ids per shard of reports: all runs, in shards as large as the largest of the plan."""
         if self.shards is None:
@@ -70,11 +71,21 @@ class Plan:
 
     def run(self, backtest_id: str) -> PlannedRun:
         """Return a run of the plan by its id."""
-        return next(run for run in self.runs if run.backtest_id == backtest_id)
+        return self._by_id[backtest_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, PlannedRun]:
+        return {run.backtest_id: run for run in self.runs}
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
-        """Read a plan."""
+        """Read a plan; one that was read before and has not changed is not read again."""
+        found = path.stat()
+        return cls._read(path.absolute(), found.st_mtime_ns, found.st_ino)
+
+    @classmethod
+    @lru_cache(maxsize=4)
+    def _read(cls, path: Path, _mtime_ns: int, _inode: int) -> "Plan":
         values = json.loads(path.read_bytes())
         runs = tuple(PlannedRun(**{**run, "names": tuple(run["names"])}) for run in values["runs"])
         shards = values["shards"]

@@ -27,7 +27,7 @@ def run_targets(plan: Plan, store: RunStore, base_dir: Path) -> list[str]:
         SealError: If something in a sealed run was altered.
     """
     targets = []
-    sharded = _shards_done(plan, store)
+    sharded, reported = _shards_done(plan, store)
     for planned in plan.runs:
         run = store.run(planned.backtest_id)
         home = (base_dir / planned.backtest_id).as_posix()
@@ -41,21 +41,30 @@ def run_targets(plan: Plan, store: RunStore, base_dir: Path) -> list[str]:
         elif not sealed and planned.backtest_id in sharded:
             # Its shard was done; the run has been deleted since. Who is pending has a shard still.
             targets += [f"{home}/_SUCCESS", f"{home}/{_REPORT}"]
-        elif sealed and not os.path.exists(run.path / _REPORT):
+        elif planned.backtest_id in reported and not os.path.exists(f"{run.path}/{_REPORT}"):
             targets.append(f"{home}/{_REPORT}")
     return targets
 
 
-def _shards_done(plan: Plan, store: RunStore) -> set[str]:
-    """Return the ids of runs that no shard is going to make: their shard is done, or none is."""
-    receipts = store.plans / plan.batch_key / "runs"
-    pending = {
-        name
-        for shard, ids in (plan.shards or {}).items()
-        if not (receipts / f"{shard}.json").exists()
-        for name in ids
-    }
-    return {run.backtest_id for run in plan.runs} - pending
+def _shards_done(plan: Plan, store: RunStore) -> tuple[set[str], set[str]]:
+    """Return the ids of runs that no shard is going to make, and of those none will report.
+
+    Their shard is done, or they were sealed before the plan and never had one.
+    """
+
+    def waiting(kind: str, shards: Mapping[str, Sequence[str]]) -> set[str]:
+        receipts = store.plans / plan.batch_key / kind
+        return {
+            name
+            for shard, ids in shards.items()
+            if not (receipts / f"{shard}.json").exists()
+            for name in ids
+        }
+
+    every = {run.backtest_id for run in plan.runs}
+    return every - waiting("runs", plan.shards or {}), every - waiting(
+        "reports", plan.report_shards
+    )
 
 
 @dataclass(frozen=True, slots=True)

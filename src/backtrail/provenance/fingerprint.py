@@ -42,36 +42,39 @@ def _is_empty_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value == ""
 
 
-def _tokens(node: object) -> Iterator[str]:
+_SKIPPED = frozenset({"ctx", "kind", "type_comment"})
+
+
+def _collect(node: object, tokens: list[str]) -> None:
+    """Append what a syntax tree says; a list and plain recursion, since every parse pays for it."""
     if isinstance(node, ast.AST):
-        yield type(node).__name__
+        tokens.append(type(node).__name__)
         body = _strip_docstring(node)
-        for name, value in ast.iter_fields(node):
+        for name in node._fields:
+            value = getattr(node, name, None)
             if name == "body" and body is not None:
                 value = body
             if isinstance(node, ast.JoinedStr):  # Python 3.12.0 and 3.12.1 end some with ""
                 value = [part for part in node.values if not _is_empty_text(part)]
             # Empty fields are skipped: newer Pythons have fields that older ones lack.
-            if value is None or value == [] or name in {"ctx", "kind", "type_comment"}:
+            if value is None or value == [] or name in _SKIPPED:
                 continue
-            yield name
-            yield from _tokens(value)
-        yield ")"
+            tokens.append(name)
+            _collect(value, tokens)
+        tokens.append(")")
     elif isinstance(node, list):
         for item in node:
-            yield from _tokens(item)
-        yield "]"
+            _collect(item, tokens)
+        tokens.append("]")
     else:
-        yield repr(node)
+        tokens.append(repr(node))
 
 
 def source_fingerprint(source: str) -> str:
     """Return the sha256 of a Python source with comments, docstrings and layout dropped."""
-    digest = hashlib.sha256()
-    for token in _tokens(ast.parse(source)):
-        digest.update(token.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+    tokens: list[str] = []
+    _collect(ast.parse(source), tokens)
+    return hashlib.sha256("\0".join([*tokens, ""]).encode()).hexdigest()
 
 
 def _files(parts: Iterable[str]) -> Iterator[Path]:

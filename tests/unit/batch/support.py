@@ -1,0 +1,158 @@
+"""A project in a folder, taken through the stages by library calls alone."""
+
+import random
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import yaml
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch import stages
+from backtrail.batch.execution import Executor
+from backtrail.batch.loading import open_batch
+from backtrail.batch.plan import make_plan
+from backtrail.batch.sandbox import Limits
+from backtrail.data import ingest_bundle
+from backtrail.errors import RunFailedError
+
+SMA = """
+from dataclasses import dataclass
+
+from backtrail.engine import TradingAlgorithm
+from lib.means import mean
+
+
+@dataclass(frozen=True)
+class Params:
+    fast: int = 3
+    slow: int = 8
+
+    def __post_init__(self):
+        if self.fast >= self.slow:
+            raise ValueError(f"fast={self.fast} must be below slow={self.slow}")
+
+
+class Sma(TradingAlgorithm):
+    def initialize(self, context):
+        context.asset = context.universe[0]
+
+    def handle_data(self, context, data):
+        closes = data.history(context.asset, "close", context.params.slow)
+        if len(closes) == context.params.slow:
+            up = mean(closes[-context.params.fast :]) > mean(closes)
+            self.order_target_percent(context.asset, 1.0 if up else 0.0)
+"""
+FUNCTIONS = """
+def initialize(context):
+{initialize}
+
+def handle_data(context, data):
+{handle_data}
+"""
+
+
+def functions(*, top="", initialize="pass", handle_data="pass"):
+    """Return a strategy in function form from the bodies of its functions."""
+    import textwrap
+
+    bodies = [textwrap.indent(textwrap.dedent(text), "    ") for text in (initialize, handle_data)]
+    body = FUNCTIONS.format(initialize=bodies[0], handle_data=bodies[1])
+    return textwrap.dedent(top) + body
+
+
+def write_prices(folder, symbols=("AAA", "BBB"), sessions=40):
+    folder.mkdir(parents=True, exist_ok=True)
+    for symbol in symbols:
+        generator, price, day = random.Random(symbol), 100.0, date(2020, 1, 1)
+        rows = ["date,open,high,low,close,volume"]
+        while len(rows) <= sessions:
+            day += timedelta(days=1)
+            if day.weekday() < 5:
+                price = round(price * (1 + generator.gauss(0.0005, 0.02)), 2)
+                rows.append(f"{day},{price},{price + 1},{price - 1},{price},1000")
+        (folder / f"{symbol}.csv").write_text("\n".join(rows) + "\n")
+
+
+def batch_config(**sections):
+    config = {
+        "bundles": {
+            "prices": {"adapter": "csv", "path": "prices", "calendar": "24/5", "timeframe": "1d"}
+        },
+        "batch": {
+            "sma": {
+                "strategy": "strategies/sma.py",
+                "bundle": "prices",
+                "symbols": ["AAA"],
+                "start": "2020-01-02",
+                "end": "2020-02-26",
+            }
+        },
+    }
+    return {**config, **sections}
+
+
+def entry(**keys):
+    return {**batch_config()["batch"]["sma"], **keys}
+
+
+@dataclass
+class Project:
+    root: Path
+
+    @classmethod
+    def make(cls, root, config=None):
+        project = cls(root)
+        write_prices(root / "prices")
+        project.write("strategies/sma.py", SMA)
+        project.write("strategies/lib/__init__.py", "")
+        project.write(
+            "strategies/lib/means.py", "def mean(x):\n    return float(sum(x)) / len(x)\n"
+        )
+        project.configure(config or batch_config())
+        return project
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def configure(self, config):
+        self.write("config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+    def batch(self, **overrides):
+        return open_batch([Path("config.yaml")], root=self.root, overrides=overrides)
+
+    def ingest(self):
+        batch = self.batch()
+        for name in batch.used_bundles:
+            ingest_bundle(batch.bundle(name), root=self.root, bundles_dir=batch.places.bundles)
+        return batch
+
+    @property
+    def store(self):
+        return RunStore(self.root / "backtests")
+
+    @property
+    def bundles(self):
+        return self.root / "bundles"
+
+    def executor(self, **limits):
+        return Executor(self.bundles, Limits(**{"seconds": 60.0, **limits}), csv_twins=True)
+
+    def plan(self, **overrides):
+        self.ingest()
+        return make_plan(self.batch(**overrides))
+
+    def run(self, plan=None, **limits):
+        """Take every run of the batch through its stages; return the ids of failed ones."""
+        plan, failed = plan or self.plan(), []
+        with self.executor(**limits) as executor:
+            for planned in plan.runs:
+                try:
+                    stages.capture_code(self.store, planned.backtest_id)
+                    stages.run_backtest(self.store, planned.backtest_id, executor)
+                    stages.seal_run(self.store, planned.backtest_id)
+                except RunFailedError:
+                    failed.append(planned.backtest_id)
+        return plan, failed
