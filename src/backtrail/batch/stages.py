@@ -64,7 +64,7 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
     objects = ObjectStore(store.objects)
     for file in spec["code"]["files"]:
         path = target.code / file["path"]
-        if not path.exists():
+        if not path.exists() or sha256_file(path) != file["sha256"]:
             objects.materialize(file["sha256"], path)
     write_json(
         target.code_manifest,
@@ -178,6 +178,12 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         spec = run.read_spec()
         write_json(run.metadata, metadata_projection(spec, record))
         listed = inventory(run, record["contents"])
+        for file in spec["code"]["files"]:
+            if listed.get(f"code/{file['path']}", {}).get("sha256") != file["sha256"]:
+                raise SealError(
+                    f"captured file {file['path']} of run {backtest_id} was altered before the "
+                    f"seal; delete {run.manifest} and {run.code} and run again"
+                )
         if record["status"] == "completed" and listed != record["inventory"]:
             raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")
         write_json(

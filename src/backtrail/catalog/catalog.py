@@ -1,6 +1,6 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +87,9 @@ class Catalog:
             if rebuild:
                 tables.metadata.drop_all(connection)
                 tables.metadata.create_all(connection)
-            self._sync_bundles(connection)
+            on_disk = self._sync_bundles(connection)
             counts = self._sync_runs(connection)
+            self._prune_datasets(connection, on_disk)
             self._sync_trials(connection)
             self._export(connection)
         return counts
@@ -105,11 +106,23 @@ class Catalog:
                 "`backtrail catalog-sync` links them later"
             ) from error
 
-    def _sync_bundles(self, connection: Connection) -> None:
+    def _sync_bundles(self, connection: Connection) -> set[str]:
         heads, found = bundle_rows(self.bundles_dir)
         self._replace(connection, tables.bundles, heads)
-        known = set(connection.scalars(sa.select(tables.datasets.c.dataset_id)))
+        columns = tables.datasets.c
+        known = {
+            row.dataset_id: dict(row._mapping)
+            for row in connection.execute(sa.select(tables.datasets))
+        }
+        on_disk = {row["dataset_id"]: row for row in found}
+        for dataset_id, row in known.items():
+            # What the disk no longer knows is emptied as a rebuild would; links may still need it.
+            present = on_disk.get(dataset_id) or _unknown_dataset(dataset_id, row["bundle"])
+            if present != row:
+                update = sa.update(tables.datasets).where(columns.dataset_id == dataset_id)
+                connection.execute(update.values(**present))
         _insert(connection, tables.datasets, [r for r in found if r["dataset_id"] not in known])
+        return set(on_disk)
 
     def _sync_runs(self, connection: Connection) -> SyncCounts:
         catalogued: dict[str, str] = {
@@ -158,21 +171,23 @@ class Catalog:
         _insert(
             connection,
             tables.datasets,
-            [
-                {
-                    "dataset_id": dataset_id,
-                    "bundle": run["bundle"],
-                    "calendar": "",
-                    "timeframe": "",
-                    "bars": 0,
-                    "symbols": 0,
-                    "first_bar": "",
-                    "last_bar": "",
-                    "synthetic": False,
-                }
-                for dataset_id, run in sorted(missing.items())
-            ],
+            [_unknown_dataset(name, run["bundle"]) for name, run in sorted(missing.items())],
         )
+
+    def _prune_datasets(self, connection: Connection, on_disk: Collection[str]) -> None:
+        """Forget datasets that neither the disk nor a run knows; name others by their runs."""
+        query = sa.select(tables.runs.c.dataset_id, sa.func.min(tables.runs.c.bundle))
+        used = dict(connection.execute(query.group_by(tables.runs.c.dataset_id)).tuples().all())
+        columns = tables.datasets.c
+        for dataset_id in connection.scalars(sa.select(columns.dataset_id)).all():
+            if dataset_id in on_disk:
+                continue
+            where = columns.dataset_id == dataset_id
+            if dataset_id in used:
+                row = _unknown_dataset(dataset_id, used[dataset_id])
+                connection.execute(sa.update(tables.datasets).where(where).values(**row))
+            else:
+                connection.execute(sa.delete(tables.datasets).where(where))
 
     def _delete_runs(self, connection: Connection, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _BATCH):
@@ -214,6 +229,21 @@ class Catalog:
                 f"cannot read the catalog {_shown(self.url)}: {error}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
+
+
+def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:
+    """Return the row of a dataset whose folder was deleted."""
+    return {
+        "dataset_id": dataset_id,
+        "bundle": bundle,
+        "calendar": "",
+        "timeframe": "",
+        "bars": 0,
+        "symbols": 0,
+        "first_bar": "",
+        "last_bar": "",
+        "synthetic": False,
+    }
 
 
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -12,10 +12,11 @@ def make_bars(count, symbols):
     generator = np.random.default_rng(5)
     width = len(symbols)
     columns = {
-        name: np.asfortranarray(generator.normal(10, 1, (count, width)))
+        name: np.asfortranarray(np.full((count, width), 10.0) + generator.random((count, 1)))
         for name in ("open", "high", "low", "close", "volume")
     }
-    columns["open"][0, 0] = np.nan
+    for column in columns.values():
+        column[0, 0] = np.nan
     return Bars(
         symbols=symbols,
         timestamps=np.arange(count, dtype=np.int64) * 86_400_000_000,

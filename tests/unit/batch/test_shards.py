@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from backtrail.artifacts.manifest import is_sealed
+from backtrail.batch.plan import make_plan
+from backtrail.batch.shards import execute_shard, report_shard
+from backtrail.errors import RunFailedError
+
+from .support import batch_config, entry, functions
+
+SHARDS = {"runs_per_job": 10}
+
+
+@pytest.fixture
+def mixed(project):
+    project.write(
+        "strategies/picky.py",
+        functions(
+            top="""
+            from dataclasses import dataclass
+
+            @dataclass(frozen=True)
+            class Params:
+                n: int = 1
+            """,
+            initialize="assert context.params.n != 2, 'two'",
+        ),
+    )
+    project.configure(
+        batch_config(
+            batch={"picky": entry(strategy="strategies/picky.py", grid={"n": [1, 2, 3]})},
+            execution=SHARDS,
+        )
+    )
+    return project, project.plan()
+
+
+def test_a_failing_run_stops_no_other_and_withholds_the_receipt(mixed, tmp_path):
+    project, plan = mixed
+    (shard,) = plan.shards
+    receipt = tmp_path / "receipts" / "r.json"
+    with project.executor() as executor, pytest.raises(RunFailedError, match="1 of 3 runs failed"):
+        execute_shard(project.store, plan, shard, executor, receipt)
+    assert not receipt.exists()
+    runs = [project.store.run(planned.backtest_id) for planned in plan.runs]
+    assert [is_sealed(run) for run in runs] == [True, False, True]
+    assert runs[1].read_manifest()["error"]["message"] == "two"
+    sealed_at = runs[0].success.stat().st_mtime_ns
+    with project.executor() as executor, pytest.raises(RunFailedError):
+        execute_shard(project.store, plan, shard, executor, receipt)
+    assert runs[0].success.stat().st_mtime_ns == sealed_at
+    assert runs[1].read_manifest()["attempt"] == 2
+
+
+def test_a_whole_shard_leaves_a_receipt_and_reports(project, tmp_path):
+    project.configure(batch_config(execution=SHARDS))
+    plan = project.plan()
+    (shard,) = plan.shards
+    receipt = tmp_path / "r.json"
+    with project.executor() as executor:
+        execute_shard(project.store, plan, shard, executor, receipt)
+    assert json.loads(receipt.read_bytes())["runs"] == 1
+    (report,) = plan.report_shards
+    report_shard(project.store, plan, report, project.bundles, tmp_path / "reports.json")
+    run = project.store.run(plan.runs[0].backtest_id)
+    assert (run.reports / "basic_report.html").exists()
+    again = make_plan(project.batch())
+    assert again.runs[0].state == "reused"
+    assert again.shards == {}

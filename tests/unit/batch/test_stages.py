@@ -1,0 +1,328 @@
+import json
+import os
+import shutil
+
+import polars as pl
+import pytest
+
+from backtrail.artifacts.manifest import inspect_run, is_sealed
+from backtrail.batch import stages
+from backtrail.canonical import sha256_file
+from backtrail.errors import CodeCaptureError, RunFailedError, SealError
+
+from .support import batch_config, entry, functions
+
+
+@pytest.fixture
+def sealed(project):
+    plan, failed = project.run()
+    assert failed == []
+    return project, project.store.run(plan.runs[0].backtest_id)
+
+
+def checksums(run):
+    return {
+        path.relative_to(run.path).as_posix(): sha256_file(path)
+        for path in run.path.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_sealed_run_has_every_file_and_an_inventory_of_them(sealed):
+    project, run = sealed
+    manifest = run.read_manifest()
+    assert (manifest["status"], manifest["grade"], manifest["gaps"]) == ("completed", "B", [])
+    assert manifest["attempt"] == 1
+    assert manifest["opened_files"] == []
+    assert sorted(manifest["inventory"]) == sorted(set(checksums(run)) - {"run.json", "_SUCCESS"})
+    assert "code/strategies/lib/means.py" in manifest["inventory"]
+    assert "results/backtest_results.csv" in manifest["inventory"]
+    assert manifest["metrics"]["total_trades"] >= 1
+    equity = pl.read_parquet(run.results / "backtest_results.parquet")
+    assert equity.height == 40
+    assert equity["portfolio_value"][0] == 100_000.0
+    assert not inspect_run(run)
+    assert (run.code / "strategies/sma.py").read_text() == (
+        project.root / "strategies/sma.py"
+    ).read_text()
+    trials = list((project.store.ledger / "trials").glob("*/*.json"))
+    assert [path.stem for path in trials] == [manifest["run_key"]]
+
+
+def test_results_hold_no_clock_host_or_user(sealed):
+    project, run = sealed
+    started = run.read_manifest()["started_at"][:10]
+    for path in run.results.rglob("*.json"):
+        text = path.read_text()
+        assert os.uname().nodename not in text
+        assert started not in text
+
+
+def test_every_stage_leaves_a_sealed_run_as_it_is(sealed):
+    project, run = sealed
+    before = {name: (run.path / name).stat().st_mtime_ns for name in checksums(run)}
+    plan, failed = project.run()
+    assert failed == []
+    assert plan.runs[0].state == "reused"
+    assert {name: (run.path / name).stat().st_mtime_ns for name in checksums(run)} == before
+
+
+def test_the_captured_copy_is_executed_whatever_happens_to_the_original(project):
+    plan = project.plan()
+    project.write("strategies/sma.py", "raise SystemExit\n")
+    shutil.rmtree(project.root / "strategies/lib")
+    _, failed = project.run(plan)
+    assert failed == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "code/strategies/lib/means.py",
+        "metadata/code_manifest.json",
+        "metadata/environment.json",
+        "metadata/backtest_metadata.json",
+        "results/fills.parquet",
+        "results/backtest_results.csv",
+        "results/performance-metrics.json",
+        "logs/stdout.txt",
+    ],
+)
+def test_each_kind_of_missing_file_is_restored_byte_for_byte(sealed, name):
+    project, run = sealed
+    before = checksums(run)
+    mode = (run.path / name).stat().st_mode
+    (run.path / name).unlink()
+    with project.executor() as executor:
+        stages.restore_run(project.store, run.backtest_id, executor)
+    assert checksums(run) == before
+    assert (run.path / name).stat().st_mode == mode
+    assert (run.path / name).stat().st_mtime_ns <= run.success.stat().st_mtime_ns
+    assert not inspect_run(run)
+
+
+def test_a_run_of_which_everything_but_the_seal_is_gone_is_restored(sealed):
+    project, run = sealed
+    before = checksums(run)
+    for folder in (run.code, run.results, run.logs, run.path / "metadata"):
+        shutil.rmtree(folder)
+    with project.executor() as executor:
+        stages.restore_run(project.store, run.backtest_id, executor)
+    assert checksums(run) == before
+
+
+def test_an_altered_file_stops_every_stage_and_stays(sealed):
+    project, run = sealed
+    target = run.results / "performance-metrics.json"
+    target.write_text("{}")
+    with project.executor() as executor:
+        for stage in (
+            lambda: stages.capture_code(project.store, run.backtest_id),
+            lambda: stages.run_backtest(project.store, run.backtest_id, executor),
+            lambda: stages.seal_run(project.store, run.backtest_id),
+            lambda: stages.restore_run(project.store, run.backtest_id, executor),
+            lambda: stages.render_report(project.store, run.backtest_id, project.bundles),
+        ):
+            with pytest.raises(SealError, match=r"was altered: results/performance-metrics\.json"):
+                stage()
+    assert target.read_text() == "{}"
+
+
+def test_a_file_that_cannot_be_made_with_the_same_bytes_is_not_put_back(sealed):
+    project, run = sealed
+    manifest = run.read_manifest()
+    manifest["inventory"]["results/fills.parquet"]["sha256"] = "0" * 64
+    from backtrail.artifacts.manifest import seal
+
+    seal(run, manifest)
+    (run.results / "fills.parquet").unlink()
+    with (
+        project.executor() as executor,
+        pytest.raises(SealError, match="was made again with other bytes"),
+    ):
+        stages.restore_run(project.store, run.backtest_id, executor)
+    assert not (run.results / "fills.parquet").exists()
+
+
+def test_a_lost_manifest_cannot_be_restored_and_says_what_to_do(sealed):
+    project, run = sealed
+    run.manifest.unlink()
+    with project.executor() as executor, pytest.raises(SealError, match="has lost its manifest"):
+        stages.restore_run(project.store, run.backtest_id, executor)
+
+
+def test_captured_code_that_was_altered_before_the_run_is_put_back(project):
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    stages.capture_code(project.store, run.backtest_id)
+    copy = run.code / "strategies/lib/means.py"
+    copy.unlink()
+    copy.write_text("def mean(x):\n    return 0.0\n")
+    project.run(plan)
+    assert is_sealed(run)
+    assert "sum(x)" in copy.read_text()
+
+
+def test_captured_code_that_was_altered_before_the_seal_is_refused(project):
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    stages.capture_code(project.store, run.backtest_id)
+    with project.executor() as executor:
+        copy = run.code / "strategies/lib/means.py"
+        copy.unlink()
+        copy.write_text("def mean(x):\n    return 0.0\n")
+        stages.run_backtest(project.store, run.backtest_id, executor)
+    with pytest.raises(SealError, match=r"strategies/lib/means\.py of run .* was altered before"):
+        stages.seal_run(project.store, run.backtest_id)
+    assert not is_sealed(run)
+
+
+def test_a_damaged_object_is_named_before_anything_runs(project):
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    sha = run.read_spec()["code"]["files"][0]["sha256"]
+    stored = project.store.objects / sha[:2] / sha
+    stored.chmod(0o644)
+    stored.write_text("damaged")
+    with pytest.raises(CodeCaptureError, match="is damaged"):
+        stages.capture_code(project.store, run.backtest_id)
+
+
+def test_a_run_that_was_not_executed_cannot_be_sealed(project):
+    plan = project.plan()
+    with pytest.raises(SealError, match="cannot be sealed: it is not begun; execute it first"):
+        stages.seal_run(project.store, plan.runs[0].backtest_id)
+
+
+FLAKY = functions(
+    top="import os\nfrom backtrail.engine.api import order, symbol\n",
+    initialize="print('attempt')\nif not os.path.exists({flag!r}):\n    raise ValueError('not \\udc80 yet')",
+)
+
+
+def test_a_failed_run_keeps_its_reason_and_is_tried_again_under_its_id(project, tmp_path):
+    flag = tmp_path / "flag"
+    project.write("strategies/sma.py", FLAKY.replace("{flag!r}", repr(str(flag))))
+    plan, failed = project.run()
+    run = project.store.run(plan.runs[0].backtest_id)
+    assert failed == [run.backtest_id]
+    manifest = run.read_manifest()
+    assert (manifest["status"], manifest["grade"], manifest["attempt"]) == ("failed", "D", 1)
+    assert manifest["error"]["kind"] == "ValueError"
+    assert manifest["error"]["message"] == "not \\udc80 yet"
+    assert manifest["error"]["log"] == ["attempt"]
+    assert run.failed.read_text().strip() == sha256_file(run.manifest)
+    assert not run.results.exists()
+    errors = pl.read_parquet(run.errors / "errors.parquet")
+    assert errors["kind"].to_list() == ["ValueError"]
+    assert "not " in (run.errors / "failed_run.html").read_text()
+    assert list((project.store.ledger / "trials").glob("*/*")) == []
+
+    flag.touch()
+    again, failed = project.run()
+    assert failed == []
+    assert again.runs[0].backtest_id == run.backtest_id
+    manifest = run.read_manifest()
+    assert (manifest["status"], manifest["attempt"], manifest["error"]) == ("completed", 2, None)
+    assert not run.failed.exists()
+    assert not run.errors.exists()
+    assert (run.logs / "attempt-1/stdout.txt").read_text() == "attempt\n"
+    assert (run.logs / "stdout.txt").read_text() == "attempt\n"
+    assert not any(name.startswith("logs/attempt-") for name in manifest["inventory"])
+
+
+def test_a_file_read_outside_the_copy_lowers_the_grade_and_is_named(project, tmp_path):
+    outside = tmp_path / "signals.csv"
+    outside.write_text("1")
+    project.write("strategies/sma.py", functions(initialize=f"open({str(outside)!r}).read()"))
+    plan, _ = project.run()
+    manifest = project.store.run(plan.runs[0].backtest_id).read_manifest()
+    assert manifest["grade"] == "C"
+    assert manifest["gaps"] == [f"{outside} was read but is not captured"]
+
+
+def test_an_import_of_a_computed_name_lowers_the_grade(project):
+    text = functions(top="import importlib\nname = 'json'\nimportlib.import_module(name)\n")
+    project.write("strategies/sma.py", text)
+    plan, _ = project.run()
+    manifest = project.store.run(plan.runs[0].backtest_id).read_manifest()
+    assert manifest["grade"] == "C"
+    assert "imports a module whose name is computed" in manifest["gaps"][0]
+
+
+@pytest.mark.parametrize("limit", [{"seconds": 0.3}, {"memory_bytes": 150_000_000}])
+def test_a_run_that_outgrows_a_limit_is_a_failed_run(project, limit):
+    text = "x = []\nwhile True:\n    x.append(bytes(10**7)) if len(x) < 50 else None"
+    project.write("strategies/sma.py", functions(handle_data=text))
+    plan, failed = project.run(**limit)
+    run = project.store.run(plan.runs[0].backtest_id)
+    assert failed == [run.backtest_id]
+    assert run.read_manifest()["error"]["kind"] == {"seconds": "timeout"}.get(
+        next(iter(limit)), "memory"
+    )
+
+
+def test_equal_runs_in_two_projects_have_equal_results(sealed, tmp_path):
+    from .support import Project
+
+    _, run = sealed
+    other = Project.make(tmp_path / "elsewhere" / "project")
+    plan, _ = other.run()
+    twin = other.store.run(plan.runs[0].backtest_id)
+    one, two = run.read_manifest(), twin.read_manifest()
+    assert one["run_key"] == two["run_key"]
+    assert {k: v for k, v in one["inventory"].items() if k.startswith(("code", "results"))} == {
+        k: v for k, v in two["inventory"].items() if k.startswith(("code", "results"))
+    }
+
+
+def test_a_report_is_rendered_outside_the_seal_and_only_when_stale(sealed):
+    project, run = sealed
+    stages.render_report(project.store, run.backtest_id, project.bundles)
+    page = run.reports / "basic_report.html"
+    assert run.backtest_id in page.read_text()
+    assert not inspect_run(run)
+    before = page.stat().st_mtime_ns
+    stages.render_report(project.store, run.backtest_id, project.bundles, only_stale=True)
+    assert page.stat().st_mtime_ns == before
+    page.write_text("edited")
+    stages.render_report(project.store, run.backtest_id, project.bundles, only_stale=True)
+    assert page.read_text() != "edited"
+
+
+def test_the_error_of_a_failed_run_is_raised_with_everything_to_act_on(project):
+    project.write("strategies/sma.py", functions(initialize="print('so far')\n1 / 0"))
+    plan = project.plan()
+    backtest_id = plan.runs[0].backtest_id
+    stages.capture_code(project.store, backtest_id)
+    with project.executor() as executor, pytest.raises(RunFailedError) as caught:
+        stages.run_backtest(project.store, backtest_id, executor)
+    text = str(caught.value)
+    assert text.startswith(f"run {backtest_id} (sma) failed: ZeroDivisionError: division by zero\n")
+    assert 'File "strategies/sma.py"' in text
+    assert text.endswith(f"its logs are in {project.store.run(backtest_id).logs}")
+
+
+def test_the_environment_and_metadata_say_what_the_run_was(sealed):
+    _, run = sealed
+    metadata = json.loads(run.metadata.read_bytes())
+    assert metadata["backtest_id"] == run.backtest_id
+    assert metadata["captured_files"] == [
+        "strategies/lib/__init__.py",
+        "strategies/lib/means.py",
+        "strategies/sma.py",
+    ]
+    assert metadata["data_bundle_info"]["bundle_name"] == "prices"
+    assert metadata["parameters"] == {"fast": 3, "slow": 8}
+    assert json.loads(run.environment.read_bytes())["packages"]["numpy"]
+
+
+def test_a_benchmark_outside_the_universe_is_read_as_well(project):
+    project.configure(batch_config(batch={"sma": entry(benchmark="BBB")}))
+    plan, failed = project.run()
+    assert failed == []
+    run = project.store.run(plan.runs[0].backtest_id)
+    equity = pl.read_parquet(run.results / "backtest_results.parquet")
+    prices = (project.root / "prices/BBB.csv").read_text().splitlines()
+    first, second = (float(line.split(",")[4]) for line in prices[1:3])
+    assert equity["benchmark_returns"][1] == pytest.approx(second / first - 1)
