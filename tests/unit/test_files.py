@@ -51,9 +51,14 @@ def test_a_block_that_succeeds_leaves_the_whole_file_and_nothing_else(tmp_path):
 def test_a_block_that_fails_leaves_the_former_file(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("former")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def half_write():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_write()
     assert target.read_text() == "former"
     assert names(tmp_path) == ["a.txt"]
 

@@ -1,5 +1,6 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ __all__ = ["Catalog", "SyncCounts"]
 
 _BUSY_SECONDS = 60
 _BATCH = 2_000
+_READING = "backtrail_reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class Catalog:
         _refuse_absent(self.url)
         try:
             # Reading takes no write lock: no transaction is begun.
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as reading:
+            with self._engine.connect().execution_options(**{_READING: True}) as reading:
                 return [dict(row._mapping) for row in reading.execute(query)]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
@@ -272,7 +274,8 @@ def _connect(url: str) -> Engine:
             return sa.create_engine(parsed, pool_pre_ping=True)
         engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        raise CatalogError(f"cannot open the catalog {url}: {error}") from error
+        shown = re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
+        raise CatalogError(f"cannot open the catalog {shown}: {error}") from error
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -286,6 +289,7 @@ def _connect(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A deferred transaction that reads and then writes fails at once when another one writes.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get(_READING):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

@@ -120,7 +120,7 @@ def test_a_changed_manifest_breaks_the_seal(run):
     run.manifest.write_text(run.manifest.read_text().replace("completed", "Completed"))
     damage = inspect_run(run)
     assert damage == Damage(altered=("run.json",))
-    with pytest.raises(SealError, match="was altered: run.json"):
+    with pytest.raises(SealError, match=r"was altered: run.json"):
         require_intact(run, damage)
 
 

@@ -108,7 +108,7 @@ def test_a_deleted_run_directory_comes_back_with_its_spec(store):
 
 
 def test_a_run_that_was_never_claimed_cannot_be_restored(store):
-    with pytest.raises(ArtifactManagerError, match="run nope was never planned in"):
+    with pytest.raises(ArtifactManagerError, match=r"run nope was never planned in"):
         store.restore_spec("nope")
 
 
@@ -130,7 +130,8 @@ def test_a_run_that_has_not_begun_has_no_manifest(store):
 def test_a_store_that_cannot_be_written_is_an_error_with_the_reason(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
-        ArtifactManagerError, match="cannot make .* in .*file: File exists; .*that this is a folder"
+        ArtifactManagerError,
+        match=r"cannot make .* in .*file: File exists; .*this is a folder",
     ):
         claim(RunStore(tmp_path / "file"))
 
@@ -151,9 +152,9 @@ def test_the_lease_of_a_run_sweeps_what_killed_processes_left(store):
 
 
 def test_the_lease_of_an_absent_run_names_it(store):
-    with pytest.raises(ArtifactManagerError, match="run directory .*nope does not exist"):
-        with store.run("nope").lease():
-            pass
+    message = r"run directory .*nope does not exist"
+    with pytest.raises(ArtifactManagerError, match=message), store.run("nope").lease():
+        pass
 
 
 def test_an_error_inside_a_lease_is_not_taken_for_an_absent_run(store):
@@ -256,7 +257,8 @@ store = RunStore(Path(sys.argv[1]))
 store.base_dir.mkdir(parents=True, exist_ok=True)
 sys.addaudithook(watch)
 key = "ab" + "0" * 62
-store.claim(key, lambda name: {"backtest_id": name, "run_key": key}, datetime(2020, 1, 1, tzinfo=UTC))
+spec = lambda name: {"backtest_id": name, "run_key": key}
+store.claim(key, spec, datetime(2020, 1, 1, tzinfo=UTC))
 print("claimed")
 """
 

@@ -68,7 +68,7 @@ def test_columns_that_do_not_fit_are_refused_by_name(change, message):
 
 
 def test_a_missing_column_is_refused():
-    with pytest.raises(ArtifactManagerError, match="declared are"):
+    with pytest.raises(ArtifactManagerError, match=r"declared are"):
         build_table("recorded", {"name": [], "value": []})
 
 

@@ -52,7 +52,7 @@ def test_bars_come_through_a_file_bit_for_bit_and_cannot_be_written(symbols):
         one, other = getattr(found, name), getattr(bars, name)
         assert one.dtype == other.dtype
         assert one.tobytes(order="A") == other.tobytes(order="A"), name
-        with pytest.raises(ValueError, match="read-only"):
+        with pytest.raises(ValueError, match=r"read-only"):
             one[0] = 1
     assert found.close.flags.f_contiguous
 

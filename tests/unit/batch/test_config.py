@@ -1,3 +1,4 @@
+# ruff: noqa: E501  the tables of messages read better in lines
 import re
 
 import pytest

@@ -42,13 +42,13 @@ def test_an_axis_that_leads_nowhere_is_refused(low, high, step):
 
 
 def test_a_repeated_value_is_refused_but_whole_and_float_are_two():
-    with pytest.raises(ValueError, match="the value 5 stands twice"):
+    with pytest.raises(ValueError, match=r"the value 5 stands twice"):
         grid_values([5, 10, 5])
     assert grid_values([1, 1.0, True, "1", None]) == [1, 1.0, True, "1", None]
 
 
 def test_an_empty_list_is_refused():
-    with pytest.raises(ValueError, match="the list is empty"):
+    with pytest.raises(ValueError, match=r"the list is empty"):
         grid_values([])
 
 
@@ -79,5 +79,5 @@ def test_a_condition_filters_and_sees_fixed_parameters():
     ],
 )
 def test_a_grid_that_no_batch_could_hold_is_refused_before_it_is_made(grid):
-    with pytest.raises(ValueError, match="combinations are more than a batch can hold"):
+    with pytest.raises(ValueError, match=r"combinations are more than a batch can hold"):
         list(expand_grid({}, grid, None))

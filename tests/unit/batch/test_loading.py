@@ -113,7 +113,7 @@ def test_a_batch_that_was_planned_is_not_checked_again(project):
 
 def test_values_that_json_does_not_know_are_mistakes_and_no_crash(project):
     project.write("config.yaml", "bundles: {1: {}}\nbatch: {a: {params: {x: .inf}}}\n")
-    with pytest.raises(ConfigError, match="the key 1 is no text"):
+    with pytest.raises(ConfigError, match=r"the key 1 is no text"):
         project.batch()
     project.write("config.yaml", "bundles: {b: {}}\nbatch: {a: {params: {x: .inf}}}\n")
     with pytest.raises(ConfigError, match=r"batch\.a\.params\.x: inf is no value"):

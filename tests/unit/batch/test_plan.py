@@ -75,7 +75,7 @@ def test_a_deleted_directory_is_claimed_again_under_its_id(planned):
 
 def test_a_batch_that_changed_since_it_was_parsed_is_not_planned(project):
     batch = project.ingest()
-    with pytest.raises(BatchChangedError, match="nothing was started, run the same command again"):
+    with pytest.raises(BatchChangedError, match=r"nothing was started, run the same command again"):
         make_plan(batch, expected_key="0" * 64)
     assert not project.store.base_dir.exists()
 

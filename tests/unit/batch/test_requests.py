@@ -1,3 +1,4 @@
+# ruff: noqa: E501  the tables of messages read better in lines
 from datetime import date
 from decimal import Decimal
 
@@ -16,7 +17,7 @@ def expand(**sections):
 
 
 def only_problem(**sections):
-    requests, problems = expand(**sections)
+    _requests, problems = expand(**sections)
     assert len(problems) == 1, problems
     return str(problems[0])
 

@@ -40,7 +40,7 @@ def test_a_failing_run_stops_no_other_and_withholds_the_receipt(mixed, tmp_path)
     project, plan = mixed
     (shard,) = plan.shards
     receipt = tmp_path / "receipts" / "r.json"
-    with project.executor() as executor, pytest.raises(RunFailedError, match="1 of 3 runs failed"):
+    with project.executor() as executor, pytest.raises(RunFailedError, match=r"1 of 3 runs failed"):
         execute_shard(project.store, plan, shard, executor, receipt)
     assert not receipt.exists()
     runs = [project.store.run(planned.backtest_id) for planned in plan.runs]

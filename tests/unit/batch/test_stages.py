@@ -10,14 +10,22 @@ from backtrail.batch import stages
 from backtrail.canonical import sha256_file
 from backtrail.errors import CodeCaptureError, RunFailedError, SealError
 
-from .support import batch_config, entry, functions
+from .support import Project, batch_config, entry, functions
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    project = Project.make(tmp_path_factory.mktemp("template") / "project")
+    assert project.run()[1] == []
+    return project
 
 
 @pytest.fixture
-def sealed(project):
-    plan, failed = project.run()
-    assert failed == []
-    return project, project.store.run(plan.runs[0].backtest_id)
+def sealed(template, tmp_path):
+    """A project of its own with one sealed run."""
+    shutil.copytree(template.root, tmp_path / "copy")
+    project = Project(tmp_path / "copy")
+    return project, project.store.run_dirs()[0]
 
 
 def checksums(run):
@@ -50,7 +58,7 @@ def test_a_sealed_run_has_every_file_and_an_inventory_of_them(sealed):
 
 
 def test_results_hold_no_clock_host_or_user(sealed):
-    project, run = sealed
+    _project, run = sealed
     started = run.read_manifest()["started_at"][:10]
     for path in run.results.rglob("*.json"):
         text = path.read_text()
@@ -138,7 +146,7 @@ def test_a_file_that_cannot_be_made_with_the_same_bytes_is_not_put_back(sealed):
     (run.results / "fills.parquet").unlink()
     with (
         project.executor() as executor,
-        pytest.raises(SealError, match="was made again with other bytes"),
+        pytest.raises(SealError, match=r"was made again with other bytes"),
     ):
         stages.restore_run(project.store, run.backtest_id, executor)
     assert not (run.results / "fills.parquet").exists()
@@ -147,7 +155,7 @@ def test_a_file_that_cannot_be_made_with_the_same_bytes_is_not_put_back(sealed):
 def test_a_lost_manifest_cannot_be_restored_and_says_what_to_do(sealed):
     project, run = sealed
     run.manifest.unlink()
-    with project.executor() as executor, pytest.raises(SealError, match="has lost its manifest"):
+    with project.executor() as executor, pytest.raises(SealError, match=r"has lost its manifest"):
         stages.restore_run(project.store, run.backtest_id, executor)
 
 
@@ -184,19 +192,20 @@ def test_a_damaged_object_is_named_before_anything_runs(project):
     stored = project.store.objects / sha[:2] / sha
     stored.chmod(0o644)
     stored.write_text("damaged")
-    with pytest.raises(CodeCaptureError, match="is damaged"):
+    with pytest.raises(CodeCaptureError, match=r"is damaged"):
         stages.capture_code(project.store, run.backtest_id)
 
 
 def test_a_run_that_was_not_executed_cannot_be_sealed(project):
     plan = project.plan()
-    with pytest.raises(SealError, match="cannot be sealed: it is not begun; execute it first"):
+    with pytest.raises(SealError, match=r"cannot be sealed: it is not begun; execute it first"):
         stages.seal_run(project.store, plan.runs[0].backtest_id)
 
 
 FLAKY = functions(
     top="import os\nfrom backtrail.engine.api import order, symbol\n",
-    initialize="print('attempt')\nif not os.path.exists({flag!r}):\n    raise ValueError('not \\udc80 yet')",
+    initialize="print('attempt')\nif not os.path.exists({flag!r}):\n    "
+    "raise ValueError('not \\udc80 yet')",
 )
 
 
@@ -263,8 +272,6 @@ def test_a_run_that_outgrows_a_limit_is_a_failed_run(project, limit):
 
 
 def test_equal_runs_in_two_projects_have_equal_results(sealed, tmp_path):
-    from .support import Project
-
     _, run = sealed
     other = Project.make(tmp_path / "elsewhere" / "project")
     plan, _ = other.run()

@@ -68,7 +68,7 @@ def test_a_damaged_object_is_refused_and_nothing_is_made_of_it(source, objects, 
     stored = objects.put(source, SHA)
     stored.chmod(0o644)
     stored.write_bytes(b"x = 3\n")
-    with pytest.raises(CodeCaptureError, match="is damaged: its content has sha256"):
+    with pytest.raises(CodeCaptureError, match=r"is damaged: its content has sha256"):
         objects.materialize(SHA, tmp_path / "made.py")
     assert not (tmp_path / "made.py").exists()
 

@@ -1,0 +1,216 @@
+import multiprocessing
+import shutil
+import sqlite3
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from backtrail.artifacts.store import RunStore
+from backtrail.catalog import tables
+from backtrail.catalog.catalog import Catalog, SyncCounts
+from backtrail.errors import CatalogError
+
+from .conftest import DATASET
+
+
+def open_catalog(runs, url=None):
+    return Catalog(url or runs.url, runs.store, runs.bundles)
+
+
+def sync(runs, *, rebuild=False, url=None):
+    with open_catalog(runs, url) as catalog:
+        return catalog.sync(rebuild=rebuild)
+
+
+def dump(runs, url=None):
+    """Return every row of every table."""
+    engine = sa.create_engine(url or runs.url)
+    try:
+        with engine.connect() as connection:
+            return {
+                table.name: sorted(
+                    (tuple(row) for row in connection.execute(sa.select(table))), key=repr
+                )
+                for table in tables.metadata.sorted_tables
+            }
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def stocked(runs):
+    runs.dataset()
+    for number in (1, 2):
+        runs.seal(number)
+    runs.fail(3)
+    return runs
+
+
+def test_the_first_sync_takes_everything_in(stocked):
+    assert sync(stocked) == SyncCounts(added=3, updated=0, removed=0, total=3)
+    rows = dump(stocked)
+    assert [len(rows[name]) for name in ("bundles", "datasets", "trials")] == [1, 1, 2]
+    assert len(rows["backtest_runs_catalog"]) == 3
+    assert len(rows["backtest_data_links"]) == 3
+    assert len(rows["backtest_artifacts_catalog"]) == 4
+    with open_catalog(stocked) as catalog:
+        first, _, failed = catalog.find_runs()
+    assert (first["name"], first["total_return"], first["sharpe_ratio"]) == ("run-1", 0.01, None)
+    assert first["params_json"] == '{"n":1}'
+    assert (failed["status"], failed["error_kind"], failed["total_return"]) == (
+        "failed",
+        "ValueError",
+        None,
+    )
+
+
+def test_syncing_twice_changes_nothing(stocked):
+    sync(stocked)
+    before = dump(stocked), stocked.store.runs_table.read_bytes()
+    assert sync(stocked) == SyncCounts(0, 0, 0, 3)
+    assert (dump(stocked), stocked.store.runs_table.read_bytes()) == before
+
+
+def test_a_removed_run_is_pruned_with_its_rows_and_its_trial_stays(stocked):
+    sync(stocked)
+    shutil.rmtree(stocked.store.run("20260101_000000_001").path)
+    assert sync(stocked) == SyncCounts(0, 0, 1, 2)
+    rows = dump(stocked)
+    assert len(rows["backtest_artifacts_catalog"]) == 2
+    assert len(rows["backtest_data_links"]) == 2
+    assert len(rows["trials"]) == 2, "a deleted run stays counted"
+
+
+def test_a_failed_run_that_succeeds_later_is_updated(stocked):
+    sync(stocked)
+    stocked.seal(3, attempt=2)
+    assert sync(stocked) == SyncCounts(0, 1, 0, 3)
+    with open_catalog(stocked) as catalog:
+        (row,) = catalog.find_runs(name="run-3")
+    assert (row["status"], row["attempt"], row["error_kind"]) == ("completed", 2, None)
+
+
+def test_a_run_that_has_not_ended_is_not_catalogued(stocked):
+    run = stocked.seal(4)
+    run.success.unlink()
+    assert sync(stocked).total == 3
+
+
+def history(runs):
+    """Let a store live: runs come, fail, succeed, go; datasets come and go."""
+    yield runs.dataset()
+    yield runs.seal(1)
+    yield runs.fail(2)
+    yield runs.dataset("prices", "e" * 16)
+    yield runs.seal(3, dataset="e" * 16)
+    yield runs.seal(2, attempt=2)
+    yield runs.dataset("aaa", DATASET)  # equal content under a name that sorts before
+    yield runs.seal(4, dataset="9" * 16)  # of a dataset that the disk does not know yet
+    yield runs.dataset("late", "9" * 16)
+    yield shutil.rmtree(runs.bundles / "prices" / ("e" * 16))  # still used by a run
+    yield runs.dataset("unused", "8" * 16)
+    yield shutil.rmtree(runs.bundles / "unused")
+    yield shutil.rmtree(runs.store.run("20260101_000000_001").path)
+
+
+def test_a_rebuild_equals_every_incremental_state(runs):
+    for step, _ in enumerate(history(runs)):
+        sync(runs)
+        grown, table = dump(runs), runs.store.runs_table.read_bytes()
+        sync(runs, rebuild=True)
+        assert dump(runs) == grown, f"step {step}"
+        assert runs.store.runs_table.read_bytes() == table
+    assert step == 12
+
+
+def test_a_deleted_catalog_comes_back_equal(stocked):
+    sync(stocked)
+    before = dump(stocked)
+    for path in stocked.store.base_dir.glob("catalog.sqlite*"):
+        path.unlink()
+    assert sync(stocked).added == 3
+    assert dump(stocked) == before
+
+
+def test_the_table_of_runs_is_the_catalogs(stocked):
+    sync(stocked)
+    frame = pl.read_parquet(stocked.store.runs_table)
+    with open_catalog(stocked) as catalog:
+        assert frame.to_dicts() == catalog.find_runs()
+    assert frame.schema["total_return"] == pl.Float64
+    assert frame.schema["attempt"] == pl.Int64
+
+
+def test_an_empty_store_has_an_empty_catalog(runs):
+    assert sync(runs) == SyncCounts(0, 0, 0, 0)
+    assert pl.read_parquet(runs.store.runs_table).is_empty()
+
+
+def test_runs_are_found_by_equal_columns_oldest_first(stocked):
+    sync(stocked)
+    with open_catalog(stocked) as catalog:
+        found = catalog.find_runs(status="completed", strategy="strategies/s.py", bundle=None)
+        assert [row["name"] for row in found] == ["run-1", "run-2"]
+        assert catalog.find_runs(grade="A") == []
+
+
+def test_reading_an_absent_catalog_makes_none(stocked):
+    with (
+        open_catalog(stocked) as catalog,
+        pytest.raises(CatalogError, match=r"no catalog"),
+    ):
+        catalog.find_runs()
+    assert not (stocked.store.base_dir / "catalog.sqlite").exists()
+
+
+def test_reading_does_not_wait_for_a_writer(stocked):
+    sync(stocked)
+    writer = sqlite3.connect(stocked.store.base_dir / "catalog.sqlite", isolation_level=None)
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM backtest_artifacts_catalog")
+        with open_catalog(stocked) as catalog:
+            assert len(catalog.find_runs()) == 3
+    finally:
+        writer.execute("ROLLBACK")
+        writer.close()
+
+
+def test_a_file_that_is_no_database_is_a_clear_error_and_stays(stocked):
+    path = stocked.store.base_dir / "catalog.sqlite"
+    path.write_text("this is no database, it is a text of some length\n" * 30)
+    with pytest.raises(CatalogError, match=r"(?s)cannot write the catalog .*the runs are complete"):
+        sync(stocked)
+    assert path.read_text().startswith("this is no database")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://x/y", "mysql://u:secret@h/d"])
+def test_a_wrong_url_is_a_clear_error_that_keeps_the_password(stocked, url):
+    with pytest.raises(CatalogError, match=r"cannot open the catalog") as caught:
+        sync(stocked, url=url)
+    assert "secret" not in str(caught.value)
+
+
+def _sync_often(root, bundles, url, times):
+    for _ in range(times):
+        with Catalog(url, RunStore(root), bundles) as catalog:
+            catalog.sync()
+
+
+def test_8_processes_syncing_at_once_agree(runs):
+    runs.dataset()
+    for number in range(40):
+        runs.seal(number)
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (runs.store.base_dir, runs.bundles, runs.url, 3)
+    workers = [spawn.Process(target=_sync_often, args=arguments) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    grown = dump(runs)
+    assert len(grown["backtest_runs_catalog"]) == 40
+    sync(runs, rebuild=True)
+    assert dump(runs) == grown

@@ -1,0 +1,61 @@
+from backtrail.canonical import sha256_file
+from backtrail.catalog.rows import bundle_rows, manifest_checksum, run_rows, trial_rows
+
+from .conftest import DATASET
+
+
+def test_the_checksum_of_a_manifest_is_read_from_its_mark(runs):
+    sealed, failed = runs.seal(1), runs.fail(2)
+    assert manifest_checksum(sealed) == sha256_file(sealed.manifest)
+    assert manifest_checksum(failed) == sha256_file(failed.manifest)
+    assert manifest_checksum(runs.store.run("nope")) is None
+
+
+def test_rows_of_a_run_are_a_function_of_its_manifest(runs):
+    run = runs.seal(7)
+    rows = run_rows(run)
+    assert run_rows(run) == rows
+    assert rows.run["metrics_json"] == '{"other":3.0,"sharpe_ratio":null,"total_return":0.07}'
+    assert rows.run["settings_json"].startswith('{"capital_base":"100000"')
+    assert rows.run["manifest_sha256"] == sha256_file(run.manifest)
+    assert rows.link["cache_key"] == f"prices/{DATASET}"
+    assert rows.link["cached_at"] == 1767225600
+    assert 0 <= rows.link["link_id"] < 2**63
+    assert [(row["path"], row["content_sha256"]) for row in rows.artifacts] == [
+        ("metadata/run_spec.json", None),
+        ("results/performance-metrics.json", "a" * 64),
+    ]
+
+
+def test_a_running_run_has_no_rows(runs):
+    run = runs.store.run("20260101_000000_001")
+    assert run_rows(run) is None
+    from backtrail.files import write_json
+
+    write_json(run.manifest, runs.manifest(1, status="running"))
+    assert run_rows(run) is None
+
+
+def test_bundles_are_listed_with_what_they_mean_and_have_meant(runs):
+    assert bundle_rows(runs.bundles) == ([], [])
+    runs.dataset()
+    runs.dataset("prices", "e" * 16)
+    runs.dataset("twin", DATASET)
+    heads, datasets = bundle_rows(runs.bundles)
+    assert heads == [
+        {"bundle": "prices", "dataset_id": "e" * 16, "datasets": 2},
+        {"bundle": "twin", "dataset_id": DATASET, "datasets": 1},
+    ]
+    assert {(row["dataset_id"], row["bundle"], row["bars"]) for row in datasets} == {
+        (DATASET, "prices", 2),
+        ("e" * 16, "prices", 2),
+    }
+
+
+def test_known_trials_are_not_read_again(runs):
+    for number in (1, 2):
+        runs.seal(number)
+    keys = [row["run_key"] for row in trial_rows(runs.store)]
+    assert keys == [f"{1:064x}", f"{2:064x}"]
+    rest = list(trial_rows(runs.store, {(DATASET, keys[0])}))
+    assert [row["run_key"] for row in rest] == keys[1:]

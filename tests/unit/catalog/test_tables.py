@@ -1,0 +1,26 @@
+from backtrail.catalog import tables
+
+
+def test_the_tables_and_link_columns_are_those_of_the_documents():
+    assert set(tables.metadata.tables) == {
+        "bundles",
+        "datasets",
+        "backtest_data_links",
+        "backtest_runs_catalog",
+        "backtest_artifacts_catalog",
+        "trials",
+    }
+    assert [column.name for column in tables.data_links.columns] == [
+        "link_id",
+        "backtest_id",
+        "dataset_id",
+        "cached_at",
+        "cache_key",
+    ]
+
+
+def test_every_main_metric_has_a_column_that_may_be_empty():
+    for name in tables.MAIN_METRICS:
+        column = tables.runs.c[name]
+        assert column.nullable
+        assert column.type.python_type is float

@@ -1,0 +1,182 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from batch.support import Project, batch_config, entry, functions
+
+from backtrail import __version__
+from backtrail.cli import main
+
+CONFIG = ("--configfile", "config.yaml")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A project with a sealed run, its seed sibling, a failed run and a catalog."""
+    bad = functions(initialize="raise ValueError('no luck')")
+    batch = {"sma": entry(), "bad": entry(strategy="strategies/bad.py")}
+    project = Project.make(tmp_path_factory.mktemp("cli") / "project")
+    project.write("strategies/bad.py", bad)
+    project.configure(batch_config(batch=batch))
+    project.run()
+    return project.root
+
+
+@pytest.fixture
+def call(root, monkeypatch, capsys):
+    """Run a command in the project; return status, output and errors."""
+    monkeypatch.chdir(root)
+
+    def call(*arguments, config=CONFIG):
+        status = main([*arguments, *config])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    call("catalog-sync")
+    return call
+
+
+@pytest.fixture
+def ids(call):
+    return {row["name"]: row["backtest_id"] for row in json.loads(call("list", "--json")[1])}
+
+
+def test_list_shows_every_run_as_a_table(call, ids):
+    status, out, err = call("list")
+    lines = out.splitlines()
+    assert (status, err) == (0, "")
+    assert lines[0].split() == [
+        "backtest_id", "name", "status", "grade", "total_return", "sharpe_ratio", "max_drawdown",
+        "total_trades",
+    ]  # fmt: skip
+    assert lines[1].split()[:4] == [ids["sma"], "sma", "completed", "B"]
+    assert lines[2].split() == [ids["bad"], "bad", "failed", "D"]
+
+
+def test_list_filters(call):
+    for arguments, names in (
+        (("--status", "failed"), ["bad"]),
+        (("--grade", "B"), ["sma"]),
+        (("--strategy", "strategies/sma.py", "--bundle", "prices"), ["sma"]),
+        (("--name", "nope"), []),
+    ):
+        rows = json.loads(call("list", "--json", *arguments)[1])
+        assert [row["name"] for row in rows] == names
+    assert call("list", "--name", "nope")[1].count("\n") == 1
+
+
+def test_show_tells_identity_and_figures(call, ids):
+    status, out, _ = call("show", ids["sma"])
+    assert status == 0
+    for piece in (
+        f"run         {ids['sma']}",
+        "parameters  fast=3, slow=8",
+        "window      2020-01-02 to 2020-02-26",
+        "symbols     AAA",
+        "capital     100000  decimal ledger",
+        "  total_return ",
+    ):
+        assert piece in out, piece
+    shown = json.loads(call("show", ids["sma"], "--json")[1])
+    assert shown["backtest_id"] == ids["sma"]
+    assert shown["inventory"]["results/trades.parquet"]["sha256"]
+
+
+def test_show_tells_why_a_run_failed(call, ids):
+    _, out, _ = call("show", ids["bad"])
+    assert "ValueError: no luck" in out
+    assert 'File "strategies/bad.py"' in out
+
+
+def test_verify_finds_damage_and_says_so_by_its_status(call, ids, root):
+    assert call("verify")[:2] == (0, "1 intact, 1 failed\n")
+    table = root / "backtests" / ids["sma"] / "results/fills.parquet"
+    data = table.read_bytes()
+    table.write_bytes(b"altered")
+    try:
+        status, out, _ = call("verify", ids["sma"])
+        assert (status, out) == (1, f"altered  {ids['sma']}/results/fills.parquet\n1 damaged\n")
+        status, out, _ = call("verify", "--json")
+        assert status == 1
+        assert [item["state"] for item in json.loads(out)] == ["damaged", "failed"]
+    finally:
+        table.write_bytes(data)
+    assert call("verify", ids["sma"])[0] == 0
+
+
+def test_plan_says_what_would_run_and_why(call):
+    status, out, _ = call("plan")
+    assert status == 0
+    assert out.startswith("1 failed, 1 reused\nfailed  bad  ")
+    assert "sma" not in out
+    assert "reused  sma" in call("plan", "--all")[1]
+    states = {item["name"]: item["state"] for item in json.loads(call("plan", "--json")[1])}
+    assert states == {"sma": "reused", "bad": "failed"}
+
+
+def test_catalog_sync_counts_and_rebuilds(call):
+    assert call("catalog-sync")[1] == "2 runs in the catalog: 0 added, 0 updated, 0 removed\n"
+    counts = json.loads(call("catalog-sync", "--rebuild", "--json")[1])
+    assert counts == {"added": 2, "updated": 0, "removed": 0, "total": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config", "message"),
+    [
+        (("show", "nope"), CONFIG, "there is no run 'nope' in "),
+        (("show", "2"), CONFIG, "begins 2 ids"),
+        (("verify", "nope"), CONFIG, "there is no run 'nope'"),
+        (("list",), ("--configfile", "absent.yaml"), "absent.yaml: there is no such file"),
+        (("plan",), ("--configfile", "strategies"), "it cannot be read (Is a directory)"),
+        (("list",), ("--configfile", "broken.yaml"), "broken.yaml: backtest_output: null"),
+        (("plan",), ("--configfile", "broken.yaml"), "the key 'bundles' is missing"),
+        (("list",), ("--configfile", "empty.yaml"), "there is no catalog at "),
+        (("list",), ("--configfile", "secret.yaml"), "cannot open the catalog nosuch://u:***@h/d"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message_and_status_1(call, root, arguments, config, message):
+    (root / "broken.yaml").write_text("backtest_output: null\n")
+    (root / "empty.yaml").write_text("backtest_output: {base_dir: nothing}\n")
+    (root / "secret.yaml").write_text("storage: {catalog_url: 'nosuch://u:secret@h/d'}\n")
+    for extra in ((), ("--json",)):
+        status, out, err = call(*arguments, *extra, config=config)
+        assert (status, out) == (1, "")
+        assert err.startswith("backtrail: ")
+        assert message in err
+        assert "secret@" not in err
+    assert not (root / "nothing").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["show"], ["list", "--nope"], ["plan", "x"]])
+def test_misuse_is_status_2_with_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: backtrail" in capsys.readouterr().err
+
+
+def test_help_and_version_are_there(capsys):
+    for arguments, text in (
+        (["--version"], __version__),
+        (["--help"], "catalog-sync"),
+        (["show", "--help"], "backtest id, or its beginning"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        assert text in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error(call, root):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backtrail.cli", "show", *CONFIG, "--json", "2"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait()

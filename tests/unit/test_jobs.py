@@ -1,0 +1,58 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SCRIPT = """
+import logging, sys
+from types import SimpleNamespace
+from backtrail.errors import ConfigError, DatasetError, Problem
+from backtrail.jobs import job_logging
+
+with job_logging(SimpleNamespace(log=[{log!r}] if {log!r} else [])):
+    logging.getLogger("backtrail.x").info("one of %d", 3)
+    print("said")
+    {body}
+"""
+
+
+def run(log, body):
+    script = textwrap.dedent(SCRIPT).format(log=str(log) if log else "", body=body)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_job_logs_into_the_file_of_its_rule(tmp_path):
+    log = tmp_path / "logs" / "rule" / "a.log"
+    result = run(log, "pass")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "said\n", "")
+    assert log.read_text().endswith(" INFO one of 3\n")
+    run(log, "pass")
+    assert log.read_text().count("one of 3") == 1, "a job begins a new log"
+
+
+def test_a_job_without_a_log_file_logs_to_standard_error():
+    assert run(None, "pass").stderr.endswith(" INFO one of 3\n")
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_an_error_of_ours_is_shown_without_a_traceback(tmp_path, has_log):
+    log = tmp_path / "a.log" if has_log else None
+    result = run(log, "raise ConfigError([Problem('c.yaml: seed', 'it is -1', 'write 1')])")
+    message = "ConfigError: 1 mistake:\n  - c.yaml: seed: it is -1; write 1\n"
+    assert result.returncode == 1
+    assert result.stderr.endswith(message)
+    assert "Traceback" not in result.stderr
+    if log:
+        assert log.read_text().endswith(message)
+
+
+def test_any_other_error_keeps_its_traceback_in_both_places(tmp_path):
+    log = tmp_path / "a.log"
+    result = run(log, "1 / 0")
+    assert result.returncode == 1
+    for text in (result.stderr, log.read_text()):
+        assert "Traceback (most recent call last)" in text
+        assert "ZeroDivisionError: division by zero" in text
