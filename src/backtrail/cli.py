@@ -70,25 +70,29 @@ def _command(
     )
     parser.add_argument(
         "--configfile",
-        nargs="+",
-        default=[_DEFAULT_CONFIG],
+        action="append",
         metavar="FILE",
-        help=f"batch config that names the folders (default: {_DEFAULT_CONFIG})",
+        help=f"batch config that names the folders (default: {_DEFAULT_CONFIG}); "
+        "given again, the later one has more weight",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=function)
     return parser
 
 
+def _config_files(options: argparse.Namespace) -> list[Path]:
+    return [Path(file) for file in options.configfile or [_DEFAULT_CONFIG]]
+
+
 def _places(options: argparse.Namespace) -> Places:
-    return Places.read([Path(file) for file in options.configfile], Path.cwd())
+    return Places.read(_config_files(options), Path.cwd())
 
 
 def _plan(options: argparse.Namespace) -> int:
     from backtrail.batch.loading import open_batch
     from backtrail.batch.why import preview_batch
 
-    batch = open_batch([Path(file) for file in options.configfile], root=Path.cwd())
+    batch = open_batch(_config_files(options), root=Path.cwd())
     previews = preview_batch(batch)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")
