@@ -194,17 +194,14 @@ def dump(project):
         }
 
 
-def kill_and_finish(project, fractions):
-    """Kill the whole group after parts of a batch's time; a plain call finishes what was begun.
+def kill_and_finish(project, moments):
+    """Kill the whole group at each moment; a plain call finishes what was begun.
 
-    Returns how many kills came before the batch was done.
+    A moment is a number of finished jobs and the seconds after the last of them. Returns how many
+    kills came before the batch was done.
     """
-    change_batch(project, 0)
-    started = time.monotonic()
-    project.snakemake()
-    duration = time.monotonic() - started
     interrupted = 0
-    for number, fraction in enumerate(fractions, start=1):
+    for number, (jobs, seconds) in enumerate(moments):
         change_batch(project, number)
         sealed = {
             run: project.checksums(run)
@@ -212,7 +209,8 @@ def kill_and_finish(project, fractions):
             if (project.store / run / "_SUCCESS").exists()
         }
         process = project.start(start_new_session=True)
-        time.sleep(duration * fraction)
+        wait_for_jobs(process, jobs)
+        time.sleep(seconds)
         kill_group(process)
         for run, files in sealed.items():
             assert project.checksums(run) == files
@@ -227,6 +225,14 @@ def kill_and_finish(project, fractions):
     return interrupted
 
 
+def wait_for_jobs(process, jobs):
+    """Read what snakemake says until so many jobs have finished."""
+    for line in process.stdout:
+        jobs -= line.startswith("Finished jobid")
+        if jobs <= 0 and "Execute" in line:
+            return
+
+
 def change_batch(project, number):
     """Give the batch two new runs."""
     config = project.config()
@@ -236,10 +242,11 @@ def change_batch(project, number):
 
 
 def test_a_killed_batch_is_finished_by_the_next_plain_call(project):
-    assert kill_and_finish(project, [0.5]) == 1
+    assert kill_and_finish(project, [(4, 0.2)]) == 1
 
 
 @pytest.mark.slow
 def test_a_batch_killed_at_ten_random_moments_is_always_finished(project):
     generator = random.Random(20261121)
-    assert kill_and_finish(project, [generator.uniform(0.1, 0.9) for _ in range(10)]) >= 8
+    moments = [(generator.randrange(9), generator.uniform(0.0, 0.6)) for _ in range(10)]
+    assert kill_and_finish(project, moments) == 10
