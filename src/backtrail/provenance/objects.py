@@ -58,12 +58,16 @@ class ObjectStore:
         """
         stored = self.path(sha256)
         if not stored.exists():
-            raise CodeCaptureError(f"object {sha256} is missing from {self.folder}")
+            raise CodeCaptureError(
+                f"object {sha256} is missing from {self.folder}; delete the folder .plans "
+                "beside it and run the batch again: planning stores it anew from the strategy file"
+            )
         found = sha256_file(stored)
         if found != sha256:
             raise CodeCaptureError(
                 f"object {stored} is damaged: its content has sha256 {found[:12]}…; "
-                "put the original file back or delete the object and plan again"
+                "delete it and the folder .plans beside .objects, and run the batch again: "
+                "planning stores it anew from the strategy file"
             )
         with atomic_path(target) as temporary:
             try:
