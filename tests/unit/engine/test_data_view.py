@@ -10,7 +10,15 @@ N = float("nan")
 
 
 def at(bars, row, look):
-    run_event(scripted({row: lambda self, context, data: look(data)}), bars, config())
+    """Look at the data of one bar from inside a run, and make sure that the bar was reached."""
+    reached = []
+
+    def handle(self, context, data):
+        look(data)
+        reached.append(row)
+
+    run_event(scripted({row: handle}), bars, config())
+    assert reached == [row]
 
 
 def test_history_ends_at_the_running_bar_and_is_short_at_the_start():
