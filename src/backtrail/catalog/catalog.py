@@ -1,9 +1,11 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
+import json
+import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,9 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from backtrail.artifacts.store import RunStore
+from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
 from backtrail.catalog.rows import RunRows, bundle_rows, manifest_checksum, run_rows, trial_rows
-from backtrail.errors import CatalogError
+from backtrail.errors import ArtifactManagerError, CatalogError
 from backtrail.files import atomic_path, lease, remove_stale
 
 __all__ = ["Catalog", "SyncCounts"]
@@ -23,6 +26,7 @@ __all__ = ["Catalog", "SyncCounts"]
 _BUSY_SECONDS = 60
 _BATCH = 2_000
 _READING = "backtrail_reading"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,14 @@ class SyncCounts:
         updated: Runs whose manifest has changed since.
         removed: Runs whose directory is gone.
         total: Runs in the catalog now.
+        unreadable: Files whose run, dataset or trial was left out, each with the reason.
     """
 
     added: int
     updated: int
     removed: int
     total: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class Catalog:
@@ -74,11 +80,14 @@ class Catalog:
     def sync(self, *, rebuild: bool = False) -> SyncCounts:
         """Bring the catalog level with the disk: new and changed runs in, vanished ones out.
 
-        A run whose mark states the checksum that the catalog has is not opened. The table of
-        runs is also written to `runs.parquet`. Syncing twice changes nothing.
+        A run whose mark states the checksum that the catalog has is not opened, unless its
+        manifest is younger than the mark. The table of runs is also written to `runs.parquet`.
+        Syncing twice changes nothing. A file that cannot be read leaves out what it stands for
+        and nothing else; it is named in the counts and logged as a warning.
 
         Args:
-            rebuild: Drop every table first and make it anew.
+            rebuild: Drop every table first and make it anew; so is a catalog whose tables have
+                other columns.
 
         Raises:
             CatalogError: If the database cannot be written; runs are untouched.
@@ -86,14 +95,17 @@ class Catalog:
         self.store.base_dir.mkdir(parents=True, exist_ok=True)
         with lease(self.store.catalog_lock), self._transaction() as connection:
             remove_stale(self.store.base_dir)
-            if rebuild:
+            if rebuild or _has_other_columns(connection):
                 tables.metadata.drop_all(connection)
                 tables.metadata.create_all(connection)
-            on_disk = self._sync_bundles(connection)
-            counts = self._sync_runs(connection)
+            unreadable: dict[str, str] = {}
+            on_disk = self._sync_bundles(connection, unreadable)
+            counts = self._sync_runs(connection, unreadable)
             self._prune_datasets(connection, on_disk)
-            self._sync_trials(connection)
+            self._sync_trials(connection, unreadable)
             self._export(connection)
+        for path, reason in unreadable.items():
+            _LOG.warning("left out of the catalog: %s: %s", path, reason)
         return counts
 
     @contextmanager
@@ -108,8 +120,8 @@ class Catalog:
                 "`backtrail catalog-sync` links them later"
             ) from error
 
-    def _sync_bundles(self, connection: Connection) -> set[str]:
-        heads, found = bundle_rows(self.bundles_dir)
+    def _sync_bundles(self, connection: Connection, unreadable: dict[str, str]) -> set[str]:
+        heads, found = bundle_rows(self.bundles_dir, unreadable)
         self._replace(connection, tables.bundles, heads)
         columns = tables.datasets.c
         known = {
@@ -126,25 +138,24 @@ class Catalog:
         _insert(connection, tables.datasets, [r for r in found if r["dataset_id"] not in known])
         return set(on_disk)
 
-    def _sync_runs(self, connection: Connection) -> SyncCounts:
-        catalogued: dict[str, str] = {
-            row.backtest_id: row.manifest_sha256
-            for row in connection.execute(
-                sa.select(tables.runs.c.backtest_id, tables.runs.c.manifest_sha256)
-            )
-        }
-        on_disk = {run.backtest_id: run for run in self.store.run_dirs()}
+    def _sync_runs(self, connection: Connection, unreadable: dict[str, str]) -> SyncCounts:
+        columns = tables.runs.c
+        query = sa.select(columns.backtest_id, columns.manifest_sha256)
+        catalogued: dict[str, str] = dict(connection.execute(query).tuples().all())
         changed: list[RunRows] = []
         present = set()
-        for backtest_id, run in on_disk.items():
-            checksum = manifest_checksum(run)
-            if checksum is None:
-                continue
-            present.add(backtest_id)
-            if catalogued.get(backtest_id) != checksum:
-                rows = run_rows(run)
-                if rows is not None:
+        for run in self.store.run_dirs():
+            known = catalogued.get(run.backtest_id)
+            try:
+                if known is None or manifest_checksum(run, known) != known:
+                    rows = run_rows(run)
+                    if rows is None:
+                        continue
                     changed.append(rows)
+            except ArtifactManagerError as error:
+                unreadable[str(run.manifest)] = str(error)
+                continue
+            present.add(run.backtest_id)
         gone = [name for name in catalogued if name not in present]
         stale = [
             rows.run["backtest_id"] for rows in changed if rows.run["backtest_id"] in catalogued
@@ -155,12 +166,12 @@ class Catalog:
         _insert(connection, tables.data_links, [rows.link for rows in changed])
         _insert(connection, tables.artifacts, [row for rows in changed for row in rows.artifacts])
         total = len(catalogued) - len(gone) - len(stale) + len(changed)
-        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total)
+        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total, unreadable)
 
-    def _sync_trials(self, connection: Connection) -> None:
+    def _sync_trials(self, connection: Connection, unreadable: dict[str, str]) -> None:
         query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
         known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
-        _insert(connection, tables.trials, list(trial_rows(self.store, known)))
+        _insert(connection, tables.trials, list(trial_rows(self.store, unreadable, known)))
 
     def _add_missing_datasets(self, connection: Connection, changed: Sequence[RunRows]) -> None:
         """Keep links to datasets whose folder was deleted; what is unknown is left empty."""
@@ -211,16 +222,25 @@ class Catalog:
         with atomic_path(self.store.runs_table) as temporary:
             frame.write_parquet(temporary, compression="zstd")
 
-    def find_runs(self, **equal: str | None) -> list[dict[str, Any]]:
+    def find_runs(self, *, name: str | None = None, **equal: str | None) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.
 
         Args:
+            name: A name of the run in its batch, be it the first or another one.
             **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
         """
-        query = sa.select(tables.runs).order_by(tables.runs.c.backtest_id)
-        for name, value in equal.items():
+        columns = tables.runs.c
+        query = sa.select(tables.runs).order_by(columns.backtest_id)
+        for key, value in equal.items():
             if value is not None:
-                query = query.where(tables.runs.c[name] == value)
+                query = query.where(columns[key] == value)
+        if name is not None:
+            # Databases differ in what they take for equal texts; names are compared below.
+            query = query.where(columns.names_json.contains(canonical_json(name), autoescape=True))
+        rows = self._read(query)
+        return [row for row in rows if name is None or name in json.loads(row["names_json"])]
+
+    def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         _refuse_absent(self.url)
         try:
             # Reading takes no write lock: no transaction is begun.
@@ -231,6 +251,15 @@ class Catalog:
                 f"cannot read the catalog {_shown(self.url)}: {error}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
+
+
+def _has_other_columns(connection: Connection) -> bool:
+    """Say whether the tables were made by a version of this library that declared others."""
+    inspector = sa.inspect(connection)
+    return any(
+        {column["name"] for column in inspector.get_columns(table.name)} != set(table.c.keys())
+        for table in tables.metadata.sorted_tables
+    )
 
 
 def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:

@@ -71,7 +71,8 @@ runs = Table(
     Column("run_type", String(16), nullable=False),
     Column("status", String(16), nullable=False, index=True),
     Column("grade", String(1)),
-    Column("name", Text, nullable=False),
+    Column("name", Text, nullable=False),  # the first of its names
+    Column("names_json", Text, nullable=False),
     Column("strategy", Text, nullable=False, index=True),
     Column("code_hash", String(64), nullable=False),
     Column("library", String(16), nullable=False),
