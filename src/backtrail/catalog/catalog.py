@@ -116,8 +116,8 @@ class Catalog:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
-                f"cannot write the catalog {_shown(self.url)}: {error}; the runs are complete, "
-                "`backtrail catalog-sync` links them later"
+                f"cannot write the catalog {_shown(self.url)}: {_first_line(error)}; the runs are "
+                "complete, `backtrail catalog-sync` links them later"
             ) from error
 
     def _sync_bundles(self, connection: Connection, unreadable: dict[str, str]) -> set[str]:
@@ -226,7 +226,8 @@ class Catalog:
         """Return runs whose columns equal the given values, oldest first.
 
         Args:
-            name: A name of the run in its batch, be it the first or another one.
+            name: A name of the run in its batch, be it the first or another one; the name of an
+                entry finds every run of its grid.
             **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
         """
         columns = tables.runs.c
@@ -236,9 +237,10 @@ class Catalog:
                 query = query.where(columns[key] == value)
         if name is not None:
             # Databases differ in what they take for equal texts; names are compared below.
-            query = query.where(columns.names_json.contains(canonical_json(name), autoescape=True))
+            start = canonical_json(name).removesuffix('"')
+            query = query.where(columns.names_json.contains(start, autoescape=True))
         rows = self._read(query)
-        return [row for row in rows if name is None or name in json.loads(row["names_json"])]
+        return [row for row in rows if name is None or _has_name(row, name)]
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         _refuse_absent(self.url)
@@ -248,9 +250,14 @@ class Catalog:
                 return [dict(row._mapping) for row in reading.execute(query)]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
-                f"cannot read the catalog {_shown(self.url)}: {error}; "
+                f"cannot read the catalog {_shown(self.url)}: {_first_line(error)}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
+
+
+def _has_name(row: Mapping[str, Any], name: str) -> bool:
+    names = json.loads(row["names_json"])
+    return any(item == name or item.startswith(f"{name}/") for item in names)
 
 
 def _has_other_columns(connection: Connection) -> bool:
@@ -280,6 +287,11 @@ def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     for start in range(0, len(rows), _BATCH):
         connection.execute(sa.insert(table), list(rows[start : start + _BATCH]))
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the database said, without the statement that it said it of."""
+    return str(error).partition("\n")[0]
 
 
 def _shown(url: str) -> str:

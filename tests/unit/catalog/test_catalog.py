@@ -175,6 +175,8 @@ def test_runs_are_found_by_any_of_their_names_and_by_no_part_of_one(stocked):
             ("b%_", []),
             ("firs_", []),
             ("FIRST", ["FIRST"]),
+            ("g", ["first"]),
+            ("g/n=1", []),
         ):
             assert [row["name"] for row in catalog.find_runs(name=name)] == found, name
         (row,) = catalog.find_runs(name="first", status="completed")
