@@ -148,8 +148,8 @@ def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) ->
         cells = (item.state.ljust(width), item.name.ljust(names), item.backtest_id or "")
         text.append(_GAP.join(cells).rstrip())
         reasons = list(item.reasons)
-        if len(reasons) > _MOST_REASONS:  # the last one says what comes of the others
+        if len(reasons) > _MOST_REASONS + 1:  # the last one says what comes of the others
             left = len(reasons) - _MOST_REASONS
-            reasons[_MOST_REASONS - 1 : -1] = [f"and {left + 1} more, which --json lists"]
+            reasons[_MOST_REASONS - 1 : -1] = [f"and {left} more, which --json lists"]
         text += [f"{' ' * (width + len(_GAP))}{reason}" for reason in reasons]
     return "\n".join(text) + "\n"
