@@ -146,6 +146,9 @@ def test_catalog_sync_names_what_it_leaves_out_and_says_so_by_its_status(call, i
         status, out, _ = call("catalog-sync", "--json")
         assert status == 1
         assert list(json.loads(out)["unreadable"]) == [str(manifest)]
+        command = [sys.executable, "-m", "backtrail.cli", "catalog-sync", *CONFIG]
+        process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert (process.returncode, process.stderr) == (1, ""), "it is told once"
     finally:
         manifest.write_bytes(before)
     assert call("catalog-sync")[:2] == (
@@ -207,12 +210,17 @@ def test_a_store_without_runs_is_no_error(call, root):
         (("list", "--name", "nope"), CONFIG, "no run has the name 'nope'; there are sma, "),
         (("list", "--bundle", "price"), CONFIG, "no run has the bundle 'price'; there is prices\n"),
         (("list",), ("--configfile", "secret.yaml"), "cannot open the catalog nosuch://u:***@h/d"),
+        (("list",), ("--configfile", "remote.yaml"), "cannot read the catalog postgresql+pg8000://"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_status_1(call, root, arguments, config, message):
     (root / "broken.yaml").write_text("backtest_output: null\n")
     (root / "bare").mkdir(exist_ok=True)
     (root / "bare.yaml").write_text("backtest_output: {base_dir: bare}\n")
+    remote = "postgresql+pg8000://u:secret@127.0.0.1:1/d"  # its store is on another machine
+    (root / "remote.yaml").write_text(
+        f"backtest_output: {{base_dir: nothing}}\nstorage: {{catalog_url: '{remote}'}}\n"
+    )
     (root / "secret.yaml").write_text("storage: {catalog_url: 'nosuch://u:secret@h/d'}\n")
     for extra in ((), ("--json",)):
         status, out, err = call(*arguments, *extra, config=config)
