@@ -81,8 +81,8 @@ def preview_batch(batch: Batch) -> list[PreviewedRun]:
             closure = batch.closures[run.request.strategy]
             state, reasons = "new", tuple(explain_difference(spec, run, closure))
         first = first_names.setdefault(key, name)
-        if first != name:
-            reasons = (f"the same run as {first}",)
+        if first != name:  # why it is new depends on the name, the rest only on the run
+            reasons = (*(reasons if state == "new" else ()), f"the same run as {first}")
         previews.append(PreviewedRun(name, key, state, backtest_id, predecessor, reasons))
     return previews
 

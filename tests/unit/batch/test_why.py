@@ -148,6 +148,8 @@ def test_a_second_name_of_a_run_says_whose_it_is(project):
     assert (first.state, first.reasons) == ("reused", ())
     assert (second.state, second.reasons) == ("reused", ("the same run as sma",))
     assert second.backtest_id == plan.runs[0].backtest_id
+    _, second = preview_batch(project.batch(seed=5))
+    assert second.reasons == ("seed changed: 20260101 -> 5", "the same run as sma")
 
 
 def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():
