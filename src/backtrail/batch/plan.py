@@ -17,7 +17,7 @@ from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
 
@@ -73,6 +73,9 @@ class Plan:
         """Return a run of the plan by its id."""
         return self._by_id[backtest_id]
 
+    def __contains__(self, backtest_id: str) -> bool:
+        return backtest_id in self._by_id
+
     @cached_property
     def _by_id(self) -> dict[str, PlannedRun]:
         return {run.backtest_id: run for run in self.runs}
@@ -120,6 +123,39 @@ class Plan:
                 else {key: list(ids) for key, ids in self.shards.items()},
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """What a run was made from.
+
+    Attributes:
+        names: Every name its batch has for the run.
+    """
+
+    names: tuple[str, ...]
+    strategy: str
+    bundle: str
+    dataset_id: str
+
+
+def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
+    """Return what a run was made from, whether it is the plan's or of another batch of the store.
+
+    Raises:
+        ArtifactManagerError: If the store has no such run.
+    """
+    if backtest_id in plan:
+        run = plan.run(backtest_id)
+        return RunOrigin(run.names, run.strategy, run.bundle, plan.datasets[run.bundle])
+    spec = store.read_spec(backtest_id)
+    labels, identity = spec["labels"], spec["identity"]
+    return RunOrigin(
+        tuple(labels["names"]),
+        identity["strategy"]["entry"],
+        labels["bundle"],
+        identity["dataset"]["dataset_id"],
+    )
 
 
 def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
