@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
+from backtrail.engine.journal import Action, Fill
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, RunResult, Table
-from backtrail.engine.simulation import Action, Fill, Simulation
+from backtrail.engine.simulation import Simulation
 from backtrail.engine.trades import trade_table
 from backtrail.errors import ConfigError, Problem
 

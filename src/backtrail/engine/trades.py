@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from backtrail.engine.journal import Action, Fill
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Ledger
 from backtrail.engine.result import Table
-from backtrail.engine.simulation import Action, Fill, Simulation
+from backtrail.engine.simulation import Simulation
 
 __all__ = ["Trade", "round_trips", "trade_table"]
 
