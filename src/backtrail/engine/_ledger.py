@@ -1,7 +1,7 @@
 """What both ledgers have in common: the interface, and the rules that no rounding touches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -70,8 +70,8 @@ class Ledger(ABC):
         """Return the most shares that the cash buys at a price, commission included."""
 
     @abstractmethod
-    def exact(self, amount: Amount, quantum: Decimal) -> Decimal:
-        """Return an amount as a decimal with the places of `quantum`, for the result tables."""
+    def exactly(self, quantum: Decimal) -> Callable[[Amount], Decimal]:
+        """Return what turns amounts into decimals with the places of `quantum`, for the tables."""
 
     def equity(self, prices: Iterable[tuple[int, float]]) -> Amount:
         """Return cash plus the value of the holdings at the given (symbol, price) pairs."""

@@ -12,6 +12,7 @@ lot, and a cost counts as affordable up to 1e-9 of the cash.
 """
 
 import math
+from collections.abc import Callable
 from decimal import (
     ROUND_DOWN,
     ROUND_HALF_EVEN,
@@ -112,9 +113,9 @@ class DecimalLedger(Ledger):
             quantity = _CONTEXT.subtract(quantity, self._lot)
         return quantity
 
-    def exact(self, amount: Decimal, quantum: Decimal) -> Decimal:
-        """Return an amount with the places of `quantum`."""
-        return _CONTEXT.quantize(amount, quantum)
+    def exactly(self, quantum: Decimal) -> Callable[[Decimal], Decimal]:
+        """Return what gives amounts the places of `quantum`."""
+        return lambda amount: _CONTEXT.quantize(amount, quantum)
 
     def average(self, value: Decimal, quantity: Decimal) -> Decimal:
         """Return value over quantity, rounded half-even to 1e-10."""
@@ -183,9 +184,9 @@ class Float64Ledger(Ledger):
             return 0.0
         return self.round_quantity(self.cash / (price * (1.0 + self._rate)))
 
-    def exact(self, amount: float, quantum: Decimal) -> Decimal:
-        """Return an amount as a decimal with the places of `quantum`."""
-        return _CONTEXT.quantize(Decimal(repr(float(amount))), quantum)
+    def exactly(self, quantum: Decimal) -> Callable[[float], Decimal]:
+        """Return what turns amounts into decimals with the places of `quantum`."""
+        return lambda amount: _CONTEXT.quantize(Decimal(repr(float(amount))), quantum)
 
     def average(self, value: float, quantity: float) -> float:
         """Return value over quantity."""
