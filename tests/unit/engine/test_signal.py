@@ -35,6 +35,34 @@ def test_orders_of_a_bar_are_placed_in_the_order_of_names():
     assert result.tables["orders"]["amount"] == [0.4, 0.3]
 
 
+def test_what_happens_between_two_decisions_happens_as_in_event_form():
+    bars = make_bars(
+        {"A": [10, 10, 5, 5, 5, 5], "B": [4, 4, 4, 4, N, N], "C": [1, N, N, N, 2, 2]},
+        splits={("A", 2): 2.0},
+        dividends={("A", 3): 0.25},
+        delisted={"B": 3},
+    )
+    weights = np.full((6, 3), N)
+    weights[0] = 0.3  # the order for C waits through three bars without a price
+
+    def buy(self, context, data):
+        for symbol in "ABC":
+            self.order_target_percent(symbol, 0.3)
+
+    signal = run_signal(weights_of(*weights), bars, config()).tables
+    event = run_event(scripted({0: buy}), bars, config()).tables
+    assert [(a["kind"], a["symbol"]) for a in rows(signal["corporate_actions"])] == [
+        ("split", "A"), ("dividend", "A"), ("delisting", "B"),
+    ]  # fmt: skip
+    assert [(f["symbol"], f["quantity"]) for f in rows(signal["fills"])] == [
+        ("A", 30), ("B", 75), ("B", -75), ("C", 300),
+    ]  # fmt: skip
+    assert signal.keys() == event.keys()
+    for name, table in signal.items():
+        for column, values in table.items():
+            np.testing.assert_array_equal(values, event[name][column], f"{name}.{column}")
+
+
 def test_signal_sees_forward_adjusted_read_only_columns():
     bars = make_bars({"A": [100, 50, 25], "B": [1, N, 1]}, splits={("A", 1): 2.0, ("A", 2): 2.0})
     seen = {}
