@@ -1,8 +1,7 @@
 import pytest
+from backtrail.batch.grid import expand_grid, grid_values
 from hypothesis import given
 from hypothesis import strategies as st
-
-from backtrail.batch.grid import expand_grid, grid_values
 
 
 @pytest.mark.parametrize(
