@@ -8,12 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from backtrail.batch.config import load_schema
-from backtrail.batch.grid import expand_grid, grid_values
-from backtrail.batch.where import Condition
 from backtrail.data.bundles import ADAPTERS
 from backtrail.errors import Problem
+from backtrail.optimization.conditions import Condition
+from backtrail.optimization.parameters import ParameterSet, axis_values
 
 __all__ = ["Lineage", "RunRequest", "RunSettings", "expand_batch"]
+
+_MOST_RUNS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> I
     """Yield what is wrong with an axis of the grid or with the condition, each taken alone."""
     for name, values in entry.get("grid", {}).items():
         try:
-            grid_values(values)
+            axis_values(values)
         except ValueError as error:
             where = f"{source}: batch.{lineage.origin('grid')}.grid.{name}"
             yield Problem(where, str(error), "mend the axis")
@@ -226,7 +228,13 @@ def _requests(
     settings = _settings({**defaults, **entry})
     symbols = entry.get("symbols", "all")
     grid = entry.get("grid", {})
-    combinations = list(expand_grid(entry["params"], grid, entry.get("where")))
+    space = ParameterSet.from_grid(grid, where=entry.get("where"), fixed=entry["params"])
+    if space.size > _MOST_RUNS:
+        raise ValueError(
+            f"{space.size:,} combinations are more than a batch can hold ({_MOST_RUNS:,}); "
+            "take larger steps"
+        )
+    combinations = list(space.generate_combinations())
     if not combinations:
         raise ValueError(f"where {entry.get('where')!r} lets no combination of the grid pass")
     for params in combinations:

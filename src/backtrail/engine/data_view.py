@@ -1,5 +1,6 @@
 """`data`: what a strategy may know of prices at a bar."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -24,11 +25,12 @@ class BarData:
     reads 50 after it. Dividends do not adjust prices; they are paid in cash.
     """
 
-    __slots__ = ("_market", "_plain", "_row")
+    __slots__ = ("_averages", "_market", "_plain", "_row")
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._plain = market.plain
+        self._averages: dict[tuple[str, int, str], memoryview] = {}
         self._row = -1
 
     @property
@@ -98,6 +100,43 @@ class BarData:
         end = self._row + 1
         return values[end - bar_count if end > bar_count else 0 : end]
 
+    def sma(self, symbol: str, length: int, field: str = "close") -> float:
+        """Return the mean of a symbol's last `length` bars up to and including the running one.
+
+        The averages of a whole run are computed when the first is asked for, so a look-up costs no
+        sum. They are exact where prices have a decimal tick: `sma(s, 10) > sma(s, 50)` decides as
+        fractions would. Adjusted for splits as `history` is.
+
+        Args:
+            symbol: Whose.
+            length: Number of bars, 1 or more.
+            field: `open`, `high`, `low`, `close` or `volume`.
+
+        Returns:
+            The mean; NaN while the symbol has fewer bars.
+
+        Raises:
+            StrategyError: If a name is unknown, or `length` is no whole number of 1 or more.
+        """
+        column = self._averages.get((symbol, length, field))
+        if column is None:
+            column = self._average(symbol, length, field)
+        row = self._row
+        market = self._market
+        place = market.index[symbol]
+        counts, factor = market.counts[place], market.factors[place]
+        if counts is None and factor is None:
+            value: float = column[row]
+            return value
+        own = row if counts is None else counts[row] - 1
+        if own < 0:
+            return math.nan
+        mean: float = column[own]
+        if factor is None:
+            return mean
+        now = float(factor[row])
+        return mean * now if field == "volume" else mean / now
+
     def can_trade(self, symbol: str) -> bool:
         """Return whether the symbol has a bar now (and so is not delisted)."""
         price: float = self._market.closes[self._check(symbol, "close")][self._row]
@@ -110,6 +149,14 @@ class BarData:
         delisted = int(market.bars.delisted[column])
         mark, close = market.marks[column][self._row], market.closes[column][self._row]
         return close != close and mark == mark and not 0 <= delisted < self._row
+
+    def _average(self, symbol: str, length: int, field: str) -> memoryview:
+        self._check(symbol, field)
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise StrategyError(f"average of {length!r} bars; ask for 1 or more")
+        column = self._market.average(symbol, field, length).data
+        self._averages[symbol, length, field] = column
+        return column
 
     def _adjusted_history(self, symbol: str, field: str, bar_count: int) -> FloatArray:
         column = self._check(symbol, field)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import FIELDS, Bars
+from backtrail.engine.indicators import Averages
 
 __all__ = ["Market"]
 
@@ -29,9 +30,11 @@ class Market:
         counts: Number of own bars up to and including a row; None for a symbol without gaps.
         columns: Own bars of (symbol, field), read-only, raw.
         plain: Those of `columns` whose symbol is plain.
+        averages: Moving averages of (symbol, field), of own bars, forward split-adjusted.
     """
 
     __slots__ = (
+        "averages",
         "bars",
         "closes",
         "columns",
@@ -55,6 +58,7 @@ class Market:
         self.counts: list[memoryview | None] = []
         self.columns: dict[tuple[str, str], FloatArray] = {}
         self.plain: dict[tuple[str, str], FloatArray] = {}
+        self.averages: dict[tuple[str, str], Averages] = {}
         for column in range(len(bars.symbols)):
             self._prepare(column)
 
@@ -75,6 +79,20 @@ class Market:
         adjusted = np.asfortranarray(raw / factors if field == "volume" else raw * factors)
         adjusted.flags.writeable = False
         return adjusted
+
+    def average(self, symbol: str, field: str, length: int) -> FloatArray:
+        """Return the moving average of a symbol's own bars, forward split-adjusted, shape (m,).
+
+        One row per own bar, NaN until there are `length` of them; see `Averages`.
+        """
+        key = (symbol, field)
+        if key not in self.averages:
+            values = self.columns[key]
+            factor = self.own_factors[self.index[symbol]]
+            if factor is not None:
+                values = values / factor if field == "volume" else values * factor
+            self.averages[key] = Averages(values)
+        return self.averages[key].mean(length)
 
     def _prepare(self, column: int) -> None:
         bars = self.bars

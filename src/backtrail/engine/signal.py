@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.engine.bars import Bars
+from backtrail.engine.bars import FIELDS, Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.event import drive
@@ -17,7 +17,7 @@ from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
 from backtrail.errors import StrategyError
 
-__all__ = ["SignalBars", "run_signal"]
+__all__ = ["SignalBars", "check_weights", "run_signal"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,10 +36,11 @@ class SignalBars:
         timeframe: Length of a bar.
     """
 
-    __slots__ = ("_market", "calendar", "symbols", "timeframe", "timestamps")
+    __slots__ = ("_averages", "_market", "calendar", "symbols", "timeframe", "timestamps")
 
     def __init__(self, market: Market) -> None:
         self._market = market
+        self._averages: dict[tuple[int, str], FloatArray] = {}
         self.symbols = market.bars.symbols
         self.timestamps = market.bars.timestamps
         self.calendar = market.bars.calendar
@@ -69,6 +70,37 @@ class SignalBars:
     def volume(self) -> FloatArray:
         """Units traded in each bar."""
         return self._market.adjusted("volume")
+
+    def sma(self, length: int, field: str = "close") -> FloatArray:
+        """Return the mean of the last `length` bars of each symbol, shape (n, k), read-only.
+
+        Each symbol's own bars count; NaN until it has so many, and where it has no bar. Kept for
+        the run (a sweep asks for few lengths many times), and exact as `BarData.sma` is.
+
+        Args:
+            length: Number of bars, 1 or more.
+            field: `open`, `high`, `low`, `close` or `volume`.
+
+        Raises:
+            StrategyError: If the field is unknown or `length` is no whole number of 1 or more.
+        """
+        key = (length, field)
+        if key not in self._averages:
+            self._averages[key] = self._average(length, field)
+        return self._averages[key]
+
+    def _average(self, length: int, field: str) -> FloatArray:
+        if field not in FIELDS:
+            raise StrategyError(f"unknown field {field!r}; use one of {', '.join(FIELDS)}")
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
+            raise StrategyError(f"average of {length!r} bars; ask for 1 or more")
+        market = self._market
+        means = np.full(market.bars.shape, np.nan, order="F")
+        for column, symbol in enumerate(self.symbols):
+            own = ~np.isnan(market.bars.close[:, column])
+            means[own, column] = market.average(symbol, field, int(length))
+        means.flags.writeable = False
+        return means
 
 
 def run_signal(
@@ -112,7 +144,7 @@ def run_signal(
         function = target_weights
     check_benchmark(benchmark, bars, benchmark_bars)
     simulation = Simulation(bars, config)
-    weights = _checked(function(SignalBars(simulation.market), params), bars)
+    weights = check_weights(function(SignalBars(simulation.market), params), bars)
     changes = _changes(weights, bars)
 
     def place_changes(_context: object, _data: object) -> None:
@@ -141,7 +173,12 @@ def _eventful_rows(simulation: Simulation, changes: Mapping[int, Any]) -> Iterat
         yield row
 
 
-def _checked(weights: object, bars: Bars) -> FloatArray:
+def check_weights(weights: object, bars: Bars) -> FloatArray:
+    """Return what a signal function gave back as float64 of shape (n, k).
+
+    Raises:
+        StrategyError: If it is no array of numbers of that shape, or a weight is infinite.
+    """
     if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "fiub":
         raise StrategyError(
             f"target_weights returned {type(weights).__name__}; return a NumPy array of numbers"
@@ -151,7 +188,7 @@ def _checked(weights: object, bars: Bars) -> FloatArray:
             f"target_weights returned shape {weights.shape}; return {bars.shape}: bars by symbols"
         )
     checked = weights.astype(np.float64)
-    if np.isinf(checked).any():
+    if weights.dtype.kind == "f" and np.isinf(checked).any():
         row, column = (int(axis[0]) for axis in np.nonzero(np.isinf(checked)))
         raise StrategyError(
             f"target_weights returned an infinite weight for {bars.symbols[column]} at bar {row};"

@@ -3,9 +3,10 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, Final
 
 from backtrail.engine.algorithm import TradingAlgorithm
@@ -116,7 +117,7 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
             )
         return None
     known = {field.name for field in dataclasses.fields(params_type) if field.init}
-    hints = typing.get_type_hints(params_type)
+    hints = _hints(typing.cast(Hashable, params_type))
     mistakes = [
         f"unknown parameter {name!r} (there are: {', '.join(sorted(known)) or 'none'})"
         for name in sorted(set(values) - known)
@@ -132,6 +133,11 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
         return params_type(**values)
     except ValueError as error:
         raise StrategyError(f"strategy {strategy.name} refuses its parameters: {error}") from error
+
+
+@cache
+def _hints(params_type: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(params_type)
 
 
 def _algorithms(module: types.ModuleType) -> list[type[TradingAlgorithm]]:

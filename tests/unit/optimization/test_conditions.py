@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail.batch.where import Condition
+from backtrail.optimization.conditions import Condition
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Moving averages, computed once for a whole run, on integer ticks where prices have them.
+
+A sum of integers has no rounding, so two averages compare as the exact fractions would: an exact
+tie is a tie, whatever the lengths of the windows and the order of the additions. Sums in binary
+floating point decide up to one parameter set in a hundred otherwise.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Averages"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_MOST_PLACES: Final = 9
+_OFF_TICK: Final = _MOST_PLACES + 1
+_LARGEST: Final = float(2**40)  # so that a million of them stay below 2^63
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The rows for which so many decimal places are enough, counting all values before them."""
+
+    first: int
+    end: int
+    scale: int
+    sums: IntArray  # of ticks, from the beginning, shape (end + 1,)
+    misfits: IntArray  # number of values without a tick, likewise
+
+
+class Averages:
+    """Moving averages of one series; every length is computed at most once.
+
+    A mean knows no value after its row: not even its last bit depends on one.
+
+    Args:
+        values: Shape (n,), oldest first, no NaN.
+    """
+
+    __slots__ = ("_found", "_levels", "_values")
+
+    def __init__(self, values: FloatArray) -> None:
+        self._values = values
+        self._found: dict[int, FloatArray] = {}
+        self._levels = _levels(values)
+
+    def mean(self, length: int) -> FloatArray:
+        """Return the mean of the last `length` values at every row, NaN until there are so many.
+
+        Where all values of a window are whole multiples of a decimal tick of 1e-9 or larger, the
+        mean is the rounded quotient of their exact sum; other windows are summed in float64.
+
+        Returns:
+            Means, shape (n,), read-only.
+        """
+        if length not in self._found:
+            means = np.full(len(self._values), np.nan)
+            for level in self._levels:
+                self._fill(means, level, length)
+            means.flags.writeable = False
+            self._found[length] = means
+        return self._found[length]
+
+    def _fill(self, means: FloatArray, level: _Level, length: int) -> None:
+        first, end = max(level.first, length - 1), level.end
+        if first >= end:
+            return
+        ends, starts = slice(first + 1, end + 1), slice(first + 1 - length, end + 1 - length)
+        means[first:end] = (level.sums[ends] - level.sums[starts]) / float(level.scale * length)
+        inexact = np.flatnonzero(level.misfits[ends] != level.misfits[starts]) + first
+        if len(inexact):
+            windows = np.lib.stride_tricks.sliding_window_view(self._values, length)
+            means[inexact] = np.add.reduce(windows[inexact - length + 1], axis=1) / length
+
+
+def _levels(values: FloatArray) -> tuple[_Level, ...]:
+    places = np.full(len(values), _OFF_TICK)
+    for number in range(_MOST_PLACES, -1, -1):
+        scaled = np.rint(values * 10**number)
+        fits = (scaled / 10**number == values) & (np.abs(scaled) < _LARGEST)
+        places[fits] = number
+    needed = np.maximum.accumulate(np.where(places == _OFF_TICK, 0, places))
+    found = []
+    for number in np.unique(needed).tolist():
+        rows = np.flatnonzero(needed == number)
+        end = int(rows[-1]) + 1
+        scaled = np.rint(values[:end] * 10**number)
+        misfits = (places[:end] == _OFF_TICK) | (np.abs(scaled) >= _LARGEST)
+        scaled[misfits] = 0.0
+        found.append(
+            _Level(
+                int(rows[0]),
+                end,
+                10**number,
+                np.concatenate(([0], np.cumsum(scaled.astype(np.int64)))),
+                np.concatenate(([0], np.cumsum(misfits))),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,218 @@
+"""Sweeps: one strategy, one dataset, many parameter sets, a row of metrics for each.
+
+A strategy in signal form goes through the compiled account of `kernel`; one in event form, or bars
+the kernel has no rules for (gaps, delistings), goes through the event engine. The metrics are the
+same, and so are their names.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.engine import Bars, EngineConfig, SignalBars, Strategy, run_event, run_signal
+from backtrail.engine.market import Market
+from backtrail.engine.signal import check_weights
+from backtrail.engine.strategy import params_from
+from backtrail.metrics.summary import summarize_tables
+from backtrail.optimization.kernel import (
+    CLIP,
+    OVERDRAW,
+    REJECT,
+    STATE_SIZE,
+    STATISTICS,
+    simulate_set,
+)
+
+__all__ = ["SWEEP_METRICS", "Sweep", "SweepResult"]
+
+FloatArray = npt.NDArray[np.float64]
+
+SWEEP_METRICS: Final = (
+    "total_return",
+    "cagr",
+    "annual_volatility",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "calmar_ratio",
+    "max_drawdown",
+    "total_trades",
+    "win_rate",
+    "profit_factor",
+)
+_POLICIES: Final = {"clip": CLIP, "reject": REJECT, "overdraw": OVERDRAW}
+_NO_CURVE: Final[FloatArray] = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What became of each parameter set, in the order in which they were given.
+
+    Attributes:
+        sets: The parameter sets.
+        metrics: A column for each of `SWEEP_METRICS`, shape (m,); NaN where a metric is undefined
+            for a set, or the set failed.
+        errors: Why a set failed; None for the others.
+        returns: Returns per bar of every set, shape (m, n - 1); None when they were not asked for.
+    """
+
+    sets: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, FloatArray]
+    errors: tuple[str | None, ...]
+    returns: FloatArray | None = None
+
+
+class Sweep:
+    """Evaluates parameter sets of one strategy; prices and indicators are prepared once.
+
+    Args:
+        strategy: From `load_strategy`, in any form.
+        bars: Prices.
+        config: Execution rules, costs and capital. Money is float64 here, whatever `ledger` says.
+        periods_per_year: Bars per year, for what is annualised.
+    """
+
+    def __init__(
+        self, strategy: Strategy, bars: Bars, config: EngineConfig, *, periods_per_year: float
+    ) -> None:
+        self._strategy = strategy
+        self._bars = bars
+        self._config = replace(config, ledger="float64")
+        self._periods = periods_per_year
+        self.is_compiled: Final = strategy.target_weights is not None and _is_plain(bars)
+        if self.is_compiled:
+            self._signal_bars = SignalBars(Market(bars))
+            self._arguments = _kernel_arguments(bars, self._config)
+
+    def evaluate(
+        self, sets: Iterable[Mapping[str, Any]], *, keep_returns: bool = False
+    ) -> SweepResult:
+        """Run the strategy once for each parameter set.
+
+        A set that fails is a row with its error; the others go on.
+
+        Args:
+            sets: Parameter values, without those that keep their defaults.
+            keep_returns: Keep the return matrix, 8 bytes per set and bar.
+        """
+        wanted = tuple(sets)
+        bars = len(self._bars.timestamps)
+        returns = np.full((len(wanted), bars - 1), np.nan) if keep_returns else None
+        columns = {name: np.full(len(wanted), np.nan) for name in SWEEP_METRICS}
+        states = np.full((len(wanted), STATE_SIZE), np.nan)
+        errors: list[str | None] = []
+        for number, values in enumerate(wanted):
+            curve = _NO_CURVE if returns is None else np.empty(bars)
+            try:
+                if not self._run_compiled(values, curve, states[number]):
+                    states[number] = np.nan
+                    self._run_engine(values, curve, columns, number)
+            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
+                errors.append(f"{type(error).__name__}: {error}")
+                continue
+            errors.append(None)
+            if returns is not None:
+                returns[number] = curve[1:] / curve[:-1] - 1.0
+        _fill_metrics(columns, states, bars - 1, self._periods)
+        return SweepResult(wanted, columns, tuple(errors), returns)
+
+    def _run_compiled(
+        self, values: Mapping[str, Any], curve: FloatArray, state: FloatArray
+    ) -> bool:
+        """Run a set through the kernel; say whether it could."""
+        function = self._strategy.target_weights
+        if not self.is_compiled or function is None:
+            return False
+        weights = function(self._signal_bars, params_from(self._strategy, values))
+        checked = check_weights(weights, self._bars)
+        simulate_set(np.ascontiguousarray(checked.T), curve, state, *self._arguments)
+        # A ruined account has no returns to speak of; the engine says exactly which metrics hold.
+        return bool(state[6] > -1.0)
+
+    def _run_engine(
+        self,
+        values: Mapping[str, Any],
+        curve: FloatArray,
+        columns: Mapping[str, FloatArray],
+        number: int,
+    ) -> None:
+        runner = run_signal if self._strategy.form == "signal" else run_event
+        result = runner(self._strategy, self._bars, self._config, params=values)
+        rows = summarize_tables(result.tables, periods_per_year=self._periods)
+        found = {row.metric: row.value for row in rows}
+        for name, column in columns.items():
+            value = found[name]
+            column[number] = math.nan if value is None else value
+        if len(curve):
+            curve[:] = np.asarray(result.tables["backtest_results"]["portfolio_value"])
+
+
+def _is_plain(bars: Bars) -> bool:
+    """Say whether every symbol has a bar in every row and lives to the end."""
+    return not np.isnan(bars.close).any() and bool((bars.delisted < 0).all())
+
+
+def _kernel_arguments(bars: Bars, config: EngineConfig) -> tuple[Any, ...]:
+    rules = config.rules
+    opens, closes = (np.ascontiguousarray(price.T) for price in (bars.open, bars.close))
+    events = (bars.splits != 1.0) | (bars.dividends != 0.0)
+    return (
+        opens if rules.fill == "next_open" else closes,
+        closes,
+        opens,
+        np.ascontiguousarray(bars.splits.T),
+        np.ascontiguousarray(bars.dividends.T),
+        np.flatnonzero(events.any(axis=1)),
+        np.argsort(np.array(bars.symbols), kind="stable"),
+        float(config.commission.cost),
+        float(config.capital_base),
+        1.0 if rules.shares == "whole" else 1e9,
+        rules.size_at == "fill",
+        _POLICIES[rules.cash_policy],
+    )
+
+
+def _fill_metrics(
+    columns: Mapping[str, FloatArray], states: FloatArray, count: int, periods: float
+) -> None:
+    """Turn the kernel's statistics into metrics, where a set has statistics.
+
+    The formulas are those of `backtrail.metrics`; they are written for sums here, because no set
+    keeps its returns.
+    """
+    done = ~np.isnan(states[:, 0])
+    if not done.any() or count < 1:
+        return
+    value = dict(zip(STATISTICS, states[done].T, strict=False))
+    growth = value["last_equity"] / value["first_equity"]
+    mean = value["sum_returns"] / count
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.maximum(value["sum_squares"] - count * mean**2, 0.0) / (count - 1)
+        deviation = np.sqrt(variance)
+        deviation[deviation <= 1e-14 * value["largest_return"]] = 0.0
+        cagr = growth ** (periods / count) - 1.0
+        found = {
+            "total_return": growth - 1.0,
+            "cagr": cagr,
+            "annual_volatility": deviation * math.sqrt(periods),
+            "sharpe_ratio": _ratio(mean, deviation) * math.sqrt(periods),
+            "sortino_ratio": _ratio(mean, np.sqrt(value["sum_downside_squares"] / count))
+            * math.sqrt(periods),
+            "calmar_ratio": _ratio(cagr, -value["max_drawdown"]),
+            "max_drawdown": value["max_drawdown"],
+            "total_trades": value["trades"],
+            "win_rate": _ratio(value["wins"], value["trades"]),
+            "profit_factor": _ratio(value["gross_profit"], value["gross_loss"]),
+        }
+    for name, column in columns.items():
+        column[done] = found[name]
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    """Divide; undefined is NaN."""
+    ratio: FloatArray = np.full(len(above), np.nan)
+    np.divide(above, below, out=ratio, where=below != 0.0)
+    return ratio

@@ -1,0 +1,175 @@
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backtrail.engine import TradingAlgorithm, run_event, run_signal
+from backtrail.engine.strategy import Strategy
+from backtrail.metrics.summary import summarize_tables
+from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
+from tests.unit.engine.support import config, make_bars
+
+RULES = st.fixed_dictionaries(
+    {
+        "fill": st.sampled_from(["next_open", "next_close"]),
+        "size_at": st.sampled_from(["signal_close", "fill"]),
+        "shares": st.sampled_from(["whole", "fractional"]),
+        "cash_policy": st.sampled_from(["clip", "reject", "overdraw"]),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    seed: int = 0
+
+
+def random_weights(bars, params):
+    """Weights from -1 to 1 that change now and then, with some NaN."""
+    rng = np.random.default_rng(params.seed)
+    weights = rng.choice([0.0, 0.3, 0.5, 1.0, -0.4, np.nan], size=bars.close.shape)
+    return np.where(rng.random(bars.close.shape) < 0.4, weights, np.nan)
+
+
+RANDOM = Strategy("random", "signal", Seeded, target_weights=random_weights)
+
+
+def random_bars(seed, symbols=1, rows=60, *, events=False):
+    rng = np.random.default_rng(seed)
+    closes, opens, splits, dividends = {}, {}, {}, {}
+    for name in "CABD"[:symbols]:  # not in the order of the names
+        close = np.round(50 * np.exp(np.cumsum(rng.normal(0, 0.02, rows))), 2)
+        closes[name], opens[name] = close, np.round(close * (1 + rng.normal(0, 0.01, rows)), 2)
+        if events:
+            splits[name, int(rng.integers(5, rows))] = float(rng.choice([2.0, 3.0, 0.1]))
+            dividends[name, int(rng.integers(5, rows))] = 0.37
+    return make_bars(closes, opens, splits=splits, dividends=dividends)
+
+
+def engine_metrics(strategy, bars, rules, values, periods=252):
+    runner = run_signal if strategy.form == "signal" else run_event
+    result = runner(strategy, bars, replace(rules, ledger="float64"), params=values)
+    rows = {row.metric: row.value for row in summarize_tables(result.tables, periods_per_year=252)}
+    return [np.nan if rows[name] is None else rows[name] for name in SWEEP_METRICS], result
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    symbols=st.integers(1, 4),
+    events=st.booleans(),
+    cost=st.sampled_from(["0", "0.001", "0.02"]),
+    rules=RULES,
+)
+def test_the_kernel_gives_the_metrics_of_the_event_engine(seed, symbols, events, cost, rules):
+    bars = random_bars(seed, symbols, events=events)
+    rules = config(cost=cost, capital="10000", **rules)
+    sweep = Sweep(RANDOM, bars, rules, periods_per_year=252)
+    assert sweep.is_compiled
+    found = sweep.evaluate([{"seed": seed}, {"seed": seed + 1}], keep_returns=True)
+    for number in range(2):
+        expected, result = engine_metrics(RANDOM, bars, rules, {"seed": seed + number})
+        metrics = [found.metrics[name][number] for name in SWEEP_METRICS]
+        np.testing.assert_allclose(metrics, expected, rtol=1e-9, atol=1e-11)
+        curve = np.asarray(result.tables["backtest_results"]["portfolio_value"])
+        np.testing.assert_allclose(found.returns[number], curve[1:] / curve[:-1] - 1, atol=1e-11)
+    assert found.errors == (None, None)
+
+
+def test_gaps_and_delistings_go_through_the_event_engine():
+    closes = {"A": [10.0, np.nan, 11.0, 12.0, 13.0], "B": [20.0, 21.0, 22.0, np.nan, np.nan]}
+    bars = make_bars(closes, delisted={"B": 2})
+    rules = config(capital="10000")
+    sweep = Sweep(RANDOM, bars, rules, periods_per_year=252)
+    assert not sweep.is_compiled
+    found = sweep.evaluate([{"seed": 3}])
+    expected, _ = engine_metrics(RANDOM, bars, rules, {"seed": 3})
+    assert [found.metrics[name][0] for name in SWEEP_METRICS] == pytest.approx(
+        expected, nan_ok=True
+    )
+
+
+@dataclass(frozen=True)
+class Amount:
+    shares: int = 1
+
+
+class BuyAndHold(TradingAlgorithm):
+    def handle_data(self, context, data):
+        if not context.portfolio.positions:
+            self.order("A", context.params.shares)
+
+
+def test_a_strategy_in_event_form_is_swept_with_the_same_interface():
+    bars = make_bars({"A": [10.0, 11.0, 12.0, 12.0]})
+    strategy = Strategy("hold", "class", Amount, algorithm=BuyAndHold)
+    found = Sweep(strategy, bars, config(), periods_per_year=252).evaluate(
+        [{"shares": 10}, {"shares": 20}]
+    )
+    # Bought at 11 on the second bar, worth 12 from the third on: 1 of gain a share on 1,000.
+    assert found.metrics["total_return"].tolist() == pytest.approx([0.01, 0.02])
+
+
+def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on():
+    def weights(bars, params):
+        if params.seed == 1:
+            raise RuntimeError("no signal today")
+        return np.full(bars.close.shape, np.inf if params.seed == 2 else 1.0)
+
+    bars = make_bars({"A": [10.0, 11.0, 12.0]})
+    strategy = Strategy("fails", "signal", Seeded, target_weights=weights)
+    sets = [{"seed": 0}, {"seed": 1}, {"seed": 2}, {"seed": "x"}, {"seed": 4}]
+    found = Sweep(strategy, bars, config(), periods_per_year=252).evaluate(sets)
+    assert found.errors[0] is None
+    assert found.errors[1] == "RuntimeError: no signal today"
+    assert "infinite weight for A at bar 0" in found.errors[2]
+    assert "parameter 'seed' is 'x', expected int" in found.errors[3]
+    assert np.isnan(found.metrics["total_return"]).tolist() == [False, True, True, True, False]
+    assert found.metrics["total_return"][4] == found.metrics["total_return"][0] > 0
+
+
+def test_a_ruined_account_has_the_metrics_that_the_engine_gives_it():
+    bars = make_bars({"A": [10.0, 10.0, 30.0, 40.0]})
+    strategy = Strategy(
+        "short", "signal", None, target_weights=lambda bars, _: np.full(bars.close.shape, -1.0)
+    )
+    found = Sweep(strategy, bars, config(), periods_per_year=252).evaluate([{}])
+    expected, _ = engine_metrics(strategy, bars, config(), {})
+    assert [found.metrics[name][0] for name in SWEEP_METRICS] == pytest.approx(
+        expected, nan_ok=True
+    )
+    assert np.isnan(found.metrics["sharpe_ratio"][0])
+
+
+UNCOMPILED = """
+import numpy as np
+from tests.unit.optimization.test_sweep import RANDOM, config, random_bars
+from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
+bars = random_bars(7, 3, events=True)
+found = Sweep(RANDOM, bars, config(cost="0.001", capital="10000"), periods_per_year=252).evaluate(
+    [{"seed": number} for number in range(5)]
+)
+print([[found.metrics[name][row].hex() for name in SWEEP_METRICS] for row in range(5)])
+"""
+
+
+def test_without_compilation_every_number_is_the_same_to_the_last_bit():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", UNCOMPILED],
+            cwd=root,
+            env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for disabled in ("0", "1")
+    ]
+    assert said[0] == said[1]
+    assert said[0].count("0x") > 40
