@@ -4,15 +4,10 @@ import sys
 import time
 from pathlib import Path
 
+from backtrail.batch import targets
 from backtrail.batch.closing import close_failed_batch
 from backtrail.batch.loading import open_batch
 from backtrail.batch.plan import Plan, run_origin
-from backtrail.batch.targets import (
-    damaged_runs,
-    object_targets,
-    run_targets,
-    summarize_batch,
-)
 from backtrail.canonical import canonical_json
 from backtrail.data.sources import source_checksum
 from backtrail.errors import BacktrailError
@@ -108,26 +103,33 @@ def run_receipts(wildcards):
 
 def batch_targets(wildcards):
     plan, store = planned(), BATCH.places.store
-    damaged = damaged_runs(plan, store)
+    damaged = targets.damaged_runs(plan, store)
     DAMAGED_BEFORE.update(damaged)
     try:
-        runs = run_targets(plan, store, BATCH.places.base_dir, damaged)
+        runs = targets.run_targets(plan, store, BATCH.places.base_dir, damaged)
     except BacktrailError as error:
-        # Snakemake wraps every Exception of an input function into a traceback of its own.
-        logger.error(f"{type(error).__name__}: {error}")
-        raise SystemExit(1) from None
+        refuse(error)
     return [
         *runs,
-        *object_targets(BATCH),
+        *targets.object_targets(BATCH),
         *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
         f"{PLANNED}/catalog.json",
         f"{BASE}/index.html",
     ]
 
 
+def refuse(error):
+    """End the call with nothing but a message.
+
+    Snakemake wraps every Exception of an input function in a traceback of its own.
+    """
+    logger.error(f"{type(error).__name__}: {error}")
+    raise SystemExit(1)
+
+
 def print_summary(*, complete):
     """Say how the batch ended; a whole call that succeeds with unfinished runs is an error."""
-    summary = summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
+    summary = targets.summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
         settings = workflow.dag_settings

@@ -1,6 +1,7 @@
 """The plan of a batch: every run with its key and directory, fixed before the first job."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from backtrail.provenance.objects import ObjectStore
 __all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             f"{batch.places.bundles_dir} has a bundle of that name. Nothing was started; run the "
             "same command again, or give the bundle a name of its own"
         )
+    _log_warnings(batch)
     resolved = resolve_runs(batch)
     store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
@@ -204,6 +207,13 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
         )
         plan.save(batch.root / batch.plan_path)
     return plan
+
+
+def _log_warnings(batch: Batch) -> None:
+    for level, kind in ((logging.WARNING, "warnings"), (logging.INFO, "notes")):
+        said = [text for closure in batch.closures.values() for text in getattr(closure, kind)]
+        for text in dict.fromkeys(said):
+            _log.log(level, text)
 
 
 def _store_code(batch: Batch, store: RunStore) -> None:
@@ -234,6 +244,7 @@ def _claim(
                     for f in closure.files
                 ],
                 "warnings": list(closure.warnings),
+                "notes": list(closure.notes),
             },
         }
 

@@ -83,6 +83,8 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
             "entry": spec["identity"]["strategy"]["entry"],
             "files": spec["code"]["files"],
             "warnings": spec["code"]["warnings"],
+            # Runs of earlier versions have none, and their files are restored byte for byte.
+            **({"notes": spec["code"]["notes"]} if "notes" in spec["code"] else {}),
         },
     )
 

@@ -5,10 +5,11 @@ import shutil
 import polars as pl
 import pytest
 
-from backtrail.artifacts.manifest import inspect_run, is_sealed
+from backtrail.artifacts.manifest import inspect_run, is_sealed, seal
 from backtrail.batch import stages
 from backtrail.canonical import sha256_file
 from backtrail.errors import CodeCaptureError, RunFailedError, SealError
+from backtrail.files import write_json
 
 from .support import Project, batch_config, entry, functions
 
@@ -144,8 +145,6 @@ def test_a_file_that_cannot_be_made_with_the_same_bytes_is_not_put_back(sealed):
     project, run = sealed
     manifest = run.read_manifest()
     manifest["inventory"]["results/fills.parquet"]["sha256"] = "0" * 64
-    from backtrail.artifacts.manifest import seal
-
     seal(run, manifest)
     (run.results / "fills.parquet").unlink()
     with (
@@ -359,6 +358,59 @@ def test_an_import_of_a_computed_name_lowers_the_grade(project):
     manifest = project.store.run(plan.runs[0].backtest_id).read_manifest()
     assert manifest["grade"] == "C"
     assert "imports a module whose name is computed" in manifest["gaps"][0]
+
+
+LATE = functions(top="import sys\n", initialize="if 'late' in sys.path:\n    import late_module")
+
+
+def test_an_import_found_nowhere_lowers_the_grade_and_a_guarded_one_does_not(project):
+    guarded = "try:\n    import gone\nexcept ImportError:\n    gone = None\n"
+    project.write("strategies/sma.py", LATE)
+    project.write("strategies/calm.py", functions(top=guarded))
+    calm = entry(strategy="strategies/calm.py")
+    project.configure(batch_config(batch={"sma": entry(), "calm": calm}))
+    plan, failed = project.run()
+    assert failed == []
+    said = "which was found neither in the project nor among installed packages"
+    late, calm = (project.store.run(run.backtest_id) for run in plan.runs)
+    assert late.read_manifest()["gaps"] == [f"strategies/sma.py:5 imports 'late_module', {said}"]
+    assert late.read_manifest()["grade"] == "C"
+    assert (calm.read_manifest()["grade"], calm.read_manifest()["gaps"]) == ("B", [])
+    captured = json.loads(calm.code_manifest.read_bytes())
+    assert captured["warnings"] == []
+    assert captured["notes"] == [f"strategies/calm.py:2 imports 'gone', {said}"]
+
+
+def test_a_package_installed_after_planning_is_no_gap_and_no_other_run(
+    project, tmp_path, monkeypatch
+):
+    project.write("strategies/sma.py", LATE)
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    assert len(run.read_spec()["code"]["warnings"]) == 1
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/late_module.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    again = project.plan()
+    assert [item.run_key for item in again.runs] == [item.run_key for item in plan.runs]
+    project.run(again)
+    assert (run.read_manifest()["grade"], run.read_manifest()["gaps"]) == ("B", [])
+
+
+def test_a_code_manifest_without_notes_is_restored_without_them(sealed):
+    project, run = sealed
+    spec, former = run.read_spec(), json.loads(run.code_manifest.read_bytes())
+    del spec["code"]["notes"], former["notes"]
+    manifest = run.read_manifest()
+    for path, values in ((run.spec, spec), (run.code_manifest, former)):
+        write_json(path, values)
+        name = path.relative_to(run.path).as_posix()
+        manifest["inventory"][name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+    seal(run, manifest)
+    before = checksums(run)
+    run.code_manifest.unlink()
+    stages.capture_code(project.store, run.backtest_id)
+    assert checksums(run) == before
 
 
 @pytest.mark.parametrize("limit", [{"seconds": 0.3}, {"memory_bytes": 150_000_000}])
