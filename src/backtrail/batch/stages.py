@@ -23,6 +23,7 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.outcome import Outcome, StrategyFailedError
 from backtrail.batch.records import (
     begin_record,
     failure_record,
@@ -31,7 +32,6 @@ from backtrail.batch.records import (
     sealed_record,
     trial_record,
 )
-from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
