@@ -8,24 +8,37 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from backtrail.data.calendars import CALENDARS, timeframe_minutes
+from backtrail.data.csv_options import CSV_OPTIONS, PARQUET_OPTIONS, file_option_problems
 from backtrail.errors import ConfigError, Problem
 
-__all__ = ["ADAPTERS", "WAIVABLE_RULES", "BundleConfig", "Waiver"]
+__all__ = ["ADAPTERS", "FILE_ADAPTERS", "WAIVABLE_RULES", "BundleConfig", "Waiver"]
 
 WAIVABLE_RULES: Final[Mapping[str, str]] = {
+    "contradicting_duplicate": "last row of the source kept",
     "impossible_ohlc": "kept as it stands",
+    "negative_volume": "row dropped",
+    "non_finite": "row dropped",
+    "non_positive_price": "row dropped",
+    "null_price": "row dropped",
     "null_row": "row dropped",
+    "null_symbol": "row dropped",
+    "null_timestamp": "row dropped",
+    "null_volume": "row dropped",
+    "ragged_row": "row dropped",
     "split_not_in_prices": "split kept as it stands",
+    "unparsable": "row dropped",
 }
 """Rules that a config may waive, with what then happens to the rows."""
 
 ADAPTERS: Final[Mapping[str, frozenset[str]]] = {
-    "csv": frozenset(
-        {"columns", "date_format", "delimiter", "files", "split_adjusted", "symbol", "timezone"}
-    ),
+    "csv": CSV_OPTIONS,
+    "parquet": PARQUET_OPTIONS,
     "synthetic": frozenset({"end", "kind", "seed", "start", "symbols"}),
 }
 """Known adapters, each with the keys its `options` may have."""
+
+FILE_ADAPTERS: Final = ("csv", "parquet")
+"""Adapters that read files below `path`."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = frozenset({"adapter", "calendar", "options", "path", "timeframe", "waivers"})
@@ -100,7 +113,7 @@ class BundleConfig:
 
     Attributes:
         name: The bundle's name; also its folder below `bundles/`.
-        adapter: `csv` or `synthetic`.
+        adapter: One of `ADAPTERS`.
         calendar: `XNYS`, `24/5` or `24/7`.
         timeframe: Length of a bar: `1d`, `1m`, `5m`, `1h`, `1w`.
         path: File or folder of the source, relative to the project root or absolute.
@@ -140,8 +153,11 @@ class BundleConfig:
         if timeframe_minutes(self.timeframe) is None:
             remedy = "write a number and m, h, d or w, such as 1m, 5m, 1h, 1d"
             problems.append(Problem(f"{where}.timeframe", repr(self.timeframe), remedy))
-        if self.adapter == "csv":
-            problems += _check_csv(where, self.path, self.options)
+        if self.adapter in FILE_ADAPTERS:
+            if not self.path or not isinstance(self.path, str):
+                remedy = f"name the {self.adapter} file or folder"
+                problems.append(Problem(f"{where}.path", repr(self.path), remedy))
+            problems += file_option_problems(where, self.options)
         if problems:
             raise ConfigError(problems)
 
@@ -198,29 +214,3 @@ def _as_date(where: str, value: object) -> date:
         return date.fromisoformat(str(value))
     except ValueError:
         raise ConfigError([Problem(where, repr(value), "write dates as YYYY-MM-DD")]) from None
-
-
-def _check_csv(where: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    if not path or not isinstance(path, str):
-        problems.append(Problem(f"{where}.path", repr(path), "name the CSV file or folder"))
-    for key in ("date_format", "delimiter", "symbol", "timezone"):
-        value = options.get(key)
-        if value is not None and (not isinstance(value, str) or not value):
-            problems.append(Problem(f"{where}.options.{key}", repr(value), "write a text"))
-    for key in ("columns", "files"):
-        value = options.get(key)
-        if value is not None and not (isinstance(value, Mapping) and value):
-            problems.append(Problem(f"{where}.options.{key}", repr(value), "write a mapping"))
-    if not isinstance(options.get("split_adjusted", False), bool):
-        value = options["split_adjusted"]
-        problems.append(
-            Problem(f"{where}.options.split_adjusted", repr(value), "write true or false")
-        )
-    if len(options.get("delimiter") or ",") != 1:
-        value = options["delimiter"]
-        problems.append(Problem(f"{where}.options.delimiter", repr(value), "write one character"))
-    if options.get("files") and options.get("symbol"):
-        remedy = "give `symbol` for a single file, `files` for a folder"
-        problems.append(Problem(f"{where}.options", "both `symbol` and `files`", remedy))
-    return problems

@@ -1,173 +1,191 @@
-"""The cells of one CSV file as text and numbers, each row with its line."""
+"""The cells of one CSV file as canonical columns."""
 
-import csv
-import gzip
-import io
-import zlib
+import re
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import replace
 
 import polars as pl
 
-from backtrail.canonical import sha256_bytes
-from backtrail.data.csv_dialect import NULL_VALUES, CsvDialect
-from backtrail.data.manifest import SourceRecord
-from backtrail.data.problems import MAX_PROBLEMS, BadRowsError, row_problem
-from backtrail.data.sources import SourceFile
+from backtrail.data.calendars import is_daily
+from backtrail.data.cells import NUMBERS, CellPlan, Cells, collect_cells, collect_trusted
+from backtrail.data.csv_dialect import Structure
+from backtrail.data.csv_lines import wide_rows
+from backtrail.data.csv_options import CsvOptions
+from backtrail.data.number_forms import (
+    NULL_VALUES,
+    NumberForm,
+    detect_numbers,
+    is_plain,
+    parse_number,
+)
+from backtrail.data.time_detection import detect_time
+from backtrail.data.time_forms import TimeForm, largest_day_month
+from backtrail.data.unread import wide_cells
 from backtrail.errors import DatasetError
 
-__all__ = ["NUMBERS", "first_line", "number_lines", "parse_cells", "read_bytes"]
-
-NUMBERS: Final = ("open", "high", "low", "close", "volume", "dividend", "split")
-"""Canonical columns that hold numbers."""
-
-_LONGEST_HEADER: Final = 1 << 16
+__all__ = ["read_cells"]
 
 
-def read_bytes(file: SourceFile) -> tuple[bytes, SourceRecord]:
-    """Return the text bytes of a file, unpacked, and the record of the bytes on disk.
+def read_cells(
+    label: str, text: bytes, structure: Structure, options: CsvOptions, timeframe: str
+) -> Cells:
+    """Return the cells of a file.
+
+    Args:
+        label: Name of the file in messages.
+        text: The whole file.
+        structure: Where its cells are.
+        options: What the config says about numbers and times.
+        timeframe: Length of a bar.
 
     Raises:
-        DatasetError: If it cannot be read, or is no complete gzip file.
+        DatasetError: If it is no CSV file, or its numbers or times could mean two things.
     """
     try:
-        data = file.path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{file.label} cannot be read: {error}") from error
-    record = SourceRecord(file.label, sha256_bytes(data), len(data), file.symbol)
-    if file.path.name.lower().endswith(".gz"):
+        reader = _Reader(label, text, structure, options, timeframe)
+        return reader.read_typed() or reader.read_text()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DatasetError(_refusal(label, options, str(error))) from error
+
+
+class _Reader:
+    """One file on its way from text to columns."""
+
+    def __init__(
+        self, label: str, text: bytes, structure: Structure, options: CsvOptions, timeframe: str
+    ) -> None:
+        self._label = label
+        self._text = text
+        self._structure = structure
+        self._options = options
+        self._nulls = NULL_VALUES if options.null_values is None else options.null_values
+        self._numbers = [name for name in NUMBERS if name in structure.columns.positions]
+        self._timeframe = timeframe
+        self._time = self._detect_time()
+
+    def read_typed(self) -> Cells | None:
+        """Return the cells, read several times faster; None where one asks for a closer look."""
+        if not self._sample_is_plain():
+            return None
+        types = {name: pl.Float64() for name in self._numbers}
+        lazy = self._scan(types, null_values=list(self._nulls))
+        plan = self._plan(lazy, NumberForm(), {name: pl.col(name) for name in self._numbers})
         try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DatasetError(f"{file.label} is no complete gzip file: {error}") from error
-    return data.removeprefix(b"\xef\xbb\xbf"), record
+            return collect_trusted(plan)
+        except pl.exceptions.PolarsError:
+            return None
 
+    def read_text(self) -> Cells:
+        """Return the cells, read as text; rows with too many cells are among the unread."""
+        wide: list[tuple[int, int]] = []
+        try:
+            cells = self._read_text(self._scan({}))
+        except pl.exceptions.PolarsError:
+            wide = wide_rows(self._text, self._structure)
+            if not wide:
+                raise
+            cells = self._read_text(self._scan({}, ragged=True))
+        found = wide_cells(wide, self._structure.columns.width)
+        unread = pl.concat([found, cells.unread]).sort("row", maintain_order=True)
+        return replace(cells, unread=unread)
 
-def first_line(label: str, data: bytes) -> str:
-    """Return the header line.
+    def _read_text(self, scan: pl.LazyFrame) -> Cells:
+        lazy = self._clean(scan)
+        options = self._options
+        form = detect_numbers(
+            self._label,
+            lazy,
+            self._numbers,
+            decimal=options.decimal,
+            thousands=options.thousands,
+            delimiter=self._structure.delimiter,
+        )
+        numbers = {name: parse_number(pl.col(name), form) for name in self._numbers}
+        return collect_cells(self._plan(lazy, form, numbers))
 
-    Raises:
-        DatasetError: If there is none, or it is not UTF-8.
-    """
-    line = data[:_LONGEST_HEADER].partition(b"\n")[0]
-    if not line.strip():
-        raise DatasetError(f"{label} is empty or begins with an empty line; it needs a header")
-    try:
-        return line.decode("utf-8").rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{label} is not UTF-8 text: {error}") from error
+    def _plan(
+        self, lazy: pl.LazyFrame, form: NumberForm, numbers: Mapping[str, pl.Expr]
+    ) -> CellPlan:
+        positions = self._structure.columns.positions
+        timestamp = pl.col("timestamp")
+        if "time" in positions:
+            timestamp = pl.concat_str("timestamp", "time", separator=" ")
+        return CellPlan(
+            lazy=lazy,
+            timestamp=timestamp,
+            time=self._time,
+            numbers=numbers,
+            form=form,
+            has_symbol="symbol" in positions,
+            daily=is_daily(self._timeframe),
+            dated=self._options.timezone is not None,
+        )
 
+    def _sample_is_plain(self) -> bool:
+        options, structure = self._options, self._structure
+        if options.decimal == "," or options.thousands is not None:
+            return False
+        cells = [cell for name in self._numbers for cell in structure.cells(name)]
+        if structure.delimiter == ";" and options.decimal is None:
+            dotted = [cell for cell in cells if "." in cell]
+            if dotted and all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", cell) for cell in dotted):
+                return False  # where decimals are commas, these are thousands
+        return is_plain(cells, self._nulls)
 
-def parse_cells(
-    label: str, data: bytes, dialect: CsvDialect
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Return the cells in canonical columns with their `row`, and the same as text if any is bad.
+    def _scan(
+        self,
+        types: Mapping[str, pl.DataType],
+        *,
+        null_values: list[str] | None = None,
+        ragged: bool = False,
+    ) -> pl.LazyFrame:
+        structure = self._structure
+        positions = structure.columns.positions
+        by_position = {at: types.get(name, pl.String()) for name, at in positions.items()}
+        lazy = pl.scan_csv(
+            self._text,
+            has_header=False,
+            separator=structure.delimiter,
+            quote_char=structure.quote,
+            comment_prefix=structure.comment,
+            skip_lines=structure.first_row,
+            schema={f"c{at}": by_position.get(at, pl.String()) for at in range(structure.width)},
+            null_values=null_values,
+            missing_columns="insert",
+            extra_columns="ignore" if ragged else "raise",
+            truncate_ragged_lines=ragged,
+            row_index_name="row",
+            raise_if_empty=False,
+        )
+        return lazy.select("row", *(pl.col(f"c{at}").alias(name) for name, at in positions.items()))
 
-    A number that cannot be read is null in the first frame and its text stands in the second.
+    def _clean(self, lazy: pl.LazyFrame) -> pl.LazyFrame:
+        lazy = lazy.with_columns(pl.exclude("row").str.strip_chars())
+        filled = pl.exclude("row") != ""
+        lazy = lazy.with_columns(pl.when(filled).then(pl.exclude("row")).name.keep())
+        valued = pl.exclude("row", "symbol")  # NA is a symbol
+        return lazy.with_columns(pl.when(~valued.is_in(list(self._nulls))).then(valued).name.keep())
 
-    Raises:
-        DatasetError: If it is no CSV file.
-        BadRowsError: If a line has more cells than the header.
-    """
-    # Reading numbers at once is several times faster; text is read only to say what is wrong.
-    to_canonical = {header: name for name, header in dialect.columns.items()}
-    overrides = {
-        header: pl.Float64() if name in NUMBERS else pl.String()
-        for header, name in to_canonical.items()
-    }
-    try:
-        typed = _read(data, dialect, overrides).rename(to_canonical)
-        return typed.with_row_index("row"), None
-    except pl.exceptions.PolarsError:
-        pass
-    try:
-        text = _read(data, dialect, {}).rename(to_canonical).with_row_index("row")
-    except pl.exceptions.PolarsError as error:
-        _raise_for_ragged_lines(label, data, dialect)
-        raise DatasetError(f"{label} is no readable CSV file: {error}") from error
-    stripped = text.with_columns(pl.exclude("row").str.strip_chars())
-    stripped = stripped.with_columns(
-        pl.when(pl.exclude("row").is_in(["", *NULL_VALUES]))
-        .then(None)
-        .otherwise(pl.exclude("row"))
-        .name.keep()
-    )
-    numbers = [name for name in NUMBERS if name in stripped.columns]
-    return stripped.with_columns(pl.col(numbers).cast(pl.Float64, strict=False)), stripped
-
-
-def _read(data: bytes, dialect: CsvDialect, overrides: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    return pl.read_csv(
-        io.BytesIO(data),
-        separator=dialect.delimiter,
-        columns=list(dialect.columns.values()),
-        schema_overrides=overrides,
-        infer_schema=False,
-        null_values=list(NULL_VALUES),
-    )
-
-
-def _csv_lines(data: bytes, delimiter: str) -> "list[tuple[int, list[str]]]":
-    reader = csv.reader(
-        io.StringIO(data.decode("utf-8", "replace"), newline=""), delimiter=delimiter
-    )
-    next(reader)
-    lines, former = [], reader.line_num
-    for cells in reader:
-        lines.append((former + 1, cells))
-        former = reader.line_num
-    return lines
-
-
-def _raise_for_ragged_lines(label: str, data: bytes, dialect: CsvDialect) -> None:
-    try:
-        width = len(next(csv.reader([first_line(label, data)], delimiter=dialect.delimiter)))
-        lines = _csv_lines(data, dialect.delimiter)
-    except csv.Error:
-        return
-    ragged = [(line, cells) for line, cells in lines if len(cells) > width]
-    if ragged:
-        raise BadRowsError(
-            [
-                row_problem(
-                    file=label,
-                    line=line,
-                    symbol="",
-                    at=cells[0],
-                    column="cells",
-                    value=str(len(cells)),
-                    rule="ragged_row",
-                    why=f"the header has {width}",
-                )
-                for line, cells in ragged[:MAX_PROBLEMS]
-            ],
-            len(ragged),
+    def _detect_time(self) -> TimeForm:
+        structure, options = self._structure, self._options
+        cells = structure.cells("timestamp")
+        if "time" in structure.columns.positions:
+            cells = [f"{day} {time}" for day, time in structure.pairs("timestamp", "time")]
+        return detect_time(
+            self._label,
+            str(structure.columns.names["timestamp"]),
+            [cell for cell in cells if cell and cell not in self._nulls],
+            lambda: largest_day_month(self._scan({}, ragged=True), pl.col("timestamp")),
+            timeframe=self._timeframe,
+            date_format=options.date_format,
+            timezone=options.timezone,
         )
 
 
-def number_lines(
-    label: str, data: bytes, cells: pl.DataFrame, dialect: CsvDialect
-) -> tuple[pl.DataFrame, int]:
-    """Return the rows with their `line`, without blank lines, and the number of those.
-
-    Raises:
-        DatasetError: If rows and lines cannot be matched.
-    """
-    text_lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    if text_lines == cells.height + 1:
-        numbered = cells.with_columns((pl.col("row") + 2).alias("line"))
-    else:  # quoted line breaks: only the csv module can tell
-        try:
-            lines = [line for line, _ in _csv_lines(data, dialect.delimiter)]
-        except csv.Error:
-            lines = []
-        if len(lines) != cells.height:
-            raise DatasetError(f"{label}: rows cannot be matched with lines; is a quote unclosed?")
-        numbered = cells.with_columns(pl.Series("line", lines, dtype=pl.UInt32))
-    empty = pl.all_horizontal(pl.col(sorted(dialect.columns)).is_null())
-    candidates = numbered.filter(empty)["line"].to_list()
-    if not candidates:
-        return numbered, 0
-    text = data.split(b"\n")
-    blank = [line for line in candidates if not text[line - 1].strip()]
-    return numbered.filter(~pl.col("line").is_in(blank)), len(blank)
+def _refusal(label: str, options: CsvOptions, error: str) -> str:
+    first = error.strip().splitlines()[0][:200] if error.strip() else "no reason given"
+    if "utf-8" in first.lower():
+        return f"{label} is not UTF-8 text; give options.encoding, such as cp1252"
+    if options.timezone and "time zone" in first.lower():
+        return f"{label}: timezone {options.timezone!r} is not known: {first}"
+    return f"{label} is no readable CSV file: {first}"

@@ -1,293 +1,267 @@
-"""How one CSV file is written: delimiter, columns, form of its timestamps."""
+"""How one CSV file is written: found in its first lines, unless the config says.
+
+Light: a Snakefile that is parsed asks whether a file has a symbol column.
+"""
 
 import csv
-import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import polars as pl
+from backtrail.data.column_names import ColumnMap, count_known, known_layout, map_columns
+from backtrail.data.csv_options import CsvOptions
+from backtrail.data.csv_text import first_lines
+from backtrail.errors import DatasetError
 
-from backtrail.data.bundles import BundleConfig
-from backtrail.data.calendars import is_daily
-from backtrail.data.sources import SYMBOL_COLUMNS
-from backtrail.errors import ConfigError, DatasetError, Problem
+__all__ = ["CsvDialect", "Structure", "detect_structure"]
 
-__all__ = [
-    "NULL_VALUES",
-    "CsvDialect",
-    "detect_columns",
-    "detect_time",
-    "has_time_of_day",
-    "parse_timestamps",
-]
+_DELIMITERS: Final = ",;\t|"
+_COMMENT: Final = "#"
+_PREAMBLE: Final = 20
+_SAMPLE: Final = 1000
+_VALUE: Final = re.compile(r"[-+]?[$€£]?\d[\d.,:/\-+T Z']*")
+_ENOUGH: Final = 4
 
-NULL_VALUES: Final = ("null", "NULL", "Null", "NA", "N/A", "None")
-"""Cells that mean no value, besides the empty one."""
 
-REQUIRED: Final = ("timestamp", "open", "high", "low", "close", "volume")
-_SYNONYMS: Final[Mapping[str, frozenset[str]]] = {
-    "symbol": SYMBOL_COLUMNS,
-    "timestamp": frozenset({"date", "datetime", "date_time", "time", "timestamp", "timestamp_utc"}),
-    "open": frozenset({"open", "o"}),
-    "high": frozenset({"high", "h"}),
-    "low": frozenset({"low", "l"}),
-    "close": frozenset({"close", "c"}),
-    "volume": frozenset({"volume", "vol", "v"}),
-    "dividend": frozenset({"dividend", "dividends"}),
-    "split": frozenset({"split", "splits", "stock_splits"}),
-}
-_EPOCHS: Final = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
-_EPOCH_UNITS: Final = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-_DATES: Final = (
-    (re.compile(r"\d{4}-\d{2}-\d{2}"), "%Y-%m-%d"),
-    (re.compile(r"\d{4}/\d{2}/\d{2}"), "%Y/%m/%d"),
-    (re.compile(r"\d{8}"), "%Y%m%d"),
-)
-_DAY_OR_MONTH_FIRST: Final = re.compile(r"\d{1,2}([/.-])\d{1,2}\1\d{4}")
-_REST: Final = re.compile(r"([T ])(\d{1,2}:\d{2})(:\d{2})?(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?")
-_HAS_TIME: Final = re.compile(r"%(H|I|T|R|X|c|s|\+)")
-_HAS_ZONE: Final = re.compile(r"%(z|:z|#z|\+)|(?<!%)Z$")
-_SAMPLE: Final = 200
-_EARLIEST: Final = datetime(1700, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Where the cells of a file are.
+
+    Attributes:
+        columns: Which column is which.
+        delimiter: Between cells.
+        quote: Around cells.
+        header: Whether a line names the columns.
+        first_row: Lines before the first row.
+        skipped: Lines before the header that are neither comments nor blank.
+        comment: How comment lines begin; None when there is none.
+        trailing: Whether rows end with a delimiter.
+        sample: First rows, as they stand.
+    """
+
+    columns: ColumnMap
+    delimiter: str
+    quote: str
+    header: bool
+    first_row: int
+    skipped: tuple[str, ...]
+    comment: str | None
+    trailing: bool
+    sample: tuple[tuple[str, ...], ...] = field(repr=False, default=())
+
+    @property
+    def width(self) -> int:
+        """Cells of a row, the empty one behind a trailing delimiter included."""
+        return self.columns.width + self.trailing
+
+    def cells(self, name: str) -> list[str]:
+        """Return the sample of a canonical column, without surrounding space."""
+        at = self.columns.positions[name]
+        return [row[at].strip() for row in self.sample if len(row) > at]
+
+    def pairs(self, first: str, second: str) -> list[tuple[str, str]]:
+        """Return the sample of two columns, of rows that have both."""
+        at, to = self.columns.positions[first], self.columns.positions[second]
+        rows = (row for row in self.sample if len(row) > max(at, to))
+        return [(row[at].strip(), row[to].strip()) for row in rows if row[at] and row[to]]
 
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """What was found, or given, about one file.
+    """All that was found, or given, about one file.
 
     Attributes:
-        delimiter: Between cells.
-        columns: Canonical name to the file's header name.
-        ignored: Header names that were not read, such as `Adj Close`.
-        date_format: strptime format, or `epoch_s`, `epoch_ms`, `epoch_us`.
+        structure: Where its cells are.
+        encoding: Of the text; None for UTF-8 or by a byte order mark.
+        decimal: `.` or `,`.
+        thousands: Between groups of digits; empty for nothing.
+        cleaned: What was taken off numbers: `currency`, `suffix`.
+        null_values: Cells that mean no value, besides the empty one.
+        date_format: strptime format, or an epoch name.
         timezone: Zone of the timestamps; None for plain dates.
-        found_by: For each choice that was not plain: the evidence.
+        found_by: The evidence for the form of timestamps and their zone.
+        given: Parts that the config stated.
     """
 
-    delimiter: str
-    columns: Mapping[str, str]
-    ignored: tuple[str, ...]
-    date_format: str = ""
-    timezone: str | None = None
-    found_by: str = ""
+    structure: Structure
+    encoding: str | None
+    decimal: str
+    thousands: str
+    cleaned: tuple[str, ...]
+    null_values: tuple[str, ...]
+    date_format: str
+    timezone: str | None
+    found_by: str
+    given: tuple[str, ...]
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the dialect as plain values for a manifest."""
+        found = self.structure
         return {
-            "delimiter": self.delimiter,
-            "columns": dict(self.columns),
-            "ignored": list(self.ignored),
+            "delimiter": found.delimiter,
+            "quote": found.quote,
+            "header": found.header,
+            "layout": found.columns.layout or None,
+            "skip_lines": found.first_row - found.header,
+            "skipped": list(found.skipped),
+            "comment": found.comment,
+            "trailing_delimiter": found.trailing,
+            "columns": dict(found.columns.names),
+            "ignored": list(found.columns.ignored),
+            "encoding": self.encoding,
+            "decimal": self.decimal,
+            "thousands": self.thousands,
+            "cleaned": list(self.cleaned),
+            "null_values": ["", *self.null_values],
             "date_format": self.date_format,
             "timezone": self.timezone,
             "found_by": self.found_by,
-            "null_values": ["", *NULL_VALUES],
+            "given": list(self.given),
         }
 
 
-def detect_columns(bundle: BundleConfig, label: str, first_line: str) -> CsvDialect:
-    """Return delimiter and columns of a file from its first line and the bundle's options.
-
-    Raises:
-        DatasetError: If a needed column is missing, or two could be meant.
-        ConfigError: If `options.columns` names a column that the file has not.
-    """
-    delimiter = bundle.options.get("delimiter") or max(",;\t|", key=first_line.count)
-    try:
-        header = next(csv.reader([first_line], delimiter=delimiter), [])
-    except csv.Error as error:
-        raise DatasetError(f"{label}: the header {first_line!r} is no CSV: {error}") from error
-    if len(set(header)) != len(header):
-        raise DatasetError(f"{label}: the header {header} names a column twice")
-    given = {str(key): str(value) for key, value in (bundle.options.get("columns") or {}).items()}
-    _check_given(bundle, label, given, header)
-    columns = dict(given)
-    for name, synonyms in _SYNONYMS.items():
-        if name in columns:
-            continue
-        free = [item for item in header if _plain(item) in synonyms and item not in given.values()]
-        if len(free) > 1:
-            raise DatasetError(
-                f"{label}: {' and '.join(free)} could both be the {name}; "
-                f"name one in options.columns, such as {{{name}: {free[0]}}}"
-            )
-        if free:
-            columns[name] = free[0]
-    missing = [name for name in REQUIRED if name not in columns]
-    if missing:
-        raise DatasetError(
-            f"{label}: no column for {', '.join(missing)} in the header {header} "
-            f"(delimiter {delimiter!r}); name them in options.columns"
-        )
-    ignored = tuple(item for item in header if item not in columns.values())
-    return CsvDialect(delimiter, dict(sorted(columns.items())), ignored)
-
-
-def detect_time(
-    bundle: BundleConfig, label: str, column: str, values: pl.Series
-) -> tuple[str, str | None, str]:
-    """Return the format of timestamps, their zone, and by what both were found.
+def detect_structure(where: str, label: str, text: bytes, options: CsvOptions) -> Structure:
+    """Return where the cells of a file are.
 
     Args:
-        bundle: Its `date_format` and `timezone` options come first.
+        where: Key of the bundle's options in messages.
         label: Name of the file in messages.
-        column: Header name of the column.
-        values: All its cells, as text.
+        text: The file, or its beginning, as UTF-8.
+        options: What the config says.
 
     Raises:
-        DatasetError: If the cells could mean different moments; nothing is guessed.
+        DatasetError: If it is no CSV file, or its columns are unclear; nothing is guessed.
+        ConfigError: If `options.columns` names what the file has not.
     """
-    form = bundle.options.get("date_format")
-    evidence = "options.date_format"
-    if not form:
-        form, evidence = _detect_format(label, column, values)
-    zone = bundle.options.get("timezone")
-    if form in _EPOCH_UNITS or _HAS_ZONE.search(form):
-        evidence += "; options.timezone" if zone else "; zone in the cells"
-        return form, zone or "UTC", evidence
-    if zone:
-        return form, zone, f"{evidence}; options.timezone"
-    if column.lower().endswith(("_utc", "(utc)", " utc")):
-        return form, "UTC", f"{evidence}; zone from the column name {column}"
-    if is_daily(bundle.timeframe):
-        return form, None, evidence
-    raise DatasetError(
-        f"{label}: the times in {column} ({_first(values)!r}) have no zone; "
-        "give options.timezone, such as America/New_York or UTC"
+    lines = first_lines(label, text)
+    comment = options.comment
+    if comment is None and any(line.startswith(_COMMENT) for line in lines):
+        comment = _COMMENT
+    quote = options.quote or '"'
+    start = options.skip_lines or 0
+    candidates = [
+        at
+        for at, line in enumerate(lines)
+        if at >= start and line.strip() and not (comment and line.startswith(comment))
+    ]
+    if not candidates:
+        raise DatasetError(f"{label} has no line of data among its first {len(lines)}")
+    header, delimiter = _find_header(lines, candidates, options, quote)
+    first = candidates[0] if header is None else header + 1
+    line = lines[first if header is None else header]
+    cells = _split(label, line, delimiter, quote)
+    if header is not None and _is_frame_of_yfinance(lines[header:], cells, delimiter):
+        cells, first = ["Date", *cells[1:]], header + 3
+    columns = None
+    if header is None and not options.columns:
+        columns = known_layout(cells)
+    if columns is None:
+        columns = map_columns(
+            f"{where}.columns", label, cells, options.columns, header=header is not None
+        )
+    sample = tuple(_rows(lines[first:], delimiter, quote, comment))
+    ended = bool(sample) and all(
+        len(row) == columns.width + 1 and not row[-1].strip() for row in sample
+    )
+    structure = Structure(
+        columns=columns,
+        delimiter=delimiter,
+        quote=quote,
+        header=header is not None,
+        first_row=next((at for at in candidates if at >= first), first),
+        skipped=tuple(lines[at][:100] for at in candidates if header is not None and at < header),
+        comment=comment or None,
+        trailing=ended,
+        sample=sample,
+    )
+    _check_comments(
+        label, lines[structure.first_row :], structure, given=options.comment is not None
+    )
+    return structure
+
+
+def _find_header(
+    lines: Sequence[str], candidates: Sequence[int], options: CsvOptions, quote: str
+) -> tuple[int | None, str]:
+    """Return the line of the header, None without one, and the delimiter."""
+    delimiters = options.delimiter or _DELIMITERS
+    first = lines[candidates[0]]
+
+    def known(at: int, delimiter: str) -> int:
+        return count_known(_try_split(lines[at], delimiter, quote), options.columns)
+
+    def values(at: int, delimiter: str) -> int:
+        cells = _try_split(lines[at], delimiter, quote)
+        return sum(_VALUE.fullmatch(cell.strip()) is not None for cell in cells)
+
+    by_names = max(delimiters, key=lambda mark: (known(candidates[0], mark), first.count(mark)))
+    by_values = max(delimiters, key=lambda mark: (values(candidates[0], mark), first.count(mark)))
+    if options.header is False:
+        return None, by_values
+    if options.header or known(candidates[0], by_names) >= _ENOUGH:
+        return candidates[0], by_names
+    if options.skip_lines is None:
+        for at in candidates[1:_PREAMBLE]:
+            mark = max(delimiters, key=lambda mark: known(at, mark))
+            if known(at, mark) > _ENOUGH:
+                return at, mark
+    if values(candidates[0], by_values) >= _ENOUGH:
+        return None, by_values
+    return candidates[0], by_names
+
+
+def _is_frame_of_yfinance(lines: Sequence[str], names: Sequence[str], delimiter: str) -> bool:
+    """Say whether three lines are a header: names, one symbol in all cells, the index's name."""
+    if names[0] != "Price" or len(lines) < 3:
+        return False
+    tickers, index = (_try_split(line, delimiter, '"') for line in lines[1:3])
+    return (
+        tickers[0] == "Ticker"
+        and len(set(tickers[1:])) == 1
+        and index[0] in ("Date", "Datetime")
+        and not any(index[1:])
     )
 
 
-def has_time_of_day(form: str) -> bool:
-    """Say whether a date format tells more than the date."""
-    return form in _EPOCH_UNITS or _HAS_TIME.search(form) is not None
+def _try_split(line: str, delimiter: str, quote: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, quotechar=quote), [""])
+    except csv.Error:
+        return [""]
 
 
-def parse_timestamps(form: str, zone: str | None, *, daily: bool) -> pl.Expr:
-    """Return an expression from a text column `timestamp` to canonical timestamps.
-
-    What cannot be parsed, local times that exist twice or never (daylight saving), and years
-    outside 1700 to 2200 become null. Daily bars become midnight UTC of the date in their zone.
-
-    Args:
-        form: A strptime format or an epoch name.
-        zone: Zone of the times; None for plain dates.
-        daily: Whether bars are labelled by date.
-    """
-    text = pl.col("timestamp")
-    aware = form in _EPOCH_UNITS or _HAS_ZONE.search(form) is not None
-    if form in _EPOCH_UNITS:
-        ticks = text.cast(pl.Int64, strict=False) * _EPOCH_UNITS[form]
-        moment = ticks.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    elif not _HAS_TIME.search(form):
-        moment = text.str.to_date(form, strict=False, cache=False).cast(pl.Datetime("us"))
-    else:
-        moment = text.str.to_datetime(form, strict=False, time_unit="us", cache=False)
-        if aware and form.endswith("Z"):  # a literal Z, which strptime reads as a letter
-            moment = moment.dt.replace_time_zone("UTC")
-    if daily:
-        if aware and zone:
-            moment = moment.dt.convert_time_zone(zone)
-        utc = moment.dt.date().cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    elif aware:
-        utc = moment.dt.convert_time_zone("UTC")
-    else:
-        local = moment.dt.replace_time_zone(zone or "UTC", ambiguous="null", non_existent="null")
-        utc = local.dt.convert_time_zone("UTC")
-    return pl.when(utc.is_between(_EARLIEST, _LATEST)).then(utc)
+def _split(label: str, line: str, delimiter: str, quote: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, quotechar=quote), [""])
+    except csv.Error as error:
+        raise DatasetError(f"{label}: the line {line[:200]!r} is no CSV: {error}") from error
 
 
-def _plain(header: str) -> str:
-    return re.sub(r"[\s_]+", "_", header.strip().lower())
+def _rows(
+    lines: Sequence[str], delimiter: str, quote: str, comment: str | None
+) -> Iterator[tuple[str, ...]]:
+    kept = (line for line in lines if line.strip() and not (comment and line.startswith(comment)))
+    reader = csv.reader(kept, delimiter=delimiter, quotechar=quote)
+    for _ in range(_SAMPLE):
+        try:
+            row = next(reader, None)
+        except csv.Error:
+            return
+        if row is None:
+            return
+        yield tuple(row)
 
 
-def _first(values: pl.Series) -> str:
-    known = values.drop_nulls()
-    return str(known[0]) if len(known) else ""
-
-
-def _check_given(
-    bundle: BundleConfig, label: str, given: Mapping[str, str], header: list[str]
-) -> None:
-    where = f"bundles.{bundle.name}.options.columns"
-    problems = []
-    for name, item in given.items():
-        if name not in _SYNONYMS:
-            known = ", ".join(_SYNONYMS)
-            problems.append(Problem(f"{where}.{name}", "unknown column", f"known ones: {known}"))
-        elif item not in header:
-            near = difflib.get_close_matches(item, header, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            listed = ", ".join(header)
-            found = f"{item!r} is not in the header of {label}"
-            problems.append(Problem(f"{where}.{name}", found, f"{hint}it has: {listed}"))
-    if problems:
-        raise ConfigError(problems)
-
-
-def _detect_format(label: str, column: str, values: pl.Series) -> tuple[str, str]:
-    known = values.drop_nulls()
-    if not len(known):
-        raise DatasetError(f"{label}: the column {column} holds no timestamp")
-    sample = [str(item).strip() for item in known.head(_SAMPLE).to_list()]
-    forms = {_form_of(item) for item in sample}
-    unknown = next((item for item in sample if _form_of(item) is None), None)
-    if unknown is not None and len(forms) == 1:
-        raise DatasetError(
-            f"{label}: the form of {unknown!r} in {column} is unknown; give options.date_format, "
-            "such as '%Y-%m-%d %H:%M', epoch_s, epoch_ms or epoch_us"
-        )
-    forms.discard(None)
-    if len(forms) > 1:
-        listed = " and ".join(sorted(str(form) for form in forms))
-        raise DatasetError(f"{label}: {column} mixes {listed}; give options.date_format")
-    form = str(forms.pop())
-    if "{day_or_month}" not in form:
-        return form, "the cells' form"
-    return _prove_day_month(label, column, known, form)
-
-
-def _form_of(cell: str) -> str | None:
-    if cell.isascii() and cell.isdigit() and len(cell) in _EPOCHS:
-        return _EPOCHS[len(cell)]
-    for pattern, form in _DATES:
-        if match := pattern.match(cell):
-            return _with_time(form, cell[match.end() :])
-    if match := _DAY_OR_MONTH_FIRST.match(cell):
-        return _with_time(f"{{day_or_month}}{match[1]}%Y", cell[match.end() :])
-    return None
-
-
-def _with_time(form: str, rest: str) -> str | None:
-    if not rest:
-        return form
-    match = _REST.fullmatch(rest)
-    if match is None:
-        return None
-    separator, _, seconds, fraction, zone = match.groups()
-    form += f"{separator}%H:%M"
-    form += ":%S" if seconds else ""
-    form += "%.f" if fraction else ""
-    return form + ("Z" if zone == "Z" else "%z" if zone else "")
-
-
-def _prove_day_month(label: str, column: str, values: pl.Series, form: str) -> tuple[str, str]:
-    separator = form.removeprefix("{day_or_month}")[0]
-    numbers = values.str.strip_chars().str.extract_groups(r"^(\d{1,2})[/.-](\d{1,2})[/.-]")
-    pair = numbers.struct.unnest().select(pl.all().cast(pl.Int32, strict=False).max()).row(0)
-    first, second = (int(item or 0) for item in pair)
-    if first > 12 >= second:
-        order, proof = ("%d", "%m"), f"day first: {column} has {first} in first place"
-    elif second > 12 >= first:
-        order, proof = ("%m", "%d"), f"month first: {column} has {second} in second place"
-    else:
-        both = first > 12
-        why = "has both orders" if both else "could be day first or month first in every row"
-        raise DatasetError(
-            f"{label}: {column} ({_first(values)!r}) {why}; give options.date_format, such as "
-            f"'%m{separator}%d{separator}%Y' or '%d{separator}%m{separator}%Y', with the time "
-            "if there is one"
-        )
-    return form.replace("{day_or_month}", separator.join(order)), proof
+def _check_comments(label: str, lines: Sequence[str], structure: Structure, *, given: bool) -> None:
+    # Symbols may begin with the character of comments; such rows must not vanish.
+    if structure.comment is None or given:
+        return
+    for line in lines:
+        if line.startswith(structure.comment) and (
+            len(_try_split(line, structure.delimiter, structure.quote)) == structure.width
+        ):
+            raise DatasetError(
+                f"{label}: the line {line[:100]!r} could be a comment or a row; give "
+                "options.comment, '#' or '' for no comments"
+            )

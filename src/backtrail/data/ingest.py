@@ -4,19 +4,16 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
-from backtrail.canonical import pretty_json, sha256_file
-from backtrail.data.bundles import BundleConfig
+from backtrail.canonical import pretty_json
+from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
 from backtrail.data.csv_adapter import read_csv_bundle
+from backtrail.data.dataset_files import write_dataset_files
 from backtrail.data.demo import SourceCard, export_missing
 from backtrail.data.identity import (
-    ADJUSTMENT_SCHEMA,
-    BAR_SCHEMA,
     content_checksums,
     dataset_id,
 )
@@ -29,6 +26,8 @@ from backtrail.data.manifest import (
     DatasetManifest,
     read_head,
 )
+from backtrail.data.parquet_adapter import read_parquet_bundle
+from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
 from backtrail.data.session_check import symbol_records
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
@@ -41,10 +40,16 @@ __all__ = ["ingest_bundle"]
 
 _BUILDING: Final = ".building~"
 _READ_ONLY: Final = 0o444
-_ROWS_PER_GROUP: Final = 1 << 17
 
 
-def ingest_bundle(bundle: BundleConfig, *, root: Path, bundles_dir: Path) -> DatasetManifest:
+def ingest_bundle(
+    bundle: BundleConfig,
+    *,
+    root: Path,
+    bundles_dir: Path,
+    threads: int = 1,
+    report: Path | None = None,
+) -> DatasetManifest:
     """Make the dataset of a bundle below `bundles_dir` and let the bundle's name mean it.
 
     Equal content is the same dataset: nothing is written again. Other content becomes another
@@ -54,6 +59,8 @@ def ingest_bundle(bundle: BundleConfig, *, root: Path, bundles_dir: Path) -> Dat
         bundle: What to ingest.
         root: Project root, to which the bundle's path is relative.
         bundles_dir: Central bundle storage; made when absent.
+        threads: Files read at the same time.
+        report: Where every bad row is written as CSV when rows break rules; removed otherwise.
 
     Returns:
         The manifest of the dataset: the one on disk, if that content was there before.
@@ -61,35 +68,62 @@ def ingest_bundle(bundle: BundleConfig, *, root: Path, bundles_dir: Path) -> Dat
     Raises:
         ConfigError: If an option cannot be meant as written.
         BadRowsError: If rows break a rule that is not waived; nothing is written.
-        DatasetError: If the source cannot be read, or its dialect is unclear.
+        DatasetError: If the source cannot be read, its dialect is unclear, or the dataset cannot
+            be written; nothing is left of it.
     """
-    card = read_source_card_of(bundle, root) if bundle.adapter == "csv" else None
-    raw = _fetch(bundle, root, card)
-    adjusted = bool(bundle.options.get("split_adjusted", False))
-    prices = validate(raw, bundle.waivers, split_adjusted=adjusted)
+    card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
+    try:
+        raw = _fetch(bundle, root, card, threads)
+        adjusted = bool(bundle.options.get("split_adjusted", False))
+        prices = validate(raw, bundle.waivers, split_adjusted=adjusted)
+    except BadRowsError as error:
+        if report is not None:
+            error.write(report)
+        raise
+    if report is not None:
+        report.unlink(missing_ok=True)
     if not prices.bars.height:
         raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
     content = content_checksums(prices.bars, prices.adjustments)
     identity = dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe)
     manifest = _manifest(bundle, raw, prices, card, content, identity)
+    read = [(source.symbol, source.sha256) for source in raw.sources]
     folder = bundles_dir / bundle.name
+    try:
+        return _store(folder, prices, manifest, combine_checksums(bundle, read))
+    except OSError as error:
+        raise DatasetError(
+            f"bundle {bundle.name!r} cannot be written to {folder}: {error}; look at free space "
+            "and permissions there, and ingest again"
+        ) from error
+
+
+def _store(
+    folder: Path, prices: ValidatedPrices, manifest: DatasetManifest, checksum: str
+) -> DatasetManifest:
     folder.mkdir(parents=True, exist_ok=True)
-    with lease(folder / ".lock"):
-        _remove_leftovers(folder)
-        if not _is_whole(folder / identity):
-            _write_dataset(folder, prices, manifest)
-        _move_head(folder, identity)
-        read = [(source.symbol, source.sha256) for source in raw.sources]
-        _write_receipt(folder, manifest, combine_checksums(bundle, read))
-        return DatasetManifest.load(folder / identity)
+    try:
+        with lease(folder / ".lock"):
+            _remove_leftovers(folder)
+            if not _is_whole(folder / manifest.dataset_id):
+                _write_dataset(folder, prices, manifest)
+            _move_head(folder, manifest.dataset_id)
+            _write_receipt(folder, manifest, checksum)
+            return DatasetManifest.load(folder / manifest.dataset_id)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()  # goes only when nothing is in it: the first ingest failed
+        raise
 
 
-def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None) -> RawPrices:
+def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int) -> RawPrices:
     if bundle.adapter == "synthetic":
         return compute_prices(bundle)
+    if bundle.adapter == "parquet":
+        return read_parquet_bundle(bundle, root, threads=threads)
     if card is not None and source_path(bundle, root).is_dir():
         export_missing(source_path(bundle, root), card)
-    return read_csv_bundle(bundle, root)
+    return read_csv_bundle(bundle, root, threads=threads)
 
 
 def _manifest(
@@ -155,20 +189,8 @@ def _building(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManifest) -> None:
-    tables = {
-        BARS_FILE: prices.bars.select(list(BAR_SCHEMA)).cast({"symbol": pl.String()}),
-        ADJUSTMENTS_FILE: prices.adjustments.cast({"symbol": pl.String()}).select(
-            list(ADJUSTMENT_SCHEMA)
-        ),
-    }
     with _building(folder, manifest.dataset_id) as made:
-        files: dict[str, dict[str, Any]] = {}
-        for name, frame in tables.items():
-            path = made / name
-            frame.write_parquet(
-                path, compression="zstd", statistics=True, row_group_size=_ROWS_PER_GROUP
-            )
-            files[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+        files = write_dataset_files(made, prices.bars, prices.adjustments)
         whole = {**manifest.to_dict(), "files": files}
         (made / MANIFEST_FILE).write_text(pretty_json(whole), encoding="utf-8")
         for path in made.iterdir():

@@ -39,6 +39,7 @@ class SourceRecord:
         size: Bytes.
         symbol: Symbol of the file; None when a column says it.
         blank_lines: Lines without any character, skipped.
+        comment_lines: Comment lines among the rows, skipped.
     """
 
     path: str
@@ -46,6 +47,7 @@ class SourceRecord:
     size: int
     symbol: str | None = None
     blank_lines: int = 0
+    comment_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)

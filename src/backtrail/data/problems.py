@@ -1,11 +1,16 @@
 """Rows that break a rule: where they stand, which rule, which value."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from backtrail.data.bundles import WAIVABLE_RULES
 from backtrail.errors import DataValidationError, Problem
+from backtrail.files import write_bytes
 
 __all__ = ["MAX_PROBLEMS", "BadRowsError", "RowProblem", "row_problem"]
 
@@ -27,6 +32,7 @@ class RowProblem(Problem):
         column: Canonical column, such as `high`.
         value: What stands there, as text; None for a null.
         rule: Name of the rule, such as `impossible_ohlc`.
+        why: What is wrong, in words.
     """
 
     file: str = ""
@@ -36,6 +42,7 @@ class RowProblem(Problem):
     column: str = ""
     value: str | None = None
     rule: str = ""
+    why: str = ""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields that a report needs, as plain values."""
@@ -55,18 +62,31 @@ class BadRowsError(DataValidationError):
 
     Attributes:
         problems: The bad rows as `RowProblem`, at most `MAX_PROBLEMS` of them.
+        counts: How many there are in all, by rule.
         total: How many there are in all.
     """
 
-    def __init__(self, problems: Sequence[RowProblem], total: int | None = None) -> None:
+    def __init__(
+        self, problems: Sequence[RowProblem], counts: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(problems[:_SHOWN])
-        self.problems = tuple(problems)
-        self.total = len(problems) if total is None else total
-        lines = [f"{self.total} bad row{'' if self.total == 1 else 's'}, nothing was written:"]
+        self.problems: tuple[RowProblem, ...] = tuple(problems)
+        self.counts = dict(counts or Counter(item.rule for item in problems))
+        self.total = sum(self.counts.values())
+        lines = [f"{self.total:,} bad row{'' if self.total == 1 else 's'}, nothing was written:"]
         lines += [f"  - {problem}" for problem in problems[:_SHOWN]]
         if self.total > _SHOWN:
-            lines.append(f"  … and {self.total - _SHOWN} more")
+            rules = ", ".join(f"{count:,} {rule}" for rule, count in sorted(self.counts.items()))
+            lines.append(f"  … and {self.total - _SHOWN:,} more; in all {rules}")
         self.args = ("\n".join(lines),)
+
+    def write(self, path: Path) -> None:
+        """Write the bad rows as CSV: file, line, symbol, time, column, value, rule, why."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["file", "line", "symbol", "at", "column", "value", "rule", "why"])
+        writer.writerows([*item.to_mapping().values(), item.why] for item in self.problems)
+        write_bytes(path, buffer.getvalue().encode())
 
 
 def row_problem(
@@ -109,4 +129,5 @@ def row_problem(
         column=column,
         value=value,
         rule=rule,
+        why=why,
     )

@@ -1,15 +1,31 @@
 """What an adapter hands over: prices as they stand in the source, before any rule is applied."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import polars as pl
 
 from backtrail.data.manifest import SourceRecord
-from backtrail.data.problems import RowProblem
+from backtrail.data.problems import RowProblem, row_problem
 
-__all__ = ["RawPrices"]
+__all__ = ["UNREAD_ROWS", "RawPrices", "as_problems", "join_files", "unread_rows"]
+
+UNREAD_ROWS: Final[Mapping[str, pl.DataType]] = {
+    "file": pl.UInt32(),
+    "line": pl.UInt32(),
+    "symbol": pl.String(),
+    "at": pl.String(),
+    "column": pl.String(),
+    "value": pl.String(),
+    "rule": pl.String(),
+    "why": pl.String(),
+}
+"""Cells that could not be read: index of the file, line, symbol, time, column, text, rule, why."""
+
+
+def _nothing_unread() -> pl.DataFrame:
+    return pl.DataFrame(schema=UNREAD_ROWS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +38,7 @@ class RawPrices:
             `split` (null or 1 = none, new shares per old) where the source has them. Nulls and
             wrong values are still in.
         files: Names of the source files.
-        problems: Cells that could not be read.
+        unread: Cells that could not be read, columns of `UNREAD_ROWS`; null in the frame.
         delistings: Rows `symbol`, `timestamp`, `kind`, `value` of delistings, if any.
         sources: The files with their checksums.
         dialect: How they were read.
@@ -31,8 +47,60 @@ class RawPrices:
 
     frame: pl.DataFrame
     files: tuple[str, ...]
-    problems: tuple[RowProblem, ...] = ()
+    unread: pl.DataFrame = field(default_factory=_nothing_unread)
     delistings: pl.DataFrame | None = None
     sources: tuple[SourceRecord, ...] = ()
     dialect: tuple[Mapping[str, Any], ...] = ()
     synthetic: bool = False
+
+
+def join_files(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of several files as one frame with the symbol as an `Enum`.
+
+    Space around symbols is dropped; a symbol without any character is null.
+    """
+    known = [frame["symbol"].drop_nulls().unique().cast(pl.String).to_list() for frame in frames]
+    names = {name for found in known for name in found}
+    clean = sorted({name.strip() for name in names} - {""})
+    symbol = pl.col("symbol")
+    if clean != sorted(names):
+        symbol = symbol.cast(pl.String).str.strip_chars().replace("", None)
+    symbols = pl.Enum(clean)
+    typed = [frame.with_columns(symbol.cast(symbols)) for frame in frames]
+    return pl.concat(typed, how="diagonal", rechunk=True)
+
+
+def unread_rows(cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return unread cells with file, line and symbol of their rows.
+
+    Args:
+        cells: Columns `row`, `at`, `column`, `value`, `rule`, `why`.
+        frame: The rows of one file, with `row`, `file`, `line`, `symbol`.
+    """
+    if not cells.height:
+        return _nothing_unread()
+    rows = frame.join(cells.select("row").unique(), on="row", how="semi")
+    rows = rows.select("row", "file", "line", pl.col("symbol").cast(pl.String).fill_null(""))
+    return cells.join(rows, on="row", how="inner", maintain_order="left").select(list(UNREAD_ROWS))
+
+
+def as_problems(unread: pl.DataFrame, files: Mapping[int, str] | Sequence[str]) -> list[RowProblem]:
+    """Return unread cells as problems.
+
+    Args:
+        unread: Columns of `UNREAD_ROWS`.
+        files: Name of each file by its index.
+    """
+    return [
+        row_problem(
+            file=files[row["file"]],
+            line=row["line"],
+            symbol=row["symbol"],
+            at=row["at"],
+            column=row["column"],
+            value=row["value"],
+            rule=row["rule"],
+            why=row["why"],
+        )
+        for row in unread.iter_rows(named=True)
+    ]

@@ -1,6 +1,7 @@
 """How far bars agree with their calendar: counted and recorded, never an error."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from backtrail.data.manifest import SymbolRecord
 from backtrail.data.sessions import sessions, table_range
 
 __all__ = ["symbol_records"]
+
+_MICROSECONDS_PER_DAY: Final = 86_400_000_000
 
 
 def symbol_records(bars: pl.DataFrame, calendar: str) -> dict[str, SymbolRecord]:
@@ -21,33 +24,25 @@ def symbol_records(bars: pl.DataFrame, calendar: str) -> dict[str, SymbolRecord]
         bars: Canonical bars in canonical order.
         calendar: Name of the trading calendar.
     """
-    per_symbol = (
-        bars.group_by("symbol", maintain_order=True)
-        .agg(
-            pl.len().alias("rows"),
-            pl.col("timestamp").first().alias("first"),
-            pl.col("timestamp").last().alias("last"),
-        )
-        .sort("symbol")
-    )
-    days = (
-        bars.group_by("symbol", pl.col("timestamp").dt.date().alias("day"))
-        .len()
-        .sort("symbol", "day")
-        .group_by("symbol", maintain_order=True)
-        .agg("day", "len")
-    )
-    by_symbol = {row[0]: (row[1], row[2]) for row in days.iter_rows()}
+    if not bars.height:
+        return {}
+    codes = bars["symbol"].cast(pl.Categorical).to_physical().to_numpy()
+    moments = bars["timestamp"].to_physical().to_numpy()
+    days = moments // _MICROSECONDS_PER_DAY
+    new_symbol = np.flatnonzero(np.diff(codes)) + 1
+    starts = np.concatenate([[0], new_symbol])
+    ends = np.concatenate([new_symbol, [len(codes)]])
     records = {}
-    for row in per_symbol.iter_rows(named=True):
-        dates, counts = by_symbol[row["symbol"]]
-        missing, extra = _compare(
-            np.array(dates, dtype="datetime64[D]"), np.array(counts, dtype=np.int64), calendar
-        )
-        records[row["symbol"]] = SymbolRecord(
-            rows=row["rows"],
-            first=_iso(row["first"]),
-            last=_iso(row["last"]),
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        own = days[start:end]
+        first_of_day = np.concatenate([[0], np.flatnonzero(np.diff(own)) + 1])
+        counts = np.diff(first_of_day, append=len(own))
+        dates = own[first_of_day].astype("datetime64[D]")
+        missing, extra = _compare(dates, counts, calendar)
+        records[str(bars["symbol"][start])] = SymbolRecord(
+            rows=end - start,
+            first=_iso(bars["timestamp"][start]),
+            last=_iso(bars["timestamp"][end - 1]),
             missing_sessions=missing,
             off_session_bars=extra,
         )

@@ -1,21 +1,21 @@
 """The files behind a bundle and their checksum: light, because every Snakefile parse asks."""
 
-import csv
-import gzip
-import zlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from backtrail.canonical import sha256_file, sha256_json
-from backtrail.data.bundles import BundleConfig
+from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
+from backtrail.data.csv_dialect import detect_structure
+from backtrail.data.csv_options import CsvOptions
+from backtrail.data.csv_text import read_head
 from backtrail.data.demo import SourceCard, read_source_card
 from backtrail.data.synthetic_config import SyntheticConfig
 from backtrail.errors import DatasetError
 
 __all__ = [
-    "SYMBOL_COLUMNS",
     "SourceFile",
     "combine_checksums",
     "find_source_files",
@@ -23,29 +23,33 @@ __all__ = [
     "read_source_card_of",
     "source_checksum",
     "source_path",
+    "symbol_of",
 ]
 
-SYMBOL_COLUMNS: Final = frozenset({"symbol", "ticker", "name"})
-"""Header names, in lower case, that mean the symbol."""
-
-_SUFFIXES = (".csv", ".csv.gz")
+_SUFFIXES: Final = {
+    "csv": (".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip", ".zip"),
+    "parquet": (".parquet", ".pq"),
+}
+_SYMBOL: Final = "{symbol}"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One CSV file of a bundle.
+    """One file of a bundle.
 
     Attributes:
         path: Where it is.
         label: How manifests name it: the configured path, so that it is the same everywhere.
         symbol: Its symbol; None when a column says it.
         expected_sha256: Checksum it will have once exported, for a file that is not there yet.
+        stated: Whether the config says the symbol, rather than the file's name.
     """
 
     path: Path
     label: str
     symbol: str | None
     expected_sha256: str | None = None
+    stated: bool = False
 
 
 def source_path(bundle: BundleConfig, root: Path) -> Path:
@@ -64,37 +68,36 @@ def source_path(bundle: BundleConfig, root: Path) -> Path:
 
 
 def read_source_card_of(bundle: BundleConfig, root: Path) -> SourceCard | None:
-    """Return the `SOURCE.yaml` beside a bundle's CSV files, if there is one."""
+    """Return the `SOURCE.yaml` beside a bundle's files, if there is one."""
     path = source_path(bundle, root)
     return read_source_card(path if path.is_dir() else path.parent)
 
 
 def find_source_files(bundle: BundleConfig, root: Path) -> tuple[SourceFile, ...]:
-    """Return the CSV files of a bundle, sorted by symbol; those to be exported are included.
+    """Return the files of a bundle, sorted by symbol; those to be exported are included.
 
     Raises:
         DatasetError: If there is none, or two files mean one symbol.
     """
     path = source_path(bundle, root)
     if path.is_file():
-        return (SourceFile(path, str(bundle.path), _single_symbol(bundle, path)),)
+        return (_single_file(bundle, path),)
     named = bundle.options.get("files")
-    if named:
-        found = [_named_file(bundle, path, str(key), str(item)) for key, item in named.items()]
+    if isinstance(named, str):
+        found = _matching_files(bundle, path, named, None)
+    elif named:
+        found = [
+            file
+            for symbol, name in named.items()
+            for file in _matching_files(bundle, path, str(name), str(symbol))
+        ]
     else:
         found = _folder_files(bundle, path)
     if bundle.options.get("symbol"):
-        if len(found) != 1:
-            raise DatasetError(
-                f"bundle {bundle.name!r} gives one `symbol` for {len(found)} files in "
-                f"{bundle.path}; name the one file, or map symbols to files with `files`"
-            )
-        only = found[0]
-        symbol = str(bundle.options["symbol"])
-        found = [SourceFile(only.path, only.label, symbol, only.expected_sha256)]
+        found = _stated_symbol(bundle, found)
     if not found:
         raise DatasetError(_nothing_found(bundle, path))
-    return tuple(sorted(found, key=lambda item: item.symbol or ""))
+    return tuple(sorted(found, key=lambda item: (item.symbol or "", item.label)))
 
 
 def source_checksum(bundle: BundleConfig, root: Path) -> str:
@@ -107,7 +110,7 @@ def source_checksum(bundle: BundleConfig, root: Path) -> str:
         DatasetError: If the source is not there.
     """
     contents: list[tuple[str | None, str]] = []
-    if bundle.adapter == "csv":
+    if bundle.adapter in FILE_ADAPTERS:
         for file in find_source_files(bundle, root):
             checksum = sha256_file(file.path) if file.path.is_file() else file.expected_sha256
             contents.append((file.symbol, str(checksum)))
@@ -138,8 +141,8 @@ def list_symbols(bundle: BundleConfig, root: Path) -> tuple[str, ...] | None:
         config = SyntheticConfig.from_options(bundle.name, bundle.timeframe, bundle.options)
         return config.symbol_names
     names = [file.symbol for file in find_source_files(bundle, root)]
-    known = tuple(sorted(name for name in names if name is not None))
-    return known if len(known) == len(names) else None
+    known = [name for name in names if name is not None]
+    return tuple(sorted(set(known))) if len(known) == len(names) else None
 
 
 def _plain_options(bundle: BundleConfig) -> dict[str, object]:
@@ -149,76 +152,119 @@ def _plain_options(bundle: BundleConfig) -> dict[str, object]:
     return options
 
 
-def _symbol_of(name: str) -> str | None:
-    for suffix in _SUFFIXES:
+def symbol_of(bundle: BundleConfig, name: str) -> str | None:
+    """Return the symbol that a file name means; None where its ending is not the adapter's."""
+    # The longest ending first, so that AAA.csv.zip is AAA.
+    for suffix in sorted(_SUFFIXES[bundle.adapter], key=len, reverse=True):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return None
 
 
-def _named_file(bundle: BundleConfig, folder: Path, symbol: str, name: str) -> SourceFile:
-    file = folder / name
-    if not file.is_file():
+def _single_file(bundle: BundleConfig, path: Path) -> SourceFile:
+    label = str(bundle.path)
+    if bundle.options.get("symbol"):
+        return SourceFile(path, label, str(bundle.options["symbol"]), stated=True)
+    if bundle.adapter == "parquet":  # whose columns cannot be seen without a heavy library
+        return SourceFile(path, label, None)
+    options = CsvOptions.of(bundle.options)
+    head = read_head(path, label, options.encoding)
+    where = f"bundles.{bundle.name}.options"
+    if "symbol" in detect_structure(where, label, head, options).columns.positions:
+        return SourceFile(path, label, None)
+    symbol = symbol_of(bundle, path.name)
+    if symbol is None:
+        endings = ", ".join(_SUFFIXES[bundle.adapter])
         raise DatasetError(
-            f"bundle {bundle.name!r} maps {symbol} to {name}, which is not in {bundle.path}"
+            f"bundle {bundle.name!r} reads {bundle.path}, whose name has none of the endings "
+            f"{endings}; give `symbol`"
         )
-    return SourceFile(file, f"{bundle.path}/{name}", symbol)
+    return SourceFile(path, label, symbol)
+
+
+def _matching_files(
+    bundle: BundleConfig, folder: Path, pattern: str, symbol: str | None
+) -> list[SourceFile]:
+    parts = PurePosixPath(pattern)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise DatasetError(
+            f"bundle {bundle.name!r}: the pattern {pattern!r} in `files` leaves {bundle.path}"
+        )
+    plain = folder / pattern
+    if symbol is not None and plain.is_file():  # a name that happens to hold brackets
+        return [SourceFile(plain, f"{bundle.path}/{pattern}", symbol, stated=True)]
+    named = re.compile(_as_regex(pattern))
+    found = []
+    for path in sorted(folder.glob(pattern.replace(_SYMBOL, "*"))):
+        name = path.relative_to(folder).as_posix()
+        match = named.fullmatch(name)
+        if match is not None and path.is_file() and not path.name.startswith("."):
+            own = symbol if _SYMBOL not in pattern else match["symbol"]
+            label = f"{bundle.path}/{name}"
+            found.append(SourceFile(path, label, own, stated=own is not None))
+    if symbol is not None and not found:
+        raise DatasetError(
+            f"bundle {bundle.name!r} maps {symbol} to {pattern}, which is not in {bundle.path}"
+        )
+    return found
+
+
+def _as_regex(pattern: str) -> str:
+    text = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    first = re.escape(_SYMBOL)
+    return text.replace(first, r"(?P<symbol>[^/]+?)", 1).replace(first, r"(?P=symbol)")
 
 
 def _folder_files(bundle: BundleConfig, folder: Path) -> list[SourceFile]:
+    folder, label = _zipline_folder(bundle, folder)
     by_symbol: dict[str, SourceFile] = {}
     for file in sorted(folder.iterdir()):
-        symbol = _symbol_of(file.name)
+        symbol = symbol_of(bundle, file.name)
         if symbol is None or file.name.startswith(".") or not file.is_file():
             continue
         if symbol in by_symbol:
             raise DatasetError(
-                f"{bundle.path} has two files of {symbol}: {by_symbol[symbol].path.name} and "
+                f"{label} has two files of {symbol}: {by_symbol[symbol].path.name} and "
                 f"{file.name}; remove one, or choose with `options.files`"
             )
-        by_symbol[symbol] = SourceFile(file, f"{bundle.path}/{file.name}", symbol)
-    card = read_source_card(folder)
+        by_symbol[symbol] = SourceFile(file, f"{label}/{file.name}", symbol)
+    card = read_source_card(folder) if bundle.adapter == "csv" else None
     for export in card.exports if card else ():
         if export.symbol not in by_symbol:
             by_symbol[export.symbol] = SourceFile(
-                folder / export.file, f"{bundle.path}/{export.file}", export.symbol, export.sha256
+                folder / export.file, f"{label}/{export.file}", export.symbol, export.sha256
             )
     return list(by_symbol.values())
 
 
-def _single_symbol(bundle: BundleConfig, path: Path) -> str | None:
-    given = bundle.options.get("symbol")
-    if given:
-        return str(given)
-    columns = bundle.options.get("columns") or {}
-    if "symbol" in columns or SYMBOL_COLUMNS & _header(path, bundle.options.get("delimiter")):
-        return None
-    symbol = _symbol_of(path.name)
-    if symbol is None:
+def _zipline_folder(bundle: BundleConfig, folder: Path) -> tuple[Path, str]:
+    """Return the folder of a timeframe in Zipline's csvdir, where there is nothing beside it."""
+    name = {"1d": "daily", "1m": "minute"}.get(bundle.timeframe, "")
+    inner = folder / name
+    beside = any(symbol_of(bundle, item.name) for item in folder.iterdir() if item.is_file())
+    if bundle.adapter == "csv" and name and inner.is_dir() and not beside:
+        return inner, f"{bundle.path}/{name}"
+    return folder, str(bundle.path)
+
+
+def _stated_symbol(bundle: BundleConfig, found: list[SourceFile]) -> list[SourceFile]:
+    if len(found) != 1:
         raise DatasetError(
-            f"bundle {bundle.name!r} reads {bundle.path}, whose name ends in neither .csv nor "
-            ".csv.gz; give `options.symbol`"
+            f"bundle {bundle.name!r} gives one `symbol` for {len(found)} files in "
+            f"{bundle.path}; name the one file, or map symbols to files with `files`"
         )
-    return symbol
-
-
-def _header(path: Path, delimiter: str | None) -> frozenset[str]:
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline(1 << 16)
-        best = delimiter or max(",;\t|", key=line.count)
-        cells = next(csv.reader([line], delimiter=best), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise DatasetError(f"{path} has no header of UTF-8 text: {error}") from error
-    return frozenset(cell.strip().lower() for cell in cells)
+    only = found[0]
+    symbol = str(bundle.options["symbol"])
+    return [SourceFile(only.path, only.label, symbol, only.expected_sha256, stated=True)]
 
 
 def _nothing_found(bundle: BundleConfig, path: Path) -> str:
     below = sorted(
         folder.name
         for folder in path.iterdir()
-        if folder.is_dir() and any(_symbol_of(item.name) for item in folder.iterdir())
+        if folder.is_dir() and any(symbol_of(bundle, item.name) for item in folder.iterdir())
     )
-    hint = f"; its folders with CSV files: {', '.join(below)}" if below else ""
-    return f"bundle {bundle.name!r}: no .csv or .csv.gz file in {bundle.path}{hint}"
+    hint = f"; its folders with such files: {', '.join(below)}" if below else ""
+    pattern = bundle.options.get("files")
+    wanted = f"file like {pattern}" if pattern else f"{_SUFFIXES[bundle.adapter][0]} file"
+    return f"bundle {bundle.name!r}: no {wanted} in {bundle.path}{hint}"

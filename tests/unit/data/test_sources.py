@@ -53,10 +53,10 @@ def test_two_files_of_one_symbol_are_refused(store):
 def test_missing_or_empty_sources_say_where_was_looked(store):
     with pytest.raises(DatasetError, match="paths are relative to the project root"):
         source_checksum(store.bundle("nowhere"), store.root)
-    (store.root / "csvdir/daily").mkdir(parents=True)
-    (store.root / "csvdir/daily/AAA.csv").write_text("")
-    with pytest.raises(DatasetError, match="its folders with CSV files: daily"):
-        source_checksum(store.bundle("csvdir"), store.root)
+    (store.root / "years/2020").mkdir(parents=True)
+    (store.root / "years/2020/AAA.csv").write_text("")
+    with pytest.raises(DatasetError, match="its folders with such files: 2020"):
+        source_checksum(store.bundle("years"), store.root)
     with pytest.raises(DatasetError, match=r"maps Z to Z\.csv, which is not in prices"):
         source_checksum(store.bundle(files={"Z": "Z.csv"}), store.root)
 

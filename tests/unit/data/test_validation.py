@@ -71,8 +71,8 @@ def test_message_is_capped_and_the_attribute_holds_all(store):
     assert (len(caught.value.problems), caught.value.total) == (30, 30)
     message = str(caught.value)
     assert message.startswith("30 bad rows, nothing was written:")
-    assert message.count("negative_volume") == 20
-    assert message.endswith("… and 10 more")
+    assert message.count("[negative_volume]") == 20
+    assert message.endswith("… and 10 more; in all 30 negative_volume")
 
 
 def test_contradicting_duplicates_are_both_named(store):

@@ -1,0 +1,127 @@
+"""Which line of the file a row stands on, with comments, blank lines and quoted line breaks."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.data.csv_dialect import Structure
+from backtrail.errors import DatasetError
+
+__all__ = ["LineNumbers", "blank_lines", "number_lines", "wide_rows"]
+
+_BLANK: Final = re.compile(rb"\n[ \t\r]*(?=\n|\Z)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineNumbers:
+    """The line of every row of one file.
+
+    Attributes:
+        first: Line of row 0.
+        listed: Line of each row, where rows and lines do not run in step; None otherwise.
+        comments: Comment lines among the rows.
+    """
+
+    first: int
+    listed: npt.NDArray[np.uint32] | None
+    comments: int
+
+    def of(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """Return the lines of some rows."""
+        found = rows + self.first if self.listed is None else self.listed[rows]
+        return found.astype(np.uint32)
+
+
+def number_lines(label: str, text: bytes, structure: Structure, rows: int) -> LineNumbers:
+    """Return on which lines the rows of a file stand.
+
+    Args:
+        label: Name of the file in messages.
+        text: The whole file.
+        structure: Where its cells are.
+        rows: How many rows were read, blank lines included.
+
+    Raises:
+        DatasetError: If rows and lines cannot be matched.
+    """
+    start = _offset(text, structure.first_row)
+    lines = text.count(b"\n", start) + (start < len(text) and not text.endswith(b"\n"))
+    first = structure.first_row + 1
+    comments = _comment_rows(text, start, structure.comment)
+    if lines - len(comments) == rows:
+        if not comments:
+            return LineNumbers(first, None, 0)
+        # Comment k is on the line with the rows before it and k comments above.
+        before = np.array(comments) - np.arange(len(comments))
+        numbers = np.arange(rows)
+        listed = numbers + first + np.searchsorted(before, numbers, side="right")
+        return LineNumbers(first, listed.astype(np.uint32), len(comments))
+    found = [line for line, _ in _records(text[start:], first, structure)]
+    if len(found) != rows:
+        raise DatasetError(f"{label}: rows cannot be matched with lines; is a quote unclosed?")
+    return LineNumbers(first, np.array(found, dtype=np.uint32), len(comments))
+
+
+def blank_lines(text: bytes) -> npt.NDArray[np.uint32]:
+    """Return the numbers of lines after the first that hold nothing but space."""
+    found, line, at = [], 1, 0
+    for match in _BLANK.finditer(text):
+        line += text.count(b"\n", at, match.start() + 1)
+        at = match.start() + 1
+        found.append(line)
+    return np.array(found, dtype=np.uint32)
+
+
+def wide_rows(text: bytes, structure: Structure) -> list[tuple[int, int]]:
+    """Return the number and the width of rows with more cells than the header."""
+    start = _offset(text, structure.first_row)
+    records = _records(text[start:], structure.first_row + 1, structure)
+    return [
+        (row, len(cells))
+        for row, (_, cells) in enumerate(records)
+        if len(cells) > structure.width
+        or (structure.trailing and len(cells) == structure.width and cells[-1].strip())
+    ]
+
+
+def _offset(text: bytes, lines: int) -> int:
+    at = 0
+    for _ in range(lines):
+        at = text.find(b"\n", at) + 1
+        if at == 0:
+            return len(text)
+    return at
+
+
+def _comment_rows(text: bytes, start: int, comment: str | None) -> list[int]:
+    """Return for each comment line how many lines of data and comments stand above it."""
+    if comment is None:
+        return []
+    mark = b"\n" + comment.encode()
+    found, above, at = [], 0, start
+    begin = text.find(mark, max(start - 1, 0))
+    while begin >= 0:
+        above += text.count(b"\n", at, begin + 1)
+        found.append(above)
+        at = begin + 1
+        begin = text.find(mark, at)
+    return found
+
+
+def _records(text: bytes, first: int, structure: Structure) -> Iterator[tuple[int, list[str]]]:
+    stream = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", errors="replace", newline="")
+    reader = csv.reader(stream, delimiter=structure.delimiter, quotechar=structure.quote)
+    former = 0
+    try:
+        for cells in reader:
+            line, former = first + former, reader.line_num
+            if not (structure.comment and cells and cells[0].startswith(structure.comment)):
+                yield line, cells
+    except csv.Error:
+        return

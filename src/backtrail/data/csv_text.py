@@ -1,0 +1,150 @@
+"""From the bytes of a CSV file to UTF-8 text: unpacked, without byte order mark, lines ended by LF.
+
+Light: a Snakefile that is parsed looks at headers.
+"""
+
+import codecs
+import io
+import zlib
+from pathlib import Path
+from typing import Final
+
+from backtrail.errors import DatasetError
+
+__all__ = ["LONGEST_LINE", "first_lines", "read_head", "unpack"]
+
+LONGEST_LINE: Final = 1 << 16
+"""Bytes that a header, or a line of the sample, may have."""
+
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_HEAD: Final = 1 << 18
+_MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def unpack(label: str, packed: bytes, encoding: str | None = None) -> bytes:
+    """Return the text of a file as UTF-8.
+
+    gzip and zip are known by their first bytes, whatever the name says. Text that is UTF-8 is not
+    checked here; readers find what is not.
+
+    Args:
+        label: Name of the file in messages.
+        packed: Its bytes.
+        encoding: Of the text; None to go by its byte order mark, UTF-8 where there is none.
+
+    Raises:
+        DatasetError: If it cannot be unpacked or decoded.
+    """
+    if packed.startswith(_GZIP):
+        import gzip
+
+        try:
+            packed = gzip.decompress(packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DatasetError(f"{label} is no complete gzip file: {error}") from error
+    elif packed.startswith(_ZIP):
+        packed = _unzip(label, packed, None)
+    return _as_utf8(label, packed, encoding, whole=True)
+
+
+def read_head(path: Path, label: str, encoding: str | None = None) -> bytes:
+    """Return the first quarter megabyte of a file's text as UTF-8.
+
+    Raises:
+        DatasetError: If it cannot be read, unpacked or decoded.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            if head.startswith(_GZIP):
+                decompressor = zlib.decompressobj(wbits=31)
+                head = decompressor.decompress(head, _HEAD)
+            elif head.startswith(_ZIP):
+                stream.seek(0)
+                head = _unzip(label, stream.read(), _HEAD)
+    except (OSError, zlib.error) as error:
+        raise DatasetError(f"{label} cannot be read: {error}") from error
+    return _as_utf8(label, head, encoding, whole=False)
+
+
+def first_lines(label: str, text: bytes) -> list[str]:
+    """Return the lines of the first quarter megabyte, without their ends; the last may be missing.
+
+    Raises:
+        DatasetError: If there is none, one is far too long, or they are not UTF-8.
+    """
+    head = text[:_HEAD]
+    if not head.strip():
+        raise DatasetError(f"{label} is empty; it needs a header and rows")
+    lines = head.split(b"\n")
+    if len(text) > len(head):
+        lines.pop()  # cut in the middle
+    if not lines or max(map(len, lines)) > LONGEST_LINE:
+        raise DatasetError(
+            f"{label} has a line of more than {LONGEST_LINE:,} bytes among its first; "
+            "that is no CSV file of prices"
+        )
+    if b"\x00" in head:
+        raise DatasetError(
+            f"{label} holds zero bytes: it is no text, or UTF-16 without a byte order mark; "
+            "for that, give options.encoding, such as utf-16-le"
+        )
+    try:
+        return [line.decode("utf-8").rstrip("\r") for line in lines]
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{label} is not UTF-8 text: {error.reason} in its first lines; give options.encoding, "
+            "such as cp1252"
+        ) from error
+
+
+def _unzip(label: str, packed: bytes, most: int | None) -> bytes:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            members = [
+                item
+                for item in archive.infolist()
+                if not item.is_dir() and not item.filename.startswith("__MACOSX/")
+            ]
+            if len(members) != 1:
+                names = ", ".join(item.filename for item in members[:5]) or "none"
+                raise DatasetError(
+                    f"{label} holds {len(members)} files ({names}); pack one file per zip"
+                )
+            with archive.open(members[0]) as stream:
+                return stream.read() if most is None else stream.read(most)
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        zipfile.BadZipFile,
+        NotImplementedError,  # a compression that Python does not have
+        RuntimeError,  # a password
+        ValueError,
+    ) as error:
+        raise DatasetError(f"{label} is no complete zip file: {error}") from error
+
+
+def _as_utf8(label: str, data: bytes, encoding: str | None, *, whole: bool) -> bytes:
+    if encoding is None:
+        found = [name for mark, name in _MARKS if data.startswith(mark)]
+        encoding = found[0] if found else None
+    if encoding is not None and codecs.lookup(encoding).name != "utf-8":
+        try:
+            decoder = codecs.getincrementaldecoder(encoding)()
+            data = decoder.decode(data, final=whole).encode()
+        except (UnicodeError, LookupError) as error:
+            reason = str(error)[:200]
+            raise DatasetError(f"{label} is not {encoding} text: {reason}") from error
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in data and b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    return data

@@ -1,0 +1,147 @@
+"""What the adapters of files share: many files read at once, each with its rows and its record."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from backtrail.canonical import canonical_json
+from backtrail.data.bundles import BundleConfig
+from backtrail.data.cells import Cells
+from backtrail.data.column_names import ColumnMap, plain_name
+from backtrail.data.manifest import SourceRecord
+from backtrail.data.problems import MAX_PROBLEMS, BadRowsError
+from backtrail.data.raw_prices import RawPrices, as_problems, join_files, unread_rows
+from backtrail.data.sources import SourceFile, find_source_files
+from backtrail.errors import DatasetError
+
+__all__ = ["FileRows", "finish_rows", "of_one_symbol", "read_files", "refuse_time_of_day"]
+
+_ZERO_MEANS_NO_SPLIT: Final = "stock_splits"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileRows:
+    """One file that was read.
+
+    Attributes:
+        frame: Its rows in canonical columns, with `symbol`, `file` and `line`.
+        unread: Cells that could not be read, columns of `UNREAD_ROWS`.
+        record: Its checksum.
+        dialect: How it was read, as plain values.
+    """
+
+    frame: pl.DataFrame
+    unread: pl.DataFrame
+    record: SourceRecord
+    dialect: Mapping[str, Any]
+
+
+def read_files(
+    bundle: BundleConfig, root: Path, read: Callable[[SourceFile, int], FileRows], threads: int
+) -> RawPrices:
+    """Return the rows of all files of a bundle, whatever the order in which they are read.
+
+    Args:
+        bundle: What to read.
+        root: Project root, to which the bundle's path is relative.
+        read: Reads one file, given its index.
+        threads: Files read at the same time.
+
+    Raises:
+        DatasetError: If a file cannot be read.
+    """
+    files = find_source_files(bundle, root)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        jobs = [pool.submit(read, file, index) for index, file in enumerate(files)]
+        try:
+            rows = [job.result() for job in jobs]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return RawPrices(
+        frame=join_files([item.frame for item in rows]),
+        files=tuple(file.label for file in files),
+        unread=pl.concat([item.unread for item in rows]),
+        sources=tuple(item.record for item in rows),
+        dialect=_dialects(rows),
+    )
+
+
+def finish_rows(
+    file: SourceFile,
+    index: int,
+    frame: pl.DataFrame,
+    cells: Cells,
+    columns: ColumnMap,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of a file as they are handed over, and its unread cells.
+
+    Args:
+        file: Where they come from.
+        index: Of the file.
+        frame: Rows with `row`, `line` and `symbol`.
+        cells: What was read.
+        columns: Where it was read.
+
+    Raises:
+        DatasetError: If there is no row.
+        BadRowsError: If more cells could not be read than a report takes.
+    """
+    if not frame.height:
+        raise DatasetError(f"{file.label} has a header and no rows")
+    if plain_name(columns.names.get("split") or "") == _ZERO_MEANS_NO_SPLIT:
+        frame = frame.with_columns(pl.col("split").replace(0.0, None))
+    frame = frame.with_columns(pl.lit(index, dtype=pl.UInt32).alias("file"))
+    unread = unread_rows(cells.unread, frame)
+    if cells.unread_rows > MAX_PROBLEMS:
+        counts = {"unparsable": cells.unread_rows}
+        raise BadRowsError(as_problems(unread, {index: file.label}), counts)
+    return frame.drop("row"), unread
+
+
+def of_one_symbol(
+    file: SourceFile, symbol: str, frame: pl.DataFrame, columns: ColumnMap
+) -> tuple[pl.DataFrame, ColumnMap]:
+    """Return rows with the symbol of their file, once a symbol column does not contradict it.
+
+    A symbol that the config states may stand under another name in the column; one that was read
+    from the file's name may not.
+
+    Raises:
+        DatasetError: If the column says something else, or has several symbols.
+    """
+    if "symbol" in frame.columns:
+        header = columns.names["symbol"]
+        found = sorted(frame["symbol"].drop_nulls().unique().cast(pl.String).str.strip_chars())
+        others = [name for name in found if name != symbol]
+        if len(found) > 1 or (others and not file.stated):
+            raise DatasetError(
+                f"{file.label} is the file of {symbol}, but its column {header} has "
+                f"{', '.join(others[:5])}; name its symbol in options.files, or give its path "
+                "alone to read a file of many symbols"
+            )
+        columns = columns.without("symbol")
+    return frame.with_columns(pl.lit(symbol, dtype=pl.Enum([symbol])).alias("symbol")), columns
+
+
+def refuse_time_of_day(where: str, text: str) -> None:
+    """Refuse daily bars whose date depends on a zone that nobody stated.
+
+    Raises:
+        DatasetError: Always.
+    """
+    raise DatasetError(
+        f"{where}: daily bars with a time of day ({text!r}); give options.timezone, "
+        "in which the date is the session's"
+    )
+
+
+def _dialects(read: Sequence[FileRows]) -> tuple[dict[str, Any], ...]:
+    grouped: dict[str, dict[str, Any]] = {}
+    for rows in read:
+        entry = grouped.setdefault(canonical_json(rows.dialect), {**rows.dialect, "files": []})
+        entry["files"].append(rows.record.path)
+    return tuple(grouped.values())
