@@ -20,7 +20,7 @@ from backtrail.engine import (
 from backtrail.engine.strategy import Strategy
 from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["evaluate_run"]
+__all__ = ["engine_config", "evaluate_run"]
 
 Columns = dict[str, Sequence[Any]]
 
@@ -51,7 +51,7 @@ def evaluate_run(
     result = runner(
         strategy,
         bars,
-        _engine_config(identity, seed),
+        engine_config(identity, seed),
         benchmark=identity["benchmark"],
         benchmark_bars=benchmark_bars,
         params=params_from(strategy, identity["params"]),
@@ -67,7 +67,8 @@ def evaluate_run(
     }
 
 
-def _engine_config(identity: Mapping[str, Any], seed: int) -> EngineConfig:
+def engine_config(identity: Mapping[str, Any], seed: int) -> EngineConfig:
+    """Return the engine's settings that a run's identity asks for."""
     commission = identity["commission"]
     return EngineConfig(
         ledger=identity["ledger"],
