@@ -1,6 +1,5 @@
 """The cells of one CSV file as canonical columns."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from backtrail.data.number_forms import (
     detect_numbers,
     is_plain,
     parse_number,
+    shows_point,
 )
 from backtrail.data.time_detection import detect_time
 from backtrail.data.time_forms import TimeForm, largest_day_month
@@ -126,11 +126,8 @@ class _Reader:
         if options.decimal == "," or options.thousands is not None:
             return False
         cells = [cell for name in self._numbers for cell in structure.cells(name)]
-        if structure.delimiter == ";" and options.decimal is None:
-            dotted = [cell for cell in cells if "." in cell]
-            if dotted and all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", cell) for cell in dotted):
-                return False  # where decimals are commas, these are thousands
-        return is_plain(cells, self._nulls)
+        known = options.decimal or structure.columns.layout or shows_point(cells)
+        return bool(known) and is_plain(cells, self._nulls)
 
     def _scan(
         self,

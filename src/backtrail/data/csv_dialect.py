@@ -32,7 +32,7 @@ class Structure:
         columns: Which column is which.
         delimiter: Between cells.
         quote: Around cells.
-        header: Whether a line names the columns.
+        header: Lines above the one that names the columns; None where none does.
         first_row: Lines before the first row.
         skipped: Lines before the header that are neither comments nor blank.
         comment: How comment lines begin; None when there is none.
@@ -43,7 +43,7 @@ class Structure:
     columns: ColumnMap
     delimiter: str
     quote: str
-    header: bool
+    header: int | None
     first_row: int
     skipped: tuple[str, ...]
     comment: str | None
@@ -101,9 +101,10 @@ class CsvDialect:
         return {
             "delimiter": found.delimiter,
             "quote": found.quote,
-            "header": found.header,
+            "header": found.header is not None,
             "layout": found.columns.layout or None,
-            "skip_lines": found.first_row - found.header,
+            "skip_lines": found.first_row if found.header is None else found.header,
+            "first_row": found.first_row,
             "skipped": list(found.skipped),
             "comment": found.comment,
             "trailing_delimiter": found.trailing,
@@ -168,7 +169,7 @@ def detect_structure(where: str, label: str, text: bytes, options: CsvOptions) -
         columns=columns,
         delimiter=delimiter,
         quote=quote,
-        header=header is not None,
+        header=header,
         first_row=next((at for at in candidates if at >= first), first),
         skipped=tuple(lines[at][:100] for at in candidates if header is not None and at < header),
         comment=comment or None,

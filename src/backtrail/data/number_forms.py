@@ -13,7 +13,7 @@ import polars as pl
 
 from backtrail.errors import DatasetError
 
-__all__ = ["NULL_VALUES", "NumberForm", "detect_numbers", "is_plain", "parse_number"]
+__all__ = ["NULL_VALUES", "NumberForm", "detect_numbers", "is_plain", "parse_number", "shows_point"]
 
 NULL_VALUES: Final = ("null", "NULL", "Null", "NA", "N/A", "n/a", "#N/A", "None", "-")
 """Cells that mean no value, besides the empty one, where the option does not say."""
@@ -30,6 +30,8 @@ _PROOFS: Final = {
     ",": r",(\d{0,2}|\d{4,})$|^0?,\d{3}$|\..*,|\.\d{3}\.",
 }
 _COULD_BE_TWO: Final = r"^[1-9]\d{0,2},\d{3}$"
+_SHOWS_POINT: Final = re.compile(r"^[-+]?(\d*\.(\d{0,2}|\d{4,})|0?\.\d{3})([eE][-+]?\d+)?$")
+_VOLUME_LIKE: Final = ("volume", "dividend", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ def is_plain(cells: Iterable[str], null_values: Sequence[str]) -> bool:
     return all(_PLAIN.fullmatch(cell) for cell in known)
 
 
+def shows_point(cells: Iterable[str]) -> bool:
+    """Say whether a cell proves that the dot is the decimal point: `1.5` does, `1.500` does not."""
+    return any(_SHOWS_POINT.search(cell.strip()) for cell in cells)
+
+
 def detect_numbers(
     label: str,
     lazy: pl.LazyFrame,
@@ -70,7 +77,8 @@ def detect_numbers(
         columns: Names of the columns with numbers.
         decimal: The option; None to look.
         thousands: The option; None to look.
-        delimiter: Between cells; with a semicolon, `1.234` may well be a thousand.
+        delimiter: Between cells; with a semicolon, or beside prices such as `999`, `1.234` may well
+            be a thousand.
 
     Raises:
         DatasetError: If the decimal point cannot be known, or cells show the one as often as the
@@ -78,6 +86,12 @@ def detect_numbers(
     """
     cells = lazy.select(pl.concat_list([pl.col(name) for name in columns]).explode().alias("cell"))
     core = _core(pl.col("cell"))
+    prices = [pl.col(name) for name in columns if name not in _VOLUME_LIKE]
+    whole = lazy.select(
+        pl.any_horizontal(
+            pl.lit(False), *(price.str.contains(r"^[-+]?\d+$").any() for price in prices)
+        )
+    )
     dotted = pl.col("cell").str.contains(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
     found = (
         cells.select(
@@ -95,19 +109,20 @@ def detect_numbers(
         .collect(engine="streaming")
         .row(0, named=True)
     )
-    point = decimal or _decimal(label, found, delimiter)
+    found["whole"] = delimiter == ";" or whole.collect(engine="streaming").item()
+    point = decimal or _decimal(label, found)
     if thousands is None:
         thousands = "".join(mark for mark in _GROUPS if mark != point and found[f"in {mark}"])
     return NumberForm(point, thousands, tuple(n for n in ("currency", "suffix") if found[n]))
 
 
-def _decimal(label: str, found: Mapping[str, Any], delimiter: str) -> str:
+def _decimal(label: str, found: Mapping[str, Any]) -> str:
     remedy = "give options.decimal, '.' or ','"
     if found["."] or found[","]:
         if found["."] == found[","]:
             raise DatasetError(f"{label}: numbers mix decimal points and decimal commas; {remedy}")
         return "." if found["."] > found[","] else ","  # the few others are reported as unread
-    unclear = found["cell"] or (found["dotted"] if delimiter == ";" else None)
+    unclear = found["cell"] or (found["dotted"] if found["whole"] else None)
     if unclear is not None:
         raise DatasetError(
             f"{label}: {unclear!r} could have three decimals or be a thousand, and no other number "

@@ -1,11 +1,8 @@
 import json
 import multiprocessing
-import os
-import signal
 import stat
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,13 +12,6 @@ from backtrail.errors import DatasetError, DataValidationError
 from .places import HEADER, daily_row
 
 PARALLEL = multiprocessing.get_context("spawn")
-SYNTHETIC = {
-    "kind": "minute_bars",
-    "symbols": 4,
-    "start": "2019-01-02",
-    "end": "2019-12-31",
-    "seed": 1,
-}
 
 
 def snapshot(folder):
@@ -159,28 +149,3 @@ def test_processes_that_ingest_at_once_make_whole_datasets(store):
     assert len(folders) == 12
     assert [entry["dataset_id"] for entry in history[-1:]] == [read_head(store.bundles, "b")]
     assert {entry["dataset_id"] for entry in history} == folders
-
-
-def _ingest_minutes(bundles):
-    bundle = BundleConfig("b", "synthetic", "XNYS", "1m", None, SYNTHETIC)
-    ingest_bundle(bundle, root=bundles.parent, bundles_dir=bundles)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", range(10))
-def test_ingest_killed_at_any_moment_leaves_no_half_dataset(tmp_path, moment):
-    bundles = tmp_path / "bundles"
-    child = PARALLEL.Process(target=_ingest_minutes, args=(bundles,))
-    child.start()
-    while not (bundles / "b").exists() and child.is_alive():
-        time.sleep(0.001)
-    time.sleep(0.02 * moment)
-    if child.is_alive():
-        os.kill(child.pid, signal.SIGKILL)
-    child.join()
-    for path in (bundles / "b").glob("[!.]*"):
-        if path.is_dir():
-            Dataset.open(path).verify()
-    _ingest_minutes(bundles)
-    Dataset.open(bundles / "b" / read_head(bundles, "b")).verify()
-    assert [path.name for path in (bundles / "b").glob(".*")] == []
