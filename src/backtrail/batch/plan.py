@@ -172,9 +172,12 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
 
 def _store_code(batch: Batch, store: RunStore) -> None:
     objects = ObjectStore(store.objects)
-    files = {file for closure in batch.closures.values() for file in closure.files}
-    for file in sorted(files, key=lambda item: item.path):
-        objects.put(batch.root / file.path, file.sha256)
+    files = {file.path: file for closure in batch.closures.values() for file in closure.files}
+    for path, file in sorted(files.items()):
+        if file.content is None:
+            objects.put(batch.root / path, file.sha256)
+        else:
+            objects.put_bytes(file.content)
 
 
 def _claim(
@@ -192,13 +195,7 @@ def _claim(
             "run_key": run_key,
             "identity": dict(resolved.identity),
             "labels": {"names": list(names), "bundle": resolved.request.bundle},
-            "code": {
-                "files": [
-                    {"path": f.path, "sha256": f.sha256, "imported_by": list(f.imported_by)}
-                    for f in closure.files
-                ],
-                "warnings": list(closure.warnings),
-            },
+            "code": closure.as_record(),
         }
 
     backtest_id, is_new = store.claim(run_key, make_spec, datetime.now(UTC))

@@ -146,7 +146,7 @@ def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> d
         "strategy_entry_point": identity["strategy"]["entry"],
         "captured_files": [file["path"] for file in spec["code"]["files"]],
         "code_capture": {
-            "mode": "import_analysis",
+            "mode": spec["code"].get("mode", "import_analysis"),
             "code_hash": identity["strategy"]["code_hash"],
         },
         "data_bundle_info": {

@@ -44,6 +44,13 @@ class ObjectStore:
                 f"{source} changed while it was being captured "
                 f"(expected sha256 {sha256[:12]}…, found {found[:12]}…); run again"
             )
+        return self.put_bytes(data)
+
+    def put_bytes(self, data: bytes) -> Path:
+        """Store bytes that no file holds."""
+        target = self.path(sha256_bytes(data))
+        if target.exists():
+            return target
         remove_stale(target.parent)
         with atomic_path(target) as temporary:
             temporary.write_bytes(data)
