@@ -159,11 +159,10 @@ class _Tracer:
         if base is None:
             return
         name = (*base, *item.module)
+        # Whoever imports from its own package has had that imported already.
+        known = len(base) if item.level and item.anchor == "package" else 0
         for part in self.finder.chain(name):
-            # Whoever imports from its own package has had that imported already.
-            if item.anchor != "package" or not item.level or len(part.name) > len(base):
-                yield part
-            elif part.name == name:
+            if len(part.name) > known or part.name == name:
                 yield part
         target = self.finder.find(name) if name else None
         if name and (target is None or target.search is None):

@@ -5,7 +5,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +23,7 @@ EXAMPLES = int(os.environ.get("BACKTRAIL_EXAMPLES", "60"))
 
 names = st.sampled_from(NAMES)
 dotted = st.lists(names, min_size=1, max_size=3).map(".".join)
-dots = st.integers(1, 3).map("." .__mul__)
+dots = st.integers(1, 3).map(".".__mul__)
 folders = st.builds(
     lambda base, parts: base + "".join(f"{part}/" for part in parts),
     st.sampled_from(FOLDERS),
