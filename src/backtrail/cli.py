@@ -198,25 +198,14 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from backtrail.batch.reading import find_run, verify_runs
+    from backtrail.batch.reading import find_run
+    from backtrail.batch.verifying import verify_runs
 
-    store = _places(options).store
-    runs = [find_run(store, name) for name in options.runs] or store.run_dirs()
-    found = verify_runs(store, runs)
-    damaged = [item for item in found if item.state == "damaged"]
-    if options.json:
-        print(pretty_json([item.to_dict() for item in found]), end="")
-        return 1 if damaged else 0
-    for item in damaged:
-        for kind in ("missing", "altered", "unlisted"):
-            for name in getattr(item.damage, kind):
-                also = item.shares.get(name, ())
-                shared = f"  (shared with {', '.join(also)})" if also else ""
-                print(f"{kind:<8} {item.backtest_id}/{name}{shared}")
-    counts = Counter(item.state for item in found)
-    states = ("intact", "damaged", "failed", "open")
-    print(", ".join(f"{counts[state]} {state}" for state in states if counts[state]) or "no runs")
-    return 1 if damaged else 0
+    places = _places(options)
+    runs = [find_run(places.store, name) for name in options.runs] or None
+    found = verify_runs(places.store, runs, base_dir=places.base_dir)
+    print(pretty_json(found.to_dict()) if options.json else f"{found}\n", end="")
+    return 0 if found.is_intact else 1
 
 
 def _sync(options: argparse.Namespace) -> int:

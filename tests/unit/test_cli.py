@@ -96,10 +96,16 @@ def test_verify_finds_damage_and_says_so_by_its_status(call, ids, root):
     table.write_bytes(b"altered")
     try:
         status, out, _ = call("verify", ids["sma"])
-        assert (status, out) == (1, f"altered  {ids['sma']}/results/fills.parquet\n1 damaged\n")
+        lines = out.splitlines()
+        assert status == 1
+        assert lines[0] == f"altered  {ids['sma']}/results/fills.parquet"
+        assert f"snakemake --cores 1 backtests/{ids['sma']}/results/fills.parquet" in lines[1]
+        assert lines[2:] == ["1 damaged"]
         status, out, _ = call("verify", "--json")
         assert status == 1
-        assert [item["state"] for item in json.loads(out)] == ["damaged", "failed"]
+        found = json.loads(out)
+        assert [item["state"] for item in found["runs"]] == ["damaged", "failed"]
+        assert found["objects"] == []
     finally:
         table.write_bytes(data)
     assert call("verify", ids["sma"])[0] == 0
@@ -127,6 +133,7 @@ def test_catalog_sync_counts_and_rebuilds(call):
         (("show", "nope"), CONFIG, "there is no run 'nope' in "),
         (("show", "2"), CONFIG, "begins 2 ids"),
         (("verify", "nope"), CONFIG, "there is no run 'nope'"),
+        (("verify",), ("--configfile", "empty.yaml"), "there is no run store at "),
         (("list",), ("--configfile", "absent.yaml"), "absent.yaml: there is no such file"),
         (("plan",), ("--configfile", "strategies"), "it cannot be read (Is a directory)"),
         (("list",), ("--configfile", "broken.yaml"), "broken.yaml: backtest_output: null"),

@@ -132,5 +132,5 @@ def test_the_default_batch_runs_twice_and_every_run_is_intact(tmp_path):
         "function",
         "signal",
     }
-    assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+    assert {run["state"] for run in project.backtrail_json("verify")["runs"]} == {"intact"}
     assert nothing_to_do(project.snakemake())

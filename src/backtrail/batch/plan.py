@@ -15,11 +15,13 @@ from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_run
 from backtrail.canonical import sha256_json
 from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
+from backtrail.provenance.closure import log_capture
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
+_DOUBTS = ("warnings", "notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Plan:
         """Return a run of the plan by its id."""
         return self._by_id[backtest_id]
 
+    def __contains__(self, backtest_id: str) -> bool:
+        return backtest_id in self._by_id
+
     @cached_property
     def _by_id(self) -> dict[str, PlannedRun]:
         return {run.backtest_id: run for run in self.runs}
@@ -122,6 +127,39 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """What a run was made from.
+
+    Attributes:
+        names: Every name its batch has for the run.
+    """
+
+    names: tuple[str, ...]
+    strategy: str
+    bundle: str
+    dataset_id: str
+
+
+def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
+    """Return what a run was made from, whether it is the plan's or of another batch of the store.
+
+    Raises:
+        ArtifactManagerError: If the store has no such run.
+    """
+    if backtest_id in plan:
+        run = plan.run(backtest_id)
+        return RunOrigin(run.names, run.strategy, run.bundle, plan.datasets[run.bundle])
+    spec = store.read_spec(backtest_id)
+    labels, identity = spec["labels"], spec["identity"]
+    return RunOrigin(
+        tuple(labels["names"]),
+        identity["strategy"]["entry"],
+        labels["bundle"],
+        identity["dataset"]["dataset_id"],
+    )
+
+
 def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     """Fix what a batch runs: identities, directories, captured code, shards.
 
@@ -147,6 +185,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             f"{batch.places.bundles_dir} has a bundle of that name. Nothing was started; run the "
             "same command again, or give the bundle a name of its own"
         )
+    _log_captures(batch)
     resolved = resolve_runs(batch)
     store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
@@ -170,12 +209,26 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     return plan
 
 
+def _log_captures(batch: Batch) -> None:
+    """Log what was captured; what strategies share is told once."""
+    told: set[str] = set()
+    for closure in batch.closures.values():
+        code = closure.as_record()
+        news = {kind: [text for text in code[kind] if text not in told] for kind in _DOUBTS}
+        log_capture({**code, **news})
+        told.update(*(code[kind] for kind in _DOUBTS))
+
+
 def _store_code(batch: Batch, store: RunStore) -> None:
     objects = ObjectStore(store.objects)
-    files = {file.path: file for closure in batch.closures.values() for file in closure.files}
-    for path, file in sorted(files.items()):
+    files = {
+        (file.path, file.sha256): file
+        for closure in batch.closures.values()
+        for file in closure.files
+    }
+    for (path, sha256), file in sorted(files.items()):
         if file.content is None:
-            objects.put(batch.root / path, file.sha256)
+            objects.put(batch.root / path, sha256)
         else:
             objects.put_bytes(file.content)
 

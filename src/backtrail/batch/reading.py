@@ -1,38 +1,11 @@
-"""Finding and describing runs for people: which run is meant, what it holds, is it whole."""
+"""Finding and describing runs for people: which run is meant, and what it holds."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.errors import ArtifactManagerError
 
-__all__ = ["Verification", "describe_run", "find_run", "verify_runs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What comparing one run with its manifest gave.
-
-    Attributes:
-        state: `intact`, `damaged`, or for a run without a seal `failed` or `open`.
-        shares: For each altered captured file, the other runs that share its content.
-    """
-
-    backtest_id: str
-    state: str
-    damage: Damage
-    shares: Mapping[str, Sequence[str]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            "backtest_id": self.backtest_id,
-            "state": self.state,
-            **{key: list(value) for key, value in asdict(self.damage).items()},
-            "shares": {path: list(ids) for path, ids in self.shares.items()},
-        }
+__all__ = ["describe_run", "find_run"]
 
 
 def find_run(store: RunStore, wanted: str) -> RunDir:
@@ -63,40 +36,3 @@ def describe_run(run: RunDir) -> dict[str, Any]:
     if manifest is not None:
         return manifest
     return {**run.read_spec(), "status": "planned"}
-
-
-def verify_runs(store: RunStore, runs: Sequence[RunDir]) -> list[Verification]:
-    """Compare runs with their manifests, every file by checksum.
-
-    An altered captured file may be shared through the object store; every run that shares it is
-    named.
-    """
-    found = []
-    for run in runs:
-        if not is_sealed(run):
-            state = "failed" if run.failed.exists() else "open"
-            found.append(Verification(run.backtest_id, state, Damage(), {}))
-            continue
-        damage = inspect_run(run)
-        shares = _sharing_runs(store, run, damage)
-        state = "damaged" if damage else "intact"
-        found.append(Verification(run.backtest_id, state, damage, shares))
-    return found
-
-
-def _sharing_runs(store: RunStore, run: RunDir, damage: Damage) -> dict[str, list[str]]:
-    shared: dict[str, list[str]] = {}
-    for name in damage.altered:
-        if not name.startswith("code/") or not (run.path / name).exists():
-            continue
-        inode = (run.path / name).stat().st_ino
-        others = [
-            other.backtest_id
-            for other in store.run_dirs()
-            if other.path != run.path
-            and (other.path / name).exists()
-            and (other.path / name).stat().st_ino == inode
-        ]
-        if others:
-            shared[name] = others
-    return shared

@@ -23,6 +23,7 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.captured import CapturedFiles
 from backtrail.batch.records import (
     begin_record,
     failure_record,
@@ -33,7 +34,7 @@ from backtrail.batch.records import (
 )
 from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.canonical import sha256_file
-from backtrail.errors import BacktrailError, RunFailedError, SealError
+from backtrail.errors import BacktrailError, CodeCaptureError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.provenance.closure import log_capture
 from backtrail.provenance.objects import ObjectStore
@@ -42,16 +43,24 @@ if TYPE_CHECKING:
     # Capturing and sealing need no tables, and each job pays for what it imports.
     from backtrail.batch.execution import Executor
 
-__all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
+__all__ = [
+    "capture_code",
+    "render_report",
+    "restore_object",
+    "restore_run",
+    "run_backtest",
+    "seal_run",
+]
 
 
 def capture_code(store: RunStore, backtest_id: str) -> None:
     """Materialize the captured files of a run from the object store.
 
-    A run directory that was deleted is made again.
+    A run directory that was deleted is made again. An object that is missing or damaged is stored
+    anew from the project's file or another run's copy, where one has the same content.
 
     Raises:
-        CodeCaptureError: If an object is missing or damaged.
+        CodeCaptureError: If an object is missing or damaged, and nothing has its content.
         SealError: If the run is sealed and was altered.
     """
     run = store.restore_spec(backtest_id)
@@ -60,25 +69,41 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
             return
         spec = run.read_spec()
         _materialize(store, spec, run)
-        log_capture(spec["code"], backtest_id=backtest_id, output_dir=run.path)
+        # Doubts were logged when the batch was planned, once and not for each run.
+        log_capture(spec["code"], backtest_id=backtest_id, output_dir=run.path, doubts=False)
 
 
 def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
-    objects = ObjectStore(store.objects)
+    objects, captured = ObjectStore(store.objects), CapturedFiles(store)
     for file in spec["code"]["files"]:
-        path = target.code / file["path"]
-        if not path.exists() or sha256_file(path) != file["sha256"]:
-            objects.materialize(file["sha256"], path)
+        path, sha256 = target.code / file["path"], file["sha256"]
+        if not path.exists() or sha256_file(path) != sha256:
+            objects.materialize(sha256, path, captured.sources(file["path"], sha256))
     strategy, code = spec["identity"]["strategy"], dict(spec["code"])
     write_json(
         target.code_manifest,
         {
+            # Runs of earlier versions have less in it, and are restored byte for byte.
             "capture_mode": code.pop("mode", "import_analysis"),
             "code_hash": strategy["code_hash"],
             "entry": strategy["entry"],
             **code,
         },
     )
+
+
+def restore_object(store: RunStore, sha256: str) -> None:
+    """Store a captured file anew in `.objects/`, from the project or from any run that has it.
+
+    Raises:
+        CodeCaptureError: If no run captured it, or nothing has its content any more.
+    """
+    captured = CapturedFiles(store)
+    paths = {path: None for _, path in captured.by_content.get(sha256, ())}
+    if not paths:
+        raise CodeCaptureError(f"no run in {store.base_dir} captured a file with sha256 {sha256}")
+    sources = (source for path in paths for source in captured.sources(path, sha256))
+    ObjectStore(store.objects).ensure(sha256, sources)
 
 
 def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
@@ -111,7 +136,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
             raise RunFailedError(
                 f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
                 f"{failure.kind}: {failure.message}\n{failure.traceback}"
-                f"It is catalogued; its logs are in {run.logs}"
+                f"It is catalogued{_where_logs_are(run)}"
             ) from None
         write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
 
@@ -120,6 +145,11 @@ def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
     if isinstance(error, StrategyFailedError):
         return error.outcome
     return Outcome(None, type(error).__name__, str(error), "", 0.0, 0.0, 0.0)
+
+
+def _where_logs_are(run: RunDir) -> str:
+    # A run that failed before its child was started printed nothing, and may have older logs.
+    return f"; its logs are in {run.logs}" if (run.logs / "stdout.txt").exists() else ""
 
 
 def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None:
@@ -245,7 +275,8 @@ def _put_back(
         write_json(scratch.metadata, metadata_projection(spec, manifest))
         if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
             try:
-                executor.execute(spec, scratch.code, scratch)
+                twins = any(name.endswith(".csv") for name in missing)
+                executor.execute(spec, scratch.code, scratch, csv_twins=twins)
             except StrategyFailedError as failure:
                 raise SealError(
                     f"sealed run {run.backtest_id} could not be repeated to restore it: "

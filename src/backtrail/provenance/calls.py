@@ -21,12 +21,16 @@ class Import(NamedTuple):
         level: Number of leading dots.
         anchor: What the dots count from: the file's package, the module's own name, or a package
             that is spelled out.
+        line: Line of the statement.
+        is_guarded: The file does without: the import is tried, or made under a condition.
     """
 
     module: Name
     names: Name = ()
     level: int = 0
     anchor: Literal["package", "name"] | Name = "package"
+    line: int = 0
+    is_guarded: bool = False
 
     def __str__(self) -> str:
         return "." * self.level + ".".join(self.module)

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from backtrail.errors import CodeCaptureError
-from backtrail.provenance.closure import CodeClosure, SecretWaiver, import_roots, log_capture
+from backtrail.provenance.closure import (
+    CodeClosure,
+    SecretWaiver,
+    import_roots,
+    log_capture,
+)
 from backtrail.provenance.detection import (
     CaptureMode,
     capture_closure,
@@ -15,7 +20,7 @@ from backtrail.provenance.detection import (
     relative_name,
     require_mode,
 )
-from backtrail.provenance.modules import ModuleFinder, Name, find_installed
+from backtrail.provenance.modules import ModuleFinder, Name
 from backtrail.provenance.reading import read_file
 from backtrail.provenance.secrets import refuse_secrets
 from backtrail.provenance.source import read_source
@@ -95,6 +100,7 @@ class StrategyCodeCapture:
         base = os.path.realpath(self.strategy_root)
         listing = find_strategy_yaml(entry, base, self.capture_mode, self._strategy_yaml)
         names: set[str] = set()
+        notes: tuple[str, ...] = ()
         warnings: list[str] = []
         if listing is not None:
             found = read_listing(Path(base, listing))
@@ -107,9 +113,15 @@ class StrategyCodeCapture:
         else:
             closure = self._closure()
             names |= {file.path for file in closure.files}
-            warnings = list(closure.warnings)
+            warnings, notes = list(closure.warnings), closure.notes
         self.captured_files = [self.strategy_root / name for name in sorted(names)]
-        self._log("import_analysis" if listing is None else "strategy_yaml", warnings)
+        code = {
+            "mode": "import_analysis" if listing is None else "strategy_yaml",
+            "files": [{"path": name} for name in sorted(names)],
+            "warnings": warnings,
+            "notes": notes,
+        }
+        log_capture(code, backtest_id=self._backtest_id, output_dir=self.code_dir.parent)
         return list(self.captured_files)
 
     def _closure(self) -> CodeClosure:
@@ -124,14 +136,6 @@ class StrategyCodeCapture:
             file.path: file.content for file in closure.files if file.content is not None
         }
         return closure
-
-    def _log(self, mode: str, warnings: Sequence[str]) -> None:
-        names = [relative_name(path, self.strategy_root) for path in self.captured_files]
-        log_capture(
-            {"mode": mode, "files": [{"path": name} for name in names], "warnings": warnings},
-            backtest_id=self._backtest_id,
-            output_dir=self.code_dir.parent,
-        )
 
     def copy_files(self, files: Sequence[Path]) -> None:
         """Copy files into `code_dir`; structure, times and permissions are kept.
@@ -236,7 +240,7 @@ class StrategyCodeCapture:
         if local is not None:
             return local
         parts = self._parts(module_name)
-        spec = find_installed(parts, self._finder().roots) if parts else None
+        spec = self._finder().find_installed(parts) if parts else None
         return None if spec is None or not spec.has_location else Path(str(spec.origin))
 
     def _is_framework_module(self, module_name: str) -> bool:
@@ -245,7 +249,7 @@ class StrategyCodeCapture:
         finder = self._finder()
         if not parts or finder.find(parts[:1]) is not None:
             return False
-        return find_installed(parts[:1], finder.roots) is not None
+        return finder.find_installed(parts[:1]) is not None
 
     def _parse_strategy_yaml(self, path: Path) -> list[str]:
         """Return the entries of a `strategy.yaml`.

@@ -59,7 +59,8 @@ class CodeClosure:
         entry: The strategy file, relative to the capture root. For a notebook it is the file that
             was generated from its code cells.
         files: Every file of the closure, sorted by path.
-        warnings: What could not be read or followed, one sentence each.
+        warnings: What could not be read, followed or found, one sentence each.
+        notes: Modules that were found nowhere, and that the code does without.
         mode: How the files were found: `import_analysis` or `strategy_yaml`.
         origin: The notebook that the entry was generated from, relative to the capture root.
         waived: Findings of the secret scan that a waiver covers.
@@ -68,6 +69,7 @@ class CodeClosure:
     entry: str
     files: tuple[SourceFile, ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     mode: str = "import_analysis"
     origin: str | None = None
     waived: tuple[dict[str, Any], ...] = ()
@@ -94,6 +96,7 @@ class CodeClosure:
                 for file in self.files
             ],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
         if self.waived:
             record["waived_secrets"] = [dict(item) for item in self.waived]
@@ -115,14 +118,19 @@ def import_roots(entry: str) -> tuple[str, ...]:
 
 
 def log_capture(
-    code: Mapping[str, Any], *, backtest_id: str | None = None, output_dir: Path | None = None
+    code: Mapping[str, Any],
+    *,
+    backtest_id: str | None = None,
+    output_dir: Path | None = None,
+    doubts: bool = True,
 ) -> None:
-    """Log what was captured: the manifest at INFO, the files at DEBUG, the doubts as warnings.
+    """Log what was captured: files at DEBUG, a `strategy.yaml` and notes at INFO, and warnings.
 
     Args:
         code: The section `code` of a run spec.
         backtest_id: The run, where it is known.
         output_dir: The run's directory, where it is known.
+        doubts: Log warnings and notes.
     """
     names = [file["path"] for file in code["files"]]
     fields = {
@@ -133,5 +141,7 @@ def log_capture(
     if code.get("mode") == "strategy_yaml":
         _LOGGER.info("Using strategy.yaml for code capture", extra=fields)
     _LOGGER.debug("Captured %d files: %s", len(names), ", ".join(names), extra=fields)
-    for warning in code["warnings"]:
-        _LOGGER.warning("%s", warning, extra=fields)
+    if doubts:
+        for level, kind in ((logging.WARNING, "warnings"), (logging.INFO, "notes")):
+            for text in code.get(kind, ()):
+                _LOGGER.log(level, "%s", text, extra=fields)

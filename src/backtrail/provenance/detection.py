@@ -84,6 +84,7 @@ def capture_closure(
             for path in sorted(trace.files)
         ),
         warnings=(*noted, *trace.warnings, *_doubts(trace, base)),
+        notes=tuple(trace.notes),
         mode="import_analysis" if listing is None else "strategy_yaml",
         origin=name if generated else None,
         waived=waived,

@@ -1,9 +1,10 @@
 """Which file a module name means, asked of Python's own finders; nothing is executed."""
 
 import os
+import site
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -19,7 +20,7 @@ from importlib.machinery import (
 )
 from typing import NamedTuple
 
-__all__ = ["Module", "ModuleFinder", "Name", "find_installed", "is_source"]
+__all__ = ["Module", "ModuleFinder", "Name", "is_source"]
 
 Name = tuple[str, ...]
 
@@ -40,7 +41,8 @@ class Module(NamedTuple):
 
     Attributes:
         name: Its full name in parts.
-        file: What executing it reads; None for a namespace package.
+        file: What executing it reads; None for a namespace package, and for what such a package has
+            outside of the roots.
         search: Folders in which its submodules are looked up; None for a plain module.
     """
 
@@ -74,6 +76,8 @@ class ModuleFinder:
         self.roots = tuple(roots)
         self._finders: dict[str, FileFinder] = {}
         self._found: dict[Name, Module | None] = {}
+        self._outside: set[str] = set()
+        self._installed: dict[str, ModuleSpec | None] = {}
 
     def find(self, name: Name) -> Module | None:
         """Return the module of a name, or None when it lies outside the roots or nowhere."""
@@ -116,12 +120,61 @@ class ModuleFinder:
             if spec is None:
                 continue
             locations = spec.submodule_search_locations
+            if folder in self._outside:
+                self._outside.update(locations or ())
             if spec.loader is not None:
-                return Module(name, spec.origin, None if locations is None else tuple(locations))
+                file = None if folder in self._outside else spec.origin
+                return Module(name, file, None if locations is None else tuple(locations))
             portions += locations or ()
-        if not portions or (len(name) == 1 and _is_hidden(name[0], self.roots)):
-            return None
-        return Module(name, None, tuple(portions))
+        if portions and len(name) == 1:
+            # A module further down the path hides a bare folder; bare folders there join it.
+            spec = self._installed_spec(name[0])
+            if spec is not None and spec.loader is not None:
+                return None
+            further = () if spec is None else tuple(spec.submodule_search_locations or ())
+            self._outside.update(further)
+            portions += further
+        return Module(name, None, tuple(portions)) if portions else None
+
+    def is_installed(self, name: str) -> bool:
+        """Say whether a run could import a top-level module that is not the project's.
+
+        That is the standard library of every system, and what is installed into the environment.
+        """
+        if name in sys.stdlib_module_names or name in _KEPT:
+            return True
+        return self._installed_spec(name) is not None
+
+    def find_installed(self, name: Name) -> ModuleSpec | None:
+        """Return where the process of a run would find a module outside of the roots.
+
+        As there, neither the user's own site-packages nor PYTHONPATH count. No package is executed.
+        """
+        spec = self._installed_spec(name[0])
+        for end in range(2, len(name) + 1):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            spec = PathFinder.find_spec(".".join(name[:end]), spec.submodule_search_locations)
+        return spec
+
+    def _installed_spec(self, name: str) -> ModuleSpec | None:
+        if name not in self._installed:
+            # Finders say no more than where a file is; editable packages bring their own.
+            found = (
+                finder.find_spec(name, self._path if finder is PathFinder else None)
+                for finder in sys.meta_path
+            )
+            self._installed[name] = next((spec for spec in found if spec is not None), None)
+        return self._installed[name]
+
+    @cached_property
+    def _path(self) -> list[str]:
+        personal = {*os.environ.get("PYTHONPATH", "").split(os.pathsep), site.USER_SITE or ""}
+        return [
+            folder
+            for folder in sys.path
+            if folder not in personal and os.path.realpath(folder) not in self.roots
+        ]
 
     def _finder(self, folder: str) -> FileFinder:
         finder = self._finders.get(folder)
@@ -133,29 +186,3 @@ class ModuleFinder:
 @cache
 def _is_built_in(name: str) -> bool:
     return BuiltinImporter.find_spec(name) is not None or FrozenImporter.find_spec(name) is not None
-
-
-def find_installed(name: Name, roots: Sequence[str]) -> ModuleSpec | None:
-    """Return where a module is found outside of some folders, without executing a package.
-
-    Args:
-        name: Its full name in parts.
-        roots: Folders that are left out of `sys.path`.
-    """
-    if _is_built_in(name[0]):
-        return BuiltinImporter.find_spec(name[0]) or FrozenImporter.find_spec(name[0])
-    skipped = {"", os.getcwd(), *roots, *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
-    path: Sequence[str] | None = [folder for folder in sys.path if folder not in skipped]
-    spec = None
-    for end in range(1, len(name) + 1):
-        spec = None if path is None else PathFinder.find_spec(".".join(name[:end]), path)
-        if spec is None:
-            return None
-        path = spec.submodule_search_locations
-    return spec
-
-
-def _is_hidden(name: str, roots: Sequence[str]) -> bool:
-    """Say whether Python or its packages have a module that hides a namespace package."""
-    spec = find_installed((name,), roots)
-    return spec is not None and spec.loader is not None

@@ -98,7 +98,8 @@ def _comment_out(lines: list[str]) -> Iterator[tuple[int, str]]:
         is_python = lines[first][2:].partition(" ")[0].strip() in _TRANSPARENT
         for index in range(first, first + 1 if is_python else len(lines)):
             lines[index] = f"# {lines[index]}" if lines[index] else ""
-    while (index := _fault(lines)) is not None:
+    while (fault := _fault(lines)) is not None:
+        index = fault
         text = lines[index].lstrip()
         yield index, text.rstrip()
         indent = lines[index].removesuffix(text)

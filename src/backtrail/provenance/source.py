@@ -2,7 +2,6 @@
 
 import ast
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from backtrail.provenance.calls import (
     listed_texts,
     texts_of,
 )
+from backtrail.provenance.guards import guarded_fields
 
 __all__ = ["SourceFacts", "read_source"]
 
@@ -78,21 +78,26 @@ class _Reader:
 
     def read(self, tree: ast.Module, source: bytes) -> SourceFacts:
         deep = any(word in source for word in _WORDS)
-        nodes = _nodes(tree, ast.iter_child_nodes if deep else _statements)
-        for node in nodes:
-            self._take_statement(node)
-        for node in nodes if deep else ():
-            self._take_expression(node)
+        nodes = _nodes(tree, deep=deep)
+        for node, guarded in nodes:
+            self._take_statement(node, guarded=guarded)
+        for node, guarded in nodes if deep else ():
+            self._take_expression(node, guarded=guarded)
         return self.facts
 
-    def _take_statement(self, node: ast.AST) -> None:
+    def _take_statement(self, node: ast.AST, *, guarded: bool) -> None:
         match node:
-            case ast.Import(names=aliases):
-                self.facts.imports += [Import(tuple(a.name.split("."))) for a in aliases]
-            case ast.ImportFrom(module=module, names=aliases, level=level):
+            case ast.Import(names=aliases, lineno=line):
+                self.facts.imports += [
+                    Import(tuple(alias.name.split(".")), line=line, is_guarded=guarded)
+                    for alias in aliases
+                ]
+            case ast.ImportFrom(module=module, names=aliases, level=level, lineno=line):
                 names = tuple(alias.name for alias in aliases)
                 parts = tuple(module.split(".")) if module else ()
-                self.facts.imports.append(Import(parts, names, level))
+                self.facts.imports.append(
+                    Import(parts, names, level, line=line, is_guarded=guarded)
+                )
                 for alias in aliases:
                     if alias.name in _CALLS and alias.asname:
                         self.functions[alias.asname] = alias.name
@@ -119,12 +124,12 @@ class _Reader:
         else:
             self.facts.listed += names
 
-    def _take_expression(self, node: ast.AST) -> None:
+    def _take_expression(self, node: ast.AST, *, guarded: bool) -> None:
         match node:
             case ast.Call(func=ast.Name(id=name)):
-                self._take_call(self.functions.get(name, ""), node)
+                self._take_call(self.functions.get(name, ""), node, guarded=guarded)
             case ast.Call(func=ast.Attribute(attr=name)) if name in self.methods:
-                self._take_call(name, node)
+                self._take_call(name, node, guarded=guarded)
             case ast.Attribute(value=owner, attr=attr) if attr in _GROW and _is_path(owner):
                 self._doubt_path(node, owner)
             case ast.Subscript(value=owner, ctx=ast.Store()) if _is_path(owner):
@@ -132,14 +137,16 @@ class _Reader:
             case ast.Name(ctx=ast.Store()) | ast.Attribute(ctx=ast.Store()) if _is_path(node):
                 self._doubt_path(node, node)
 
-    def _take_call(self, called: str, node: ast.Call) -> None:
+    def _take_call(self, called: str, node: ast.Call, *, guarded: bool) -> None:
         if called in IMPORTERS:
             imports = called_imports(called, node)
             if imports is None:
                 text = "imports a module whose name is computed; what it imports is unknown"
                 self.facts.doubts.append((node.lineno, text))
             else:
-                self.facts.imports += imports
+                self.facts.imports += [
+                    item._replace(line=node.lineno, is_guarded=guarded) for item in imports
+                ]
         elif called in _LOADERS:
             text = f"loads code from a file by {called}; what it loads is unknown"
             self.facts.doubts.append((node.lineno, text))
@@ -157,25 +164,30 @@ class _Reader:
         self.facts.doubts.append((node.lineno, text))
 
 
-def _nodes(tree: ast.AST, children: Callable[[ast.AST], Iterable[ast.AST]]) -> list[ast.AST]:
-    """Return every node in the order of the file; a long chain of `elif` is no recursion."""
-    nodes: list[ast.AST] = []
-    waiting = [tree]
+def _nodes(tree: ast.AST, *, deep: bool) -> list[tuple[ast.AST, bool]]:
+    """Return statements, or with `deep` every node, in the order of the file.
+
+    With each stands whether an import there may fail without harm. Neither a long chain of `elif`
+    nor a deep expression is a recursion.
+    """
+    nodes: list[tuple[ast.AST, bool]] = []
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
     while waiting:
-        node = waiting.pop()
-        nodes.append(node)
-        waiting += reversed(list(children(node)))
+        node, guarded = waiting.pop()
+        nodes.append((node, guarded))
+        sure = guarded_fields(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            guarded = False  # it is called elsewhere, where nothing is tried
+        below: list[tuple[ast.AST, bool]] = []
+        for name in node._fields if deep else _BLOCKS:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                inner = guarded or name in sure
+                below += [(item, inner) for item in value if isinstance(item, ast.AST)]
+            elif deep and isinstance(value, ast.AST):
+                below.append((value, guarded))
+        waiting += reversed(below)
     return nodes
-
-
-def _statements(node: ast.AST) -> list[ast.AST]:
-    """Return the statements directly below a node, not its expressions."""
-    found: list[ast.AST] = []
-    for block in _BLOCKS:
-        items = getattr(node, block, None)
-        if isinstance(items, list):  # a lambda has a body, too
-            found += items
-    return found
 
 
 def _last_name(node: ast.AST) -> str:

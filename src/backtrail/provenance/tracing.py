@@ -13,7 +13,9 @@ from backtrail.provenance.modules import Module, ModuleFinder, Name, is_source
 from backtrail.provenance.reading import ReadFile, read_file
 from backtrail.provenance.source import SourceFacts, read_source
 
-__all__ = ["Trace", "trace_imports"]
+__all__ = ["NOWHERE", "Trace", "trace_imports"]
+
+NOWHERE = "which was found neither in the project nor among installed packages"
 
 
 @dataclass(slots=True)
@@ -23,13 +25,15 @@ class Trace:
     Attributes:
         files: Every file found, by its path below the root.
         importers: The files that import or name each file.
-        warnings: What could not be read or followed.
+        warnings: What could not be read, followed or found, by file and line.
+        notes: Modules that were found nowhere, and that the code does without.
         faults: Data files that are named and cannot be captured.
     """
 
     files: dict[str, ReadFile] = field(default_factory=dict)
     importers: dict[str, set[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
@@ -62,6 +66,10 @@ class _Tracer:
         self.in_package = folder != root and os.path.isfile(f"{folder}/__init__.py")
         self.found = Trace()
         self.facts: dict[str, SourceFacts | None] = {}
+        self.warned: set[tuple[str, int, str]] = set()
+        # A file may be imported under two names, and an import be found under one of them.
+        self.known: set[tuple[str, Import]] = set()
+        self.unknown: dict[tuple[str, Import], None] = {}
 
     def trace(self) -> Trace:
         name = PurePosixPath(self.entry).with_suffix("").parts
@@ -82,7 +90,17 @@ class _Tracer:
                     waiting.append(imported)
         for path in self.found.files:
             self.found.importers[path].discard(path)
+        self._conclude()
         return self.found
+
+    def _conclude(self) -> None:
+        noted: set[tuple[str, int, str]] = set()
+        for path, item in self.unknown.keys() - self.known:
+            text = f"imports {str(item)!r}, {NOWHERE}"
+            (noted if item.is_guarded else self.warned).add((path, item.line, text))
+        for said, texts in ((self.found.warnings, self.warned), (self.found.notes, noted)):
+            for path, line, text in sorted(texts):
+                said.append(f"{path}:{line} {text}" if line else f"{path} {text}")
 
     def _path(self, module: Module) -> str:
         return (module.file or "")[len(self.root) + 1 :]
@@ -117,9 +135,8 @@ class _Tracer:
         try:
             self._read(path)
         except OSError as error:
-            warning = f"{path} cannot be read ({error.strerror}); it is not captured"
-            if warning not in self.found.warnings:
-                self.found.warnings.append(warning)
+            text = f"cannot be read ({error.strerror}); it is not captured"
+            self.warned.add((path, 0, text))
         else:
             self.found.importers[path].add(importer)
 
@@ -136,26 +153,29 @@ class _Tracer:
 
     def _facts(self, path: str) -> SourceFacts | None:
         if not is_source(path):
-            self.found.warnings.append(f"{path} is compiled code; what it imports is unknown")
+            self.warned.add((path, 0, "is compiled code; what it imports is unknown"))
             return None
         data = self.found.files[path].data
         if data is None:
-            self.found.warnings.append(f"{path} is too large to be read; its imports are unknown")
+            self.warned.add((path, 0, "is too large to be read; its imports are unknown"))
             return None
         facts = read_source(data)
         if facts.error is not None:
             reason, line = facts.error
-            where = path if line is None else f"{path}:{line}"
-            self.found.warnings.append(
-                f"{where} does not parse ({reason}); its imports are unknown"
-            )
-        self.found.warnings += [f"{path}:{line} {text}" for line, text in facts.doubts]
+            text = f"does not parse ({reason}); its imports are unknown"
+            self.warned.add((path, line or 0, text))
+        self.warned.update((path, line, text) for line, text in facts.doubts)
         for text, line in facts.data_files:
             self._take_data_file(text, path, line)
         return facts
 
     def _resolve(self, item: Import, module: Module) -> Iterator[Module]:
         base = self._base(item, module)
+        is_known = base is not None and self._is_known((*base, *item.module), item)
+        if is_known:
+            self.known.add((self._path(module), item))
+        else:
+            self.unknown[self._path(module), item] = None
         if base is None:
             return
         name = (*base, *item.module)
@@ -171,6 +191,14 @@ class _Tracer:
             found = self.finder.find((*name, taken))
             if found is not None:
                 yield found
+
+    def _is_known(self, name: Name, item: Import) -> bool:
+        """Say whether a module lies in the project or could be imported from the environment."""
+        if not item.module or self.finder.find(name) is not None:
+            return True
+        if item.level or self.finder.find(name[:1]) is not None:
+            return False
+        return self.finder.is_installed(name[0])
 
     def _base(self, item: Import, module: Module) -> Name | None:
         """Return the package that an import starts from, or None when it climbs too far."""

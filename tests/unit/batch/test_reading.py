@@ -1,7 +1,7 @@
 import pytest
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.reading import describe_run, find_run, verify_runs
+from backtrail.batch.reading import describe_run, find_run
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import write_json
 
@@ -45,27 +45,3 @@ def test_an_absent_run_names_the_newest_or_the_empty_store(store, tmp_path):
 
 def test_a_run_that_has_not_begun_is_planned(store):
     assert describe_run(store.run("mine"))["status"] == "planned"
-
-
-def test_verifying_names_what_differs_and_who_shares_it(project):
-    project.run()
-    _plan, _ = project.run(project.plan(seed=9))
-    one, two = project.store.run_dirs()
-    assert [item.state for item in verify_runs(project.store, [one, two])] == ["intact", "intact"]
-    shared = one.code / "strategies/sma.py"
-    shared.chmod(0o644)
-    shared.write_text("altered")
-    (two.results / "fills.parquet").unlink()
-    (two.results / "extra.txt").touch()
-    found = verify_runs(project.store, [one, two])
-    assert [item.state for item in found] == ["damaged", "damaged"]
-    assert found[0].to_dict() == {
-        "backtest_id": one.backtest_id,
-        "state": "damaged",
-        "missing": [],
-        "altered": ["code/strategies/sma.py"],
-        "unlisted": [],
-        "shares": {"code/strategies/sma.py": [two.backtest_id]},
-    }
-    assert found[1].damage.missing == ("results/fills.parquet",)
-    assert found[1].damage.unlisted == ("results/extra.txt",)

@@ -46,6 +46,7 @@ def test_a_project_is_captured_as_expected(folder):
     assert list(closure.warnings) == [
         text.replace("{data}", str(DATA)) for text in expected["warnings"]
     ]
+    assert list(closure.notes) == expected.get("notes", [])
     assert closure.mode == expected.get("captured_by", "import_analysis")
     assert closure.origin == expected.get("origin")
     generated = {file.path: file.content for file in closure.files if file.content is not None}
