@@ -1,7 +1,6 @@
 """The plan of a batch: every run with its key and directory, fixed before the first job."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +15,13 @@ from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_run
 from backtrail.canonical import sha256_json
 from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
+from backtrail.provenance.closure import log_capture
 from backtrail.provenance.objects import ObjectStore
 
 __all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
-_log = logging.getLogger(__name__)
+_DOUBTS = ("warnings", "notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             f"{batch.places.bundles_dir} has a bundle of that name. Nothing was started; run the "
             "same command again, or give the bundle a name of its own"
         )
-    _log_warnings(batch)
+    _log_captures(batch)
     resolved = resolve_runs(batch)
     store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
@@ -209,18 +209,28 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     return plan
 
 
-def _log_warnings(batch: Batch) -> None:
-    for level, kind in ((logging.WARNING, "warnings"), (logging.INFO, "notes")):
-        said = [text for closure in batch.closures.values() for text in getattr(closure, kind)]
-        for text in dict.fromkeys(said):
-            _log.log(level, text)
+def _log_captures(batch: Batch) -> None:
+    """Log what was captured; what strategies share is told once."""
+    told: set[str] = set()
+    for closure in batch.closures.values():
+        code = closure.as_record()
+        news = {kind: [text for text in code[kind] if text not in told] for kind in _DOUBTS}
+        log_capture({**code, **news})
+        told.update(*(code[kind] for kind in _DOUBTS))
 
 
 def _store_code(batch: Batch, store: RunStore) -> None:
     objects = ObjectStore(store.objects)
-    files = {file for closure in batch.closures.values() for file in closure.files}
-    for file in sorted(files, key=lambda item: item.path):
-        objects.put(batch.root / file.path, file.sha256)
+    files = {
+        (file.path, file.sha256): file
+        for closure in batch.closures.values()
+        for file in closure.files
+    }
+    for (path, sha256), file in sorted(files.items()):
+        if file.content is None:
+            objects.put(batch.root / path, sha256)
+        else:
+            objects.put_bytes(file.content)
 
 
 def _claim(
@@ -238,14 +248,7 @@ def _claim(
             "run_key": run_key,
             "identity": dict(resolved.identity),
             "labels": {"names": list(names), "bundle": resolved.request.bundle},
-            "code": {
-                "files": [
-                    {"path": f.path, "sha256": f.sha256, "imported_by": list(f.imported_by)}
-                    for f in closure.files
-                ],
-                "warnings": list(closure.warnings),
-                "notes": list(closure.notes),
-            },
+            "code": closure.as_record(),
         }
 
     backtest_id, is_new = store.claim(run_key, make_spec, datetime.now(UTC))

@@ -11,7 +11,7 @@ import backtrail
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.outcome import Outcome
 from backtrail.canonical import sha256_json, utc_iso
-from backtrail.provenance.closure import trace_imports
+from backtrail.provenance.tracing import NOWHERE, trace_imports
 
 __all__ = [
     "begin_record",
@@ -135,9 +135,9 @@ def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any], run: RunDir) -> li
     gaps = list(spec["code"]["warnings"])
     if gaps:
         # A package that was not found when the run was planned may have been installed since.
-        entry = run.code / spec["identity"]["strategy"]["entry"]
-        still = trace_imports(entry, run.code).warnings
-        gaps = [warning for warning in gaps if warning in still]
+        entry = spec["identity"]["strategy"]["entry"]
+        still = trace_imports(str(run.code.resolve()), entry, {}).warnings
+        gaps = [text for text in gaps if not text.endswith(NOWHERE) or text in still]
     return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
 
 
@@ -152,7 +152,7 @@ def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> d
         "strategy_entry_point": identity["strategy"]["entry"],
         "captured_files": [file["path"] for file in spec["code"]["files"]],
         "code_capture": {
-            "mode": "import_analysis",
+            "mode": spec["code"].get("mode", "import_analysis"),
             "code_hash": identity["strategy"]["code_hash"],
         },
         "data_bundle_info": {

@@ -13,6 +13,7 @@ from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.detection import importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
 __all__ = ["ResolvedRun", "outdated_bundles", "resolve_runs"]
@@ -104,7 +105,9 @@ def _parameters(
     with Sandbox() as sandbox:
         for strategy, indices in by_strategy.items():
             given = [requests[index].params for index in indices]
-            outcome = sandbox.check_params(batch.root, batch.closures[strategy].entry, given)
+            closure = batch.closures[strategy]
+            with importable(closure, batch.root) as folder:
+                outcome = sandbox.check_params(folder, closure.entry, given)
             if outcome.answer is None:
                 continue
             for index, item in zip(indices, outcome.answer["params"], strict=True):

@@ -36,6 +36,7 @@ from backtrail.batch.records import (
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, CodeCaptureError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
+from backtrail.provenance.closure import log_capture
 from backtrail.provenance.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
     with run.lease():
         if _sealed_and_whole(store, run, executor=None):
             return
-        _materialize(store, run.read_spec(), run)
+        spec = run.read_spec()
+        _materialize(store, spec, run)
+        # Doubts were logged when the batch was planned, once and not for each run.
+        log_capture(spec["code"], backtest_id=backtest_id, output_dir=run.path, doubts=False)
 
 
 def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
@@ -75,16 +79,15 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
         path, sha256 = target.code / file["path"], file["sha256"]
         if not path.exists() or sha256_file(path) != sha256:
             objects.materialize(sha256, path, captured.sources(file["path"], sha256))
+    strategy, code = spec["identity"]["strategy"], dict(spec["code"])
     write_json(
         target.code_manifest,
         {
-            "capture_mode": "import_analysis",
-            "code_hash": spec["identity"]["strategy"]["code_hash"],
-            "entry": spec["identity"]["strategy"]["entry"],
-            "files": spec["code"]["files"],
-            "warnings": spec["code"]["warnings"],
-            # Runs of earlier versions have none, and their files are restored byte for byte.
-            **({"notes": spec["code"]["notes"]} if "notes" in spec["code"] else {}),
+            # Runs of earlier versions have less in it, and are restored byte for byte.
+            "capture_mode": code.pop("mode", "import_analysis"),
+            "code_hash": strategy["code_hash"],
+            "entry": strategy["entry"],
+            **code,
         },
     )
 

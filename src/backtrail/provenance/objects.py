@@ -64,6 +64,14 @@ class ObjectStore:
                 f"{source} changed while it was being captured "
                 f"(expected sha256 {sha256[:12]}…, found {found[:12]}…); run again"
             )
+        return self.put_bytes(data)
+
+    def put_bytes(self, data: bytes) -> Path:
+        """Store bytes that need not lie in a file."""
+        sha256 = sha256_bytes(data)
+        target = self.path(sha256)
+        if self.state(sha256) == "intact":
+            return target
         remove_stale(target.parent)
         with atomic_path(target) as temporary:
             temporary.write_bytes(data)
