@@ -11,6 +11,7 @@ from typing import Any
 from backtrail import __version__
 from backtrail.batch.places import Places
 from backtrail.canonical import pretty_json
+from backtrail.commands import add_history_commands
 from backtrail.errors import BacktrailError
 
 __all__ = ["build_parser", "main"]
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
+    add_history_commands(commands)
     sync = _command(commands, "catalog-sync", _sync, "bring the catalog level with the run store")
     sync.add_argument("--rebuild", action="store_true", help="make every table anew")
     return parser
@@ -198,12 +200,13 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from backtrail.batch.reading import find_run, verify_runs
+    from backtrail.batch.reading import find_run, source_lines, verify_runs
 
-    store = _places(options).store
+    places = _places(options)
+    store = places.store
     runs = [find_run(store, name) for name in options.runs] or store.run_dirs()
-    found = verify_runs(store, runs)
-    damaged = [item for item in found if item.state == "damaged"]
+    found = verify_runs(store, runs, places.bundles)
+    damaged = [item for item in found if item.is_damaged]
     if options.json:
         print(pretty_json([item.to_dict() for item in found]), end="")
         return 1 if damaged else 0
@@ -213,6 +216,8 @@ def _verify(options: argparse.Namespace) -> int:
                 also = item.shares.get(name, ())
                 shared = f"  (shared with {', '.join(also)})" if also else ""
                 print(f"{kind:<8} {item.backtest_id}/{name}{shared}")
+    for line in source_lines(found):
+        print(line)
     counts = Counter(item.state for item in found)
     states = ("intact", "damaged", "failed", "open")
     print(", ".join(f"{counts[state]} {state}" for state in states if counts[state]) or "no runs")
@@ -220,11 +225,15 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _sync(options: argparse.Namespace) -> int:
+    from backtrail.batch.closing import disk_warning
     from backtrail.catalog.catalog import Catalog
 
     places = _places(options)
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
         counts = catalog.sync(rebuild=options.rebuild)
+        warning = disk_warning(places.store, catalog.stored_bytes(), places.warn_above)
+    if warning is not None:
+        print(f"backtrail: {warning}", file=sys.stderr)
     if options.json:
         print(pretty_json(asdict(counts)), end="")
         return 0

@@ -118,7 +118,7 @@ def test_plan_says_what_would_run_and_why(call):
 def test_catalog_sync_counts_and_rebuilds(call):
     assert call("catalog-sync")[1] == "2 runs in the catalog: 0 added, 0 updated, 0 removed\n"
     counts = json.loads(call("catalog-sync", "--rebuild", "--json")[1])
-    assert counts == {"added": 2, "updated": 0, "removed": 0, "total": 2}
+    assert counts == {"added": 2, "updated": 0, "removed": 0, "total": 2, "failed": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a batch still lacks: the files that rule `all` asks for, and the summary at the end."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class BatchSummary:
         failed: Names and reasons of failed runs.
         open: Runs without result or failure.
         index: The comparison page.
+        warning: What the catalog's receipt warns of, such as a store that has grown large.
     """
 
     new: int
@@ -84,6 +86,7 @@ class BatchSummary:
     failed: Sequence[tuple[str, str, str]]
     open: int
     index: Path
+    warning: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -97,6 +100,8 @@ class BatchSummary:
             + (f", {self.open} not finished" if self.open else "")
         ]
         lines += [f"  failed {name} ({where}): {reason}" for name, where, reason in self.failed]
+        if self.warning is not None:
+            lines.append(f"Warning: {self.warning}")
         if self.index.exists():
             lines.append(f"Compare them: {self.index}")
         return "\n".join(lines)
@@ -132,7 +137,17 @@ def summarize_batch(batch: Batch, *, since: float) -> BatchSummary | None:
             new += 1
         else:
             reused += 1
-    return BatchSummary(new, reused, failed, unfinished, batch.places.base_dir / "index.html")
+    index = batch.places.base_dir / "index.html"
+    return BatchSummary(new, reused, failed, unfinished, index, _warning(path.parent))
+
+
+def _warning(planned: Path) -> str | None:
+    try:
+        receipt = json.loads((planned / "catalog.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    warning: str | None = receipt.get("warning")
+    return warning
 
 
 def _finished_at(run: RunDir) -> float:

@@ -14,9 +14,17 @@ from sqlalchemy.engine import Connection, Engine
 
 from backtrail.artifacts.store import RunStore
 from backtrail.catalog import tables
-from backtrail.catalog.rows import RunRows, bundle_rows, manifest_checksum, run_rows, trial_rows
+from backtrail.catalog.rows import (
+    RunRows,
+    bundle_rows,
+    manifest_checksum,
+    replay_rows,
+    run_rows,
+    trial_rows,
+)
 from backtrail.errors import CatalogError
 from backtrail.files import atomic_path, lease, remove_stale
+from backtrail.provenance.attestation import attestation_files
 
 __all__ = ["Catalog", "SyncCounts"]
 
@@ -34,12 +42,14 @@ class SyncCounts:
         updated: Runs whose manifest has changed since.
         removed: Runs whose directory is gone.
         total: Runs in the catalog now.
+        failed: Runs among the added and updated ones that failed.
     """
 
     added: int
     updated: int
     removed: int
     total: int
+    failed: int = 0
 
 
 class Catalog:
@@ -86,13 +96,14 @@ class Catalog:
         self.store.base_dir.mkdir(parents=True, exist_ok=True)
         with lease(self.store.catalog_lock), self._transaction() as connection:
             remove_stale(self.store.base_dir)
-            if rebuild:
+            if rebuild or _is_outdated(connection):
                 tables.metadata.drop_all(connection)
                 tables.metadata.create_all(connection)
             on_disk = self._sync_bundles(connection)
             counts = self._sync_runs(connection)
             self._prune_datasets(connection, on_disk)
             self._sync_trials(connection)
+            self._sync_replays(connection)
             self._export(connection)
         return counts
 
@@ -155,12 +166,35 @@ class Catalog:
         _insert(connection, tables.data_links, [rows.link for rows in changed])
         _insert(connection, tables.artifacts, [row for rows in changed for row in rows.artifacts])
         total = len(catalogued) - len(gone) - len(stale) + len(changed)
-        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total)
+        failed = sum(rows.run["status"] == "failed" for rows in changed)
+        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total, failed)
 
     def _sync_trials(self, connection: Connection) -> None:
         query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
         known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
         _insert(connection, tables.trials, list(trial_rows(self.store, known)))
+
+    def _sync_replays(self, connection: Connection) -> None:
+        """Read ledger files that grew since, and lift or lower the grade of the runs they prove."""
+        columns = tables.replays.c
+        query = sa.select(columns.run_key, columns.ledger_bytes).where(columns.number == 1)
+        known = dict(connection.execute(query).tuples().all())
+        on_disk = {path.stem: path for path in attestation_files(self.store)}
+        grown = [key for key, path in on_disk.items() if known.get(key) != path.stat().st_size]
+        outdated = [key for key in known if key not in on_disk] + grown
+        for start in range(0, len(outdated), _BATCH):
+            some = outdated[start : start + _BATCH]
+            connection.execute(sa.delete(tables.replays).where(columns.run_key.in_(some)))
+        _insert(
+            connection, tables.replays, [row for key in grown for row in replay_rows(on_disk[key])]
+        )
+        runs = tables.runs.c
+        lifted = (runs.capture_grade == "B") & sa.exists().where(
+            columns.manifest_sha256 == runs.manifest_sha256
+        )
+        best = sa.case((lifted, "A"), else_=runs.capture_grade)
+        stale = runs.grade.is_distinct_from(best)
+        connection.execute(sa.update(tables.runs).where(stale).values(grade=best))
 
     def _add_missing_datasets(self, connection: Connection, changed: Sequence[RunRows]) -> None:
         """Keep links to datasets whose folder was deleted; what is unknown is left empty."""
@@ -211,6 +245,19 @@ class Catalog:
         with atomic_path(self.store.runs_table) as temporary:
             frame.write_parquet(temporary, compression="zstd")
 
+    def stored_bytes(self) -> int:
+        """Return how much the files of all sealed runs take; shared captured files count once.
+
+        The sizes are those of the manifests; pages, which can be rendered again, are not in them.
+        """
+        columns = tables.artifacts.c
+        is_code = columns.path.startswith("code/", autoescape=True)
+        own = sa.select(sa.func.sum(columns.size)).where(~is_code)
+        distinct = sa.select(sa.func.max(columns.size).label("size")).where(is_code)
+        shared = sa.select(sa.func.sum(distinct.group_by(columns.sha256).subquery().c.size))
+        with self._reading() as reading:
+            return sum(int(reading.scalar(query) or 0) for query in (own, shared))
+
     def find_runs(self, **equal: str | None) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.
 
@@ -221,16 +268,30 @@ class Catalog:
         for name, value in equal.items():
             if value is not None:
                 query = query.where(tables.runs.c[name] == value)
+        with self._reading() as reading:
+            return [dict(row._mapping) for row in reading.execute(query)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Yield a connection that takes no write lock: no transaction is begun."""
         _refuse_absent(self.url)
         try:
-            # Reading takes no write lock: no transaction is begun.
             with self._engine.connect().execution_options(**{_READING: True}) as reading:
-                return [dict(row._mapping) for row in reading.execute(query)]
+                yield reading
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
                 f"cannot read the catalog {_shown(self.url)}: {error}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
+
+
+def _is_outdated(connection: Connection) -> bool:
+    """Say whether an earlier version of this library made the tables, with other columns."""
+    inspector = sa.inspect(connection)
+    return any(
+        {column["name"] for column in inspector.get_columns(name)} != set(table.columns.keys())
+        for name, table in tables.metadata.tables.items()
+    )
 
 
 def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:

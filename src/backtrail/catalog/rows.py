@@ -11,8 +11,16 @@ from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.canonical import canonical_json, sha256_bytes, sha256_file
 from backtrail.catalog.tables import MAIN_METRICS
 from backtrail.data.manifest import HEAD_FILE, MANIFEST_FILE, DatasetManifest
+from backtrail.provenance.attestation import read_attestations
 
-__all__ = ["RunRows", "bundle_rows", "manifest_checksum", "run_rows", "trial_rows"]
+__all__ = [
+    "RunRows",
+    "bundle_rows",
+    "manifest_checksum",
+    "replay_rows",
+    "run_rows",
+    "trial_rows",
+]
 
 Row = dict[str, Any]
 
@@ -56,7 +64,8 @@ def run_rows(run: RunDir) -> RunRows | None:
         "run_key": manifest["run_key"],
         "run_type": manifest["run_type"],
         "status": manifest["status"],
-        "grade": manifest["grade"],
+        "grade": manifest["grade"],  # attestations are looked at when all runs are in
+        "capture_grade": manifest["grade"],
         "name": manifest["labels"]["names"][0],
         "strategy": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
@@ -168,3 +177,22 @@ def trial_rows(store: RunStore, known: Collection[tuple[str, str]] = ()) -> Iter
                 "sets_sha256",
             )
         }
+
+
+def replay_rows(path: Path) -> list[Row]:
+    """Return the rows of one ledger file of replays."""
+    size = path.stat().st_size  # before reading: a file that grows meanwhile is read again
+    return [
+        {
+            "run_key": path.stem,
+            "number": number,
+            "backtest_id": item.backtest_id,
+            "manifest_sha256": item.manifest_sha256,
+            "agreed_at": item.agreed_at,
+            "files": len(item.files),
+            "other_bytes": sum(state != "identical" for state in item.files.values()),
+            "changed_json": canonical_json(list(item.changed)),
+            "ledger_bytes": size,
+        }
+        for number, item in enumerate(read_attestations(path), start=1)
+    ]
