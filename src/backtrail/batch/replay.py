@@ -196,7 +196,9 @@ def _examine(
     except BacktrailError as error:
         return restored, (str(error),)
     problems = [f"{name} is not what the manifest says" for name in damage.altered]
-    problems += [f"{name} is missing; `backtrail replay --restore`" for name in damage.missing]
+    problems += [
+        f"{name} is missing; `backtrail replay --restore` puts it back" for name in damage.missing
+    ]
     problems += [f"{name} is not in the manifest" for name in damage.unlisted]
     problems += [f"{item.path} {item.what} ({item.used_as})" for item in check.look(run)]
     return restored, tuple(problems)

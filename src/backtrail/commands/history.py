@@ -174,7 +174,7 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
     for name, (before, after) in results.metrics.items():
         yield f"{name}: {_number(before)} -> {_number(after)}"
     for name, (before, after) in results.tables.items():
-        rows = "" if before == after else f", {_number(before)} -> {_number(after)} rows"
+        rows = "" if before == after else f", {_rows(before)} -> {_rows(after)}"
         yield f"{name} differs{rows}"
     yield from (f"{name} differs" for name in results.files)
     if results.equity is not None:
@@ -185,6 +185,10 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
         yield from _parting_lines("the same decisions, otherwise filled,", results.order)
     if results.trade is not None:
         yield from _parting_lines("first differing trade", results.trade)
+
+
+def _rows(count: int | None) -> str:
+    return "no table" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _number(value: float | None) -> str:
