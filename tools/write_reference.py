@@ -198,6 +198,8 @@ def _value(action: argparse.Action) -> str:
     """Return how the value of an argument is written; empty for a switch."""
     if action.nargs == 0:
         return ""
+    if action.choices is not None:
+        return f"{{{','.join(map(str, action.choices))}}}"
     name = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
     many = {"+": " ...", "*": " ..."}.get(str(action.nargs), "")
     return f"{name}{many}"

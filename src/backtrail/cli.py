@@ -1,27 +1,28 @@
 """The command line: every command is a thin call of a library function and has `--json`."""
 
 import argparse
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from backtrail import __version__
-from backtrail.batch.places import Places
 from backtrail.canonical import pretty_json
+from backtrail.catalog import GRADES, STATUSES
 from backtrail.commands import add_history_commands
+from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
 
 __all__ = ["build_parser", "main"]
-
-_DEFAULT_CONFIG = "config/config.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 well, 1 a finding or an error, 2 misuse."""
     options = build_parser().parse_args(arguments)
+    # What the library warns of is told by the commands themselves.
+    logging.getLogger("backtrail").addHandler(logging.NullHandler())
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -41,171 +42,84 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"backtrail {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    plan = _command(commands, "plan", _plan, "say what the next snakemake would run, and why")
+    plan = add_command(commands, "plan", _plan, "say what the next snakemake would run, and why")
     plan.add_argument("--all", action="store_true", help="list reused runs, too")
-    runs = _command(commands, "list", _list, "list the runs of the store")
+    runs = add_command(commands, "list", _list, "list the runs of the store")
+    runs.add_argument("--status", choices=STATUSES, help="only runs that ended like this")
+    runs.add_argument("--grade", choices=GRADES, help="only runs with this provenance grade")
     for name, text in (
-        ("status", "status (completed, failed)"),
         ("strategy", "strategy file"),
         ("bundle", "bundle name"),
-        ("grade", "provenance grade"),
-        ("name", "name in the batch"),
+        ("name", "name in a batch; the name of an entry means all runs of its grid"),
     ):
         runs.add_argument(f"--{name}", help=f"only runs with this {text}")
-    show = _command(commands, "show", _show, "show one run: identity, figures, files")
+    show = add_command(commands, "show", _show, "show one run: identity, figures, files")
     show.add_argument("run", help="backtest id, or its beginning")
-    verify = _command(commands, "verify", _verify, "compare runs with their manifests")
+    show.add_argument("--files", action="store_true", help="list every file, with its checksum")
+    verify = add_command(commands, "verify", _verify, "compare runs with their manifests")
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
     add_history_commands(commands)
-    sync = _command(commands, "catalog-sync", _sync, "bring the catalog level with the run store")
+    sync = add_command(
+        commands, "catalog-sync", _sync, "bring the catalog level with the run store"
+    )
     sync.add_argument("--rebuild", action="store_true", help="make every table anew")
     return parser
 
 
-def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + "."
-    )
-    parser.add_argument(
-        "--configfile",
-        action="append",
-        metavar="FILE",
-        help=f"batch config that names the folders (default: {_DEFAULT_CONFIG}); "
-        "given again, the later one has more weight",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=function)
-    return parser
-
-
-def _config_files(options: argparse.Namespace) -> list[Path]:
-    return [Path(file) for file in options.configfile or [_DEFAULT_CONFIG]]
-
-
-def _places(options: argparse.Namespace) -> Places:
-    return Places.read(_config_files(options), Path.cwd())
-
-
 def _plan(options: argparse.Namespace) -> int:
+    from backtrail.batch.listing import plan_text
     from backtrail.batch.loading import open_batch
     from backtrail.batch.why import preview_batch
 
-    batch = open_batch(_config_files(options), root=Path.cwd())
+    batch = open_batch(config_files(options), root=Path.cwd())
     previews = preview_batch(batch)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")
-        return 0
-    counts = Counter(preview.state for preview in previews)
-    states = ("new", "failed", "open", "reused")
-    print(", ".join(f"{counts[state]} {state}" for state in states if counts[state]))
-    for preview in previews:
-        if preview.state == "reused" and not options.all:
-            continue
-        known = f"  {preview.backtest_id}" if preview.backtest_id else ""
-        print(f"{preview.state:<7} {preview.name}{known}")
-        for reason in preview.reasons:
-            print(f"          {reason}")
+    else:
+        print(plan_text(previews, with_reused=options.all), end="")
     return 0
 
 
 def _list(options: argparse.Namespace) -> int:
+    from backtrail.batch.listing import explain_nothing, runs_table
     from backtrail.catalog.catalog import Catalog
 
-    places = _places(options)
-    wanted = {name: getattr(options, name) for name in ("status", "strategy", "bundle", "grade")}
+    places = read_places(options)
+    if places.catalog_url.startswith("sqlite"):  # another catalog may serve many machines
+        existing_store(options)
+    keys = ("status", "grade", "strategy", "bundle", "name")
+    wanted = {key: getattr(options, key) for key in keys}
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
-        rows = catalog.find_runs(**wanted, name=options.name)
+        rows = catalog.find_runs(**wanted)
+        nothing = "" if rows else explain_nothing(catalog.find_runs(), wanted)
     if options.json:
         print(pretty_json(rows), end="")
-        return 0
-    columns = (
-        "backtest_id",
-        "name",
-        "status",
-        "grade",
-        "total_return",
-        "sharpe_ratio",
-        "max_drawdown",
-        "total_trades",
-    )
-    _print_table(columns, [[_cell(column, row[column]) for column in columns] for row in rows])
+    else:
+        print(runs_table(rows) if rows else f"{nothing}\n", end="")
     return 0
-
-
-_FRACTIONS = {"total_return", "max_drawdown"}
-
-
-def _cell(column: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if column in _FRACTIONS:
-        return f"{value:.2%}"
-    return (
-        f"{value:.2f}"
-        if column == "sharpe_ratio"
-        else str(int(value) if isinstance(value, float) else value)
-    )
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    for cells in (columns, *rows):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        print(line.rstrip())
 
 
 def _show(options: argparse.Namespace) -> int:
     from backtrail.batch.reading import describe_run, find_run
+    from backtrail.batch.showing import run_text
 
-    run = find_run(_places(options).store, options.run)
-    described = describe_run(run)
+    run = find_run(existing_store(options), options.run)
     if options.json:
-        print(pretty_json(described), end="")
-        return 0
-    identity = described["identity"]
-    facts = {
-        "run": described["backtest_id"],
-        "status": described["status"],
-        "names": ", ".join(described["labels"]["names"]),
-        "strategy": identity["strategy"]["entry"],
-        "code": identity["strategy"]["code_hash"][:16],
-        "data": f"{described['labels']['bundle']}  dataset {identity['dataset']['dataset_id']}  "
-        f"{identity['dataset']['calendar']} {identity['dataset']['timeframe']}",
-        "symbols": ", ".join(identity["symbols"]),
-        "window": f"{identity['start']} to {identity['end']}",
-        "parameters": _pairs(identity["params"]),
-        "execution": _pairs(identity["execution"]),
-        "costs": f"commission {_pairs(identity['commission'])}; "
-        f"slippage {_pairs(identity['slippage'])}",
-        "capital": f"{identity['capital_base']}  {identity['ledger']} ledger",
-        "grade": described.get("grade", ""),
-        "folder": str(run.path),
-    }
-    for name, value in facts.items():
-        print(f"{name:<11} {value}")
-    for name, value in described.get("metrics", {}).items():
-        print(f"  {name:<28} {'undefined' if value is None else f'{value:.6g}'}")
-    if described.get("error"):
-        error = described["error"]
-        print(f"\n{error['kind']}: {error['message']}\n{error['traceback']}")
+        print(pretty_json(describe_run(run)), end="")
+    else:
+        print(run_text(run, with_files=options.files), end="")
     return 0
 
 
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in values.items()) or "none"
-
-
 def _verify(options: argparse.Namespace) -> int:
+    from backtrail.batch.listing import counted
     from backtrail.batch.reading import find_run, source_lines, verify_runs
 
-    places = _places(options)
-    store = places.store
+    store = existing_store(options)
     runs = [find_run(store, name) for name in options.runs] or store.run_dirs()
-    found = verify_runs(store, runs, places.bundles)
+    found = verify_runs(store, runs, read_places(options).bundles)
     damaged = [item for item in found if item.is_damaged]
     if options.json:
         print(pretty_json([item.to_dict() for item in found]), end="")
@@ -220,15 +134,18 @@ def _verify(options: argparse.Namespace) -> int:
         print(line)
     counts = Counter(item.state for item in found)
     states = ("intact", "damaged", "failed", "open")
-    print(", ".join(f"{counts[state]} {state}" for state in states if counts[state]) or "no runs")
+    known = ", ".join(f"{counts[state]:,} {state}" for state in states if counts[state])
+    print(f"{counted(len(found), 'run')}{': ' if known else ''}{known}")
     return 1 if damaged else 0
 
 
 def _sync(options: argparse.Namespace) -> int:
     from backtrail.batch.closing import disk_warning
+    from backtrail.batch.listing import counted
     from backtrail.catalog.catalog import Catalog
 
-    places = _places(options)
+    existing_store(options)
+    places = read_places(options)
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
         counts = catalog.sync(rebuild=options.rebuild)
         warning = disk_warning(places.store, catalog.stored_bytes(), places.warn_above)
@@ -236,12 +153,14 @@ def _sync(options: argparse.Namespace) -> int:
         print(f"backtrail: {warning}", file=sys.stderr)
     if options.json:
         print(pretty_json(asdict(counts)), end="")
-        return 0
-    print(
-        f"{counts.total} runs in the catalog: {counts.added} added, {counts.updated} updated, "
-        f"{counts.removed} removed"
-    )
-    return 0
+    else:
+        print(
+            f"{counted(counts.total, 'run')} in the catalog: {counts.added:,} added, "
+            f"{counts.updated:,} updated, {counts.removed:,} removed"
+        )
+        for path, reason in counts.unreadable.items():
+            print(f"left out  {path}: {reason}")
+    return 1 if counts.unreadable else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ CONFIG = ("--configfile", "config.yaml")
 def root(tmp_path_factory):
     """A project with a sealed run, its seed sibling, a failed run and a catalog."""
     bad = functions(initialize="raise ValueError('no luck')")
-    batch = {"sma": entry(), "bad": entry(strategy="strategies/bad.py")}
+    batch = {
+        "sma": entry(),
+        "bad": entry(strategy="strategies/bad.py"),
+        "twin": {"extends": "sma"},
+    }
     project = Project.make(tmp_path_factory.mktemp("cli") / "project")
     project.write("strategies/bad.py", bad)
     project.configure(batch_config(batch=batch))
@@ -47,37 +51,40 @@ def test_list_shows_every_run_as_a_table(call, ids):
     lines = out.splitlines()
     assert (status, err) == (0, "")
     assert lines[0].split() == [
-        "backtest_id", "name", "status", "grade", "total_return", "sharpe_ratio", "max_drawdown",
-        "total_trades",
+        "backtest_id", "name", "status", "grade", "return", "sharpe", "drawdown", "trades",
     ]  # fmt: skip
     assert lines[1].split()[:4] == [ids["sma"], "sma", "completed", "B"]
-    assert lines[2].split() == [ids["bad"], "bad", "failed", "D"]
+    assert lines[2].split() == ["2020-01-02..2020-02-26", "fast=3", "slow=8", "also", "twin"]
+    assert lines[3].split() == [ids["bad"], "bad", "failed", "D"]
+    assert lines[5].strip() == "ValueError: no luck"
+    assert len(lines) == 6
 
 
 def test_list_filters(call):
     for arguments, names in (
         (("--status", "failed"), ["bad"]),
+        (("--status", "altered"), []),
         (("--grade", "B"), ["sma"]),
         (("--strategy", "strategies/sma.py", "--bundle", "prices"), ["sma"]),
-        (("--name", "nope"), []),
+        (("--name", "twin"), ["sma"]),
     ):
-        rows = json.loads(call("list", "--json", *arguments)[1])
-        assert [row["name"] for row in rows] == names
-    assert call("list", "--name", "nope")[1].count("\n") == 1
+        status, out, _ = call("list", "--json", *arguments)
+        assert status == 0
+        assert [row["name"] for row in json.loads(out)] == names
+    assert call("list", "--status", "altered")[:2] == (0, "none of 2 runs fits --status altered\n")
 
 
 def test_show_tells_identity_and_figures(call, ids):
     status, out, _ = call("show", ids["sma"])
     assert status == 0
     for piece in (
-        f"run         {ids['sma']}",
-        "parameters  fast=3, slow=8",
-        "window      2020-01-02 to 2020-02-26",
-        "symbols     AAA",
-        "capital     100000  decimal ledger",
-        "  total_return ",
+        f"Run\n  id      {ids['sma']}\n  names   sma, twin\n  status  completed\n",
+        "\n  parameters  fast=3 slow=8\n",
+        "\nFigures\n  total_return ",
+        "--files lists them\n",
     ):
         assert piece in out, piece
+    assert "  results/trades.parquet\n" in call("show", ids["sma"], "--files")[1]
     shown = json.loads(call("show", ids["sma"], "--json")[1])
     assert shown["backtest_id"] == ids["sma"]
     assert shown["inventory"]["results/trades.parquet"]["sha256"]
@@ -90,13 +97,16 @@ def test_show_tells_why_a_run_failed(call, ids):
 
 
 def test_verify_finds_damage_and_says_so_by_its_status(call, ids, root):
-    assert call("verify")[:2] == (0, "1 intact, 1 failed\n")
+    assert call("verify")[:2] == (0, "2 runs: 1 intact, 1 failed\n")
     table = root / "backtests" / ids["sma"] / "results/fills.parquet"
     data = table.read_bytes()
     table.write_bytes(b"altered")
     try:
         status, out, _ = call("verify", ids["sma"])
-        assert (status, out) == (1, f"altered  {ids['sma']}/results/fills.parquet\n1 damaged\n")
+        assert (status, out) == (
+            1,
+            f"altered  {ids['sma']}/results/fills.parquet\n1 run: 1 damaged\n",
+        )
         status, out, _ = call("verify", "--json")
         assert status == 1
         assert [item["state"] for item in json.loads(out)] == ["damaged", "failed"]
@@ -108,17 +118,97 @@ def test_verify_finds_damage_and_says_so_by_its_status(call, ids, root):
 def test_plan_says_what_would_run_and_why(call):
     status, out, _ = call("plan")
     assert status == 0
-    assert out.startswith("1 failed, 1 reused\nfailed  bad  ")
+    assert out.startswith("2 runs: 1 failed, 1 reused\nfailed  bad  ")
+    assert "        ValueError: no luck\n        attempt 1 failed; it will be tried again\n" in out
     assert "sma" not in out
     assert "reused  sma" in call("plan", "--all")[1]
     states = {item["name"]: item["state"] for item in json.loads(call("plan", "--json")[1])}
-    assert states == {"sma": "reused", "bad": "failed"}
+    assert states == {"sma": "reused", "bad": "failed", "twin": "reused"}
 
 
 def test_catalog_sync_counts_and_rebuilds(call):
     assert call("catalog-sync")[1] == "2 runs in the catalog: 0 added, 0 updated, 0 removed\n"
     counts = json.loads(call("catalog-sync", "--rebuild", "--json")[1])
-    assert counts == {"added": 2, "updated": 0, "removed": 0, "total": 2, "failed": 1}
+    assert counts == {
+        "added": 2,
+        "updated": 0,
+        "removed": 0,
+        "total": 2,
+        "unreadable": {},
+        "failed": 1,
+    }
+
+
+def test_catalog_sync_names_what_it_leaves_out_and_says_so_by_its_status(call, ids, root):
+    manifest = root / "backtests" / ids["sma"] / "run.json"
+    before = manifest.read_bytes()
+    manifest.write_text("[]")
+    try:
+        status, out, err = call("catalog-sync")
+        assert (status, err) == (1, "")
+        assert out.startswith(
+            "1 run in the catalog: 0 added, 0 updated, 1 removed\n"
+            f"left out  {manifest}: it is not the manifest of a run: "
+        )
+        status, out, _ = call("catalog-sync", "--json")
+        assert status == 1
+        assert list(json.loads(out)["unreadable"]) == [str(manifest)]
+        command = [sys.executable, "-m", "backtrail.cli", "catalog-sync", *CONFIG]
+        process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert (process.returncode, process.stderr) == (1, ""), "it is told once"
+    finally:
+        manifest.write_bytes(before)
+    assert call("catalog-sync")[:2] == (
+        0,
+        "2 runs in the catalog: 1 added, 0 updated, 0 removed\n",
+    )
+
+
+STORE_COMMANDS = [
+    ["list"],
+    ["show", "2"],
+    ["verify"],
+    ["catalog-sync"],
+    ["replay", "--all"],
+    ["why", "2"],
+    ["diff", "2", "2"],
+]
+
+
+@pytest.mark.parametrize("command", [["plan"], *STORE_COMMANDS])
+def test_outside_a_project_each_command_says_so_and_what_would_do(
+    command, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    for piece in (
+        f"{tmp_path}: this folder is no backtrail project: it has no config/config.yaml; ",
+        "(cd)",
+        "--configfile FILE",
+    ):
+        assert piece in captured.err, piece
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", STORE_COMMANDS)
+def test_an_absent_store_is_an_error_that_names_it(command, call, root):
+    (root / "empty.yaml").write_text("backtest_output: {base_dir: nothing}\n")
+    status, out, err = call(*command, config=("--configfile", "empty.yaml"))
+    assert (status, out) == (1, "")
+    assert err.startswith(f"backtrail: there is no run store {root / 'nothing'}; ")
+    assert "base_dir in empty.yaml" in err
+    assert not (root / "nothing").exists()
+
+
+def test_a_store_without_runs_is_no_error(call, root):
+    (root / "void").mkdir(exist_ok=True)
+    (root / "void.yaml").write_text("backtest_output: {base_dir: void}\n")
+    config = ("--configfile", "void.yaml")
+    assert call("verify", config=config)[:2] == (0, "0 runs\n")
+    assert call("catalog-sync", config=config)[0] == 0
+    assert call("list", config=config)[:2] == (0, "the catalog has no runs yet\n")
 
 
 @pytest.mark.parametrize(
@@ -131,13 +221,21 @@ def test_catalog_sync_counts_and_rebuilds(call):
         (("plan",), ("--configfile", "strategies"), "it cannot be read (Is a directory)"),
         (("list",), ("--configfile", "broken.yaml"), "broken.yaml: backtest_output: null"),
         (("plan",), ("--configfile", "broken.yaml"), "the key 'bundles' is missing"),
-        (("list",), ("--configfile", "empty.yaml"), "there is no catalog at "),
+        (("list",), ("--configfile", "bare.yaml"), "there is no catalog at "),
+        (("list", "--name", "nope"), CONFIG, "no run has the name 'nope'; there are sma, "),
+        (("list", "--bundle", "price"), CONFIG, "no run has the bundle 'price'; there is prices\n"),
         (("list",), ("--configfile", "secret.yaml"), "cannot open the catalog nosuch://u:***@h/d"),
+        (("list",), ("--configfile", "remote.yaml"), "cannot read the catalog postgresql+pg8000://"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_status_1(call, root, arguments, config, message):
     (root / "broken.yaml").write_text("backtest_output: null\n")
-    (root / "empty.yaml").write_text("backtest_output: {base_dir: nothing}\n")
+    (root / "bare").mkdir(exist_ok=True)
+    (root / "bare.yaml").write_text("backtest_output: {base_dir: bare}\n")
+    remote = "postgresql+pg8000://u:secret@127.0.0.1:1/d"  # its store is on another machine
+    (root / "remote.yaml").write_text(
+        f"backtest_output: {{base_dir: nothing}}\nstorage: {{catalog_url: '{remote}'}}\n"
+    )
     (root / "secret.yaml").write_text("storage: {catalog_url: 'nosuch://u:secret@h/d'}\n")
     for extra in ((), ("--json",)):
         status, out, err = call(*arguments, *extra, config=config)
@@ -145,10 +243,21 @@ def test_bad_input_is_one_message_and_status_1(call, root, arguments, config, me
         assert err.startswith("backtrail: ")
         assert message in err
         assert "secret@" not in err
-    assert not (root / "nothing").exists()
+    assert list((root / "bare").iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["nope"], ["show"], ["list", "--nope"], ["plan", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["show"],
+        ["list", "--nope"],
+        ["plan", "x"],
+        ["list", "--status", "running"],
+        ["list", "--grade", "b"],
+    ],
+)
 def test_misuse_is_status_2_with_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

@@ -33,7 +33,7 @@ def test_every_mistake_of_a_config_is_reported_at_once_and_nothing_is_made(fresh
         f"{where}batch.hold.symbols: bundle 'prices' has no symbol 'ZZZ'; its symbols are AAA, BBB",
         f"{where}batch.wrong-order.params: fast=30, slow=20: strategy Sma refuses its parameters: "
         "fast=30 must be below slow=20",
-        f"{where}batch.mistyped.params: fsat=3: strategy Sma: unknown parameter 'fsat'",
+        f"{where}batch.mistyped.params: strategy Sma: unknown parameter 'fsat'",
         f"{where}batch.unknown.strategy: strategy file {fresh.root}/strategies/absent.py does not "
         "exist; name a file inside the project",
     ):

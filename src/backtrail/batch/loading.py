@@ -1,5 +1,6 @@
 """Opening a batch: config read, code traced, batch key known; light enough for every parse."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -251,12 +252,12 @@ def _symbol_problems(
         listed = ", ".join(symbols[:12]) + (", …" if len(symbols) > 12 else "")
         for symbol in request.symbols or ():
             if symbol not in symbols:
-                where = f"{source}: batch.{request.entry}.symbols"
+                where = f"{source}: batch.{request.origin('symbols', 'bundle')}.symbols"
                 found = f"bundle {request.bundle!r} has no symbol {symbol!r}"
                 problems[f"{where} {symbol}"] = Problem(where, found, f"its symbols are {listed}")
         benchmark = request.settings.benchmark
         if benchmark is not None and benchmark not in symbols:
-            where = f"{source}: batch.{request.entry}.benchmark"
+            where = f"{source}: batch.{request.origin('benchmark', 'bundle')}.benchmark"
             found = f"bundle {request.bundle!r} has no symbol {benchmark!r}"
             remedy = f"use one of {listed}, or null for no benchmark"
             problems[where] = Problem(where, found, remedy)
@@ -275,7 +276,7 @@ def _strategy_problems(
         if request.strategy in closures:
             by_strategy.setdefault(request.strategy, []).append(request)
             continue
-        where = f"{source}: batch.{request.entry}.strategy"
+        where = f"{source}: batch.{request.origin('strategy')}.strategy"
         try:
             trace_imports(root / request.strategy, root)
         except CodeCaptureError as error:
@@ -301,19 +302,31 @@ def _params_problems(
         # of the batch go on, and the run keeps the error. Only a broken contract stops the batch.
         if outcome.kind != "StrategyError":
             return []
-        where = f"{source}: batch.{requests[0].entry}.strategy"
+        where = f"{source}: batch.{requests[0].origin('strategy')}.strategy"
         remedy = "see strategies/README.md for the forms of a strategy"
         return [Problem(where, f"{closure.entry}: {outcome.message}", remedy)]
-    problems = []
-    for request, item in zip(requests, outcome.answer["params"], strict=True):
-        if "error" in item:
-            where = f"{source}: batch.{request.entry}.params"
-            shown = ", ".join(f"{key}={value!r}" for key, value in request.params.items())
-            problems.append(
-                Problem(
-                    where,
-                    f"{shown or 'no parameters'}: {item['error']}",
-                    f"mend the value, or filter it with 'where' ({request.strategy})",
-                )
-            )
-    return problems
+    return [
+        _params_problem(request, item["error"], source)
+        for request, item in zip(requests, outcome.answer["params"], strict=True)
+        if "error" in item
+    ]
+
+
+# What `params_from` says of parameters one by one, whatever values the others have.
+_SINGLE = re.compile(r"strategy \S+(: | takes no parameters)")
+_NAMED = re.compile(r"parameter '(\w+)'")
+
+
+def _params_problem(request: RunRequest, error: str, source: str) -> Problem:
+    if _SINGLE.match(error):
+        keys = [f"{key}.{name}" for name in _NAMED.findall(error) for key in ("params", "grid")]
+        origin = request.origin(*(keys or ("params", "grid")), "strategy")
+        return Problem(f"{source}: batch.{origin}.params", error, f"mend it ({request.strategy})")
+    origin = request.origin("params", "grid", "strategy")
+    shown = ", ".join(f"{key}={value!r}" for key, value in request.params.items())
+    how = "mend the value, or filter it with 'where'" if request.has_grid else "mend it"
+    return Problem(
+        f"{source}: batch.{origin}.params",
+        f"{shown or 'no parameters'}: {error}",
+        f"{how} ({request.strategy})",
+    )

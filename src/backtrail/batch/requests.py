@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from backtrail.batch.config import load_schema
-from backtrail.batch.grid import expand_grid
+from backtrail.batch.grid import expand_grid, grid_values
+from backtrail.batch.where import Condition
 from backtrail.data.bundles import ADAPTERS
 from backtrail.errors import Problem
 
-__all__ = ["RunRequest", "RunSettings", "expand_batch"]
+__all__ = ["Lineage", "RunRequest", "RunSettings", "expand_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,31 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """An entry and those it extends, nearest first, each with the keys it sets itself.
+
+    Parameters and axes of grids are keys, too: `params.fast`, `grid.fast`.
+    """
+
+    entries: tuple[tuple[str, frozenset[str]], ...]
+
+    def origin(self, *keys: str) -> str:
+        """Return the entry in which a mistake stands that some keys make together.
+
+        It is the nearest entry that sets one of them: whatever that entry extends has another
+        combination, whatever extends that entry has the same. Keys that none sets are missing
+        from the last one.
+        """
+        return next(
+            (name for name, own in self.entries if not own.isdisjoint(keys)), self.entries[-1][0]
+        )
+
+    def has(self, key: str) -> bool:
+        """Say whether any of the entries sets a key."""
+        return any(key in own for _, own in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """One run that a config asks for, before its code and data are known.
 
@@ -46,6 +72,7 @@ class RunRequest:
         entry: Name of the batch entry.
         symbols: Symbols as listed, or None for all of the bundle.
         params: Parameters as given, without the strategy's defaults.
+        lineage: The entry and those it extends, nearest first, each with the keys it sets.
     """
 
     name: str
@@ -57,6 +84,16 @@ class RunRequest:
     end: date
     params: Mapping[str, Any]
     settings: RunSettings
+    lineage: Lineage
+
+    def origin(self, *keys: str) -> str:
+        """Return the entry in which a mistake of some keys stands; see `Lineage.origin`."""
+        return self.lineage.origin(*keys)
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether the run is one combination of a grid."""
+        return self.lineage.has("grid")
 
 
 def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunRequest], list[Problem]]:
@@ -72,79 +109,120 @@ def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunReques
     requests: list[RunRequest] = []
     problems: list[Problem] = []
     for name in config["batch"]:
-        entry, found = _inherit(config["batch"], name, source)
+        lineage, found = _lineage(config["batch"], name, source)
+        if lineage is not None:
+            entry = _inherit(config["batch"], lineage)
+            found = list(_entry_problems(config, lineage, entry, source))
+            found = found or list(_grid_problems(lineage, entry, source))
+            if not found:
+                try:
+                    requests.extend(_requests(lineage, entry, config["defaults"]))
+                except ValueError as error:
+                    where = f"{source}: batch.{lineage.origin('grid', 'where', 'params')}"
+                    found = [Problem(where, str(error), "mend the grid or its condition")]
         problems.extend(found)
-        if found:
-            continue
-        found = list(_entry_problems(config, name, entry, source))
-        problems.extend(found)
-        if not found:
-            try:
-                requests.extend(_requests(name, entry, config["defaults"]))
-            except ValueError as error:
-                problems.append(
-                    Problem(f"{source}: batch.{name}", str(error), "mend the grid or its condition")
-                )
     for bundle, values in config["bundles"].items():
         problems.extend(_bundle_problems(bundle, values, source))
-    return requests, problems
+    # An entry that inherits a mistake would tell it again.
+    return requests, list(dict.fromkeys(problems))
 
 
-def _inherit(
+def _lineage(
     batch: Mapping[str, Any], name: str, source: str
-) -> tuple[dict[str, Any], list[Problem]]:
+) -> tuple[Lineage | None, list[Problem]]:
     chain: list[str] = []
     current: str | None = name
     while current is not None:
         where = f"{source}: batch.{chain[-1] if chain else name}.extends"
         if current in chain:
-            loop = " -> ".join([*chain, current])
-            return {}, [Problem(where, f"the chain {loop} never ends", "break the circle")]
+            return None, [_circle(batch, chain[chain.index(current) :], source)]
         if current not in batch:
             near = difflib.get_close_matches(current, batch, n=1)
             remedy = f"did you mean {near[0]!r}?" if near else f"entries: {', '.join(batch)}"
-            return {}, [Problem(where, f"there is no entry {current!r}", remedy)]
+            return None, [Problem(where, f"there is no entry {current!r}", remedy)]
         chain.append(current)
         current = batch[current].get("extends")
+    return Lineage(tuple((item, frozenset(_keys(batch[item]))) for item in chain)), []
+
+
+def _keys(entry: Mapping[str, Any]) -> Iterator[str]:
+    for key in entry:
+        yield key
+        if key in ("params", "grid"):
+            yield from (f"{key}.{name}" for name in entry[key])
+
+
+def _circle(batch: Mapping[str, Any], circle: list[str], source: str) -> Problem:
+    """Return the one problem of a circle of entries, wherever it was entered."""
+    first = min(circle, key=list(batch).index)
+    start = circle.index(first)
+    turned = [*circle[start:], *circle[:start], first]
+    where = f"{source}: batch.{turned[-2]}.extends"
+    return Problem(where, f"the chain {' -> '.join(turned)} never ends", "break the circle")
+
+
+def _inherit(batch: Mapping[str, Any], lineage: Lineage) -> dict[str, Any]:
     entry: dict[str, Any] = {}
-    for ancestor in reversed(chain):
-        own = batch[ancestor]
+    for name, _ in reversed(lineage.entries):
+        own = batch[name]
         params = {**entry.get("params", {}), **own.get("params", {})}
         # A grid is replaced as a whole: half of an inherited one would be a surprise.
         entry = {**entry, **own, "params": params}
     entry.pop("extends", None)
-    return entry, []
+    return entry
 
 
 def _entry_problems(
-    config: Mapping[str, Any], name: str, entry: Mapping[str, Any], source: str
+    config: Mapping[str, Any], lineage: Lineage, entry: Mapping[str, Any], source: str
 ) -> Iterator[Problem]:
-    where = f"{source}: batch.{name}"
+    def where(*keys: str) -> str:
+        return f"{source}: batch.{lineage.origin(*keys)}"
+
     for key in ("strategy", "bundle", "start", "end"):
         if key not in entry:
             yield Problem(
-                where, f"the key {key!r} is missing", f"add {key!r} here or in an entry it extends"
+                where(key),
+                f"the key {key!r} is missing",
+                f"add {key!r} here or in an entry it extends",
             )
     bundle = entry.get("bundle")
     if bundle is not None and bundle not in config["bundles"]:
         near = difflib.get_close_matches(bundle, config["bundles"], n=1)
         known = ", ".join(config["bundles"])
         remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {known}"
-        yield Problem(f"{where}.bundle", f"there is no bundle {bundle!r}", remedy)
+        yield Problem(f"{where('bundle')}.bundle", f"there is no bundle {bundle!r}", remedy)
     if "start" in entry and "end" in entry and entry["start"] > entry["end"]:
         found = f"start {entry['start']} is after end {entry['end']}"
-        yield Problem(where, found, "exchange them")
+        yield Problem(where("start", "end"), found, "exchange them")
     commission = {**config["defaults"], **entry}["commission"]
     if commission["model"] == "none" and commission.get("cost"):
+        place = where("commission") if lineage.has("commission") else f"{source}: defaults"
         found = f"model none has the cost {commission['cost']}"
-        yield Problem(f"{where}.commission", found, "name a model or drop the cost")
+        yield Problem(f"{place}.commission", found, "name a model or drop the cost")
     if "where" in entry and "grid" not in entry:
-        yield Problem(f"{where}.where", "there is no grid to filter", "add 'grid' or drop 'where'")
+        place = f"{where('where')}.where"
+        yield Problem(place, "there is no grid to filter", "add 'grid' or drop 'where'")
+
+
+def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> Iterator[Problem]:
+    """Yield what is wrong with an axis of the grid or with the condition, each taken alone."""
+    for name, values in entry.get("grid", {}).items():
+        try:
+            grid_values(values)
+        except ValueError as error:
+            where = f"{source}: batch.{lineage.origin('grid')}.grid.{name}"
+            yield Problem(where, str(error), "mend the axis")
+    try:
+        Condition(entry.get("where") or "True")
+    except ValueError as error:
+        where = f"{source}: batch.{lineage.origin('where')}.where"
+        yield Problem(where, str(error), "mend the condition")
 
 
 def _requests(
-    name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any]
+    lineage: Lineage, entry: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[RunRequest]:
+    name = lineage.entries[0][0]
     settings = _settings({**defaults, **entry})
     symbols = entry.get("symbols", "all")
     grid = entry.get("grid", {})
@@ -163,6 +241,7 @@ def _requests(
             end=date.fromisoformat(entry["end"]),
             params=params,
             settings=settings,
+            lineage=lineage,
         )
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from backtrail.batch.loading import Batch
 from backtrail.batch.requests import RunRequest
 from backtrail.batch.sandbox import Sandbox
+from backtrail.batch.windows import BarDates, data_problems
 from backtrail.canonical import sha256_json
 from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
@@ -16,9 +16,6 @@ from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.fingerprint import library_fingerprint
 
 __all__ = ["ResolvedRun", "outdated_bundles", "resolve_runs"]
-
-# Config windows and data rarely begin on the same day; a week covers weekends and holidays.
-_COVERAGE_SLACK_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +51,20 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
         requests: Runs of the batch whose bundles are ingested; all by default.
 
     Raises:
-        ConfigError: If a symbol or a date is not in the data; every mistake is named.
-        DatasetError: If a bundle was never ingested.
+        ConfigError: If a symbol or a date is not in the data, or a window has no bar; every
+            mistake is named.
+        DatasetError: If a bundle was never ingested, or its prices cannot be read.
     """
     wanted = batch.requests if requests is None else requests
     bundles = batch.places.bundles
-    datasets = {
-        name: DatasetManifest.load(bundles / name / read_head(bundles, name))
+    bars = {
+        name: BarDates(bundles / name / read_head(bundles, name))
         for name in sorted({request.bundle for request in wanted})
     }
     problems = [
         problem
         for request in wanted
-        for problem in _data_problems(request, datasets[request.bundle], batch.source)
+        for problem in data_problems(request, bars[request.bundle], batch.source)
     ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -76,7 +74,7 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
             request,
             _identity(
                 request,
-                datasets[request.bundle],
+                bars[request.bundle].manifest,
                 batch.closures[request.strategy],
                 form,
                 params,
@@ -86,44 +84,6 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
         )
         for request, (form, params) in zip(wanted, _parameters(batch, wanted), strict=True)
     ]
-
-
-def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -> list[Problem]:
-    where = f"{source}: batch.{request.entry}"
-    known = sorted(dataset.symbols)
-    listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    wanted = list(request.symbols or known)
-    benchmark = request.settings.benchmark
-    unknown = [name for name in [*wanted, benchmark] if name is not None and name not in known]
-    if unknown:
-        return [
-            Problem(
-                f"{where}.{'benchmark' if name == benchmark else 'symbols'}",
-                f"bundle {request.bundle!r} has no symbol {name!r}",
-                f"its symbols are {listed}",
-            )
-            for name in dict.fromkeys(unknown)
-        ]
-    first = min(date.fromisoformat(dataset.symbols[name].first[:10]) for name in wanted)
-    last = max(date.fromisoformat(dataset.symbols[name].last[:10]) for name in wanted)
-    problems = []
-    if (first - request.start).days > _COVERAGE_SLACK_DAYS:
-        found = f"{request.start} is before the first bar of {request.bundle!r}, {first}"
-        problems.append(Problem(f"{where}.start", found, f"begin at {first} or later"))
-    if (request.end - last).days > _COVERAGE_SLACK_DAYS:
-        found = f"{request.end} is after the last bar of {request.bundle!r}, {last}"
-        problems.append(Problem(f"{where}.end", found, f"end at {last} or earlier"))
-    for name in wanted:
-        begin, end = (
-            date.fromisoformat(item[:10])
-            for item in (dataset.symbols[name].first, dataset.symbols[name].last)
-        )
-        if not problems and (begin > request.end or end < request.start):
-            found = f"{name!r} has no bar from {request.start} to {request.end}"
-            problems.append(
-                Problem(f"{where}.symbols", found, f"its bars run from {begin} to {end}")
-            )
-    return problems
 
 
 def _parameters(
@@ -149,12 +109,13 @@ def _parameters(
                 continue
             for index, item in zip(indices, outcome.answer["params"], strict=True):
                 if "error" in item:
-                    where = f"{batch.source}: batch.{requests[index].entry}.params"
+                    origin = requests[index].origin("params", "grid", "strategy")
+                    where = f"{batch.source}: batch.{origin}.params"
                     problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
                 else:
                     resolved[index] = (outcome.answer["form"], item["values"])
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(list(dict.fromkeys(problems)))
     return resolved
 
 

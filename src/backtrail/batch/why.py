@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from backtrail.artifacts.manifest import is_sealed
+from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.store import RunDir, RunStore, is_generated_id
 from backtrail.batch.loading import Batch
 from backtrail.batch.resolving import outdated_bundles, resolve_runs
@@ -22,8 +22,18 @@ from backtrail.batch.sides import (
 )
 from backtrail.errors import ArtifactManagerError, DatasetError
 
-__all__ = ["Explanation", "PreviewedRun", "explain_difference", "explain_run", "preview_batch"]
+__all__ = [
+    "STATES",
+    "Explanation",
+    "PreviewedRun",
+    "error_words",
+    "explain_difference",
+    "explain_run",
+    "first_line",
+    "preview_batch",
+]
 
+STATES = ("damaged", "failed", "open", "restore", "new", "reused")
 _PLACES_SHOWN: Final = 6
 _ROWS_SHOWN: Final = 5
 
@@ -34,10 +44,13 @@ class PreviewedRun:
 
     Attributes:
         run_key: Its identity; None while its bundle has to be ingested first.
-        state: `new`, `open` (begun, never sealed), `failed` (will be tried again) or `reused`.
+        state: `new`; `open` (begun, never sealed); `failed` (will be tried again); `restore`
+            (sealed, with missing files that will be put back); `damaged` (sealed, and altered);
+            or `reused`.
         backtest_id: The run's directory where it has one.
         predecessor: The last run of this name, where there is one and it is another.
-        reasons: Why it is not its predecessor; empty for a run that is reused.
+        reasons: Why a new run is not its predecessor, and what another one lacks; for a run with
+            two names, the second of them says so.
     """
 
     name: str
@@ -65,32 +78,77 @@ def preview_batch(batch: Batch) -> list[PreviewedRun]:
         if item.bundle in outdated
     ]
     known = [item for item in batch.requests if item.bundle not in outdated]
+    first_names: dict[str, str] = {}
     for run in resolve_runs(batch, known):
         key, name = run.run_key, run.request.name
         backtest_id = store.find(key)
-        state = _state(store, backtest_id)
-        reasons: tuple[str, ...] = ()
         predecessor = named.get(name)
-        if state == "reused" or predecessor == backtest_id:
-            predecessor = None
-        if state == "new":
-            reasons = ("no run of this name before",)
-            if predecessor is not None:
-                before = side_of_run(store, store.run(predecessor))
-                closure = batch.closures[run.request.strategy]
-                after = side_of_request(batch.root, run, closure)
-                reasons = tuple(explain_difference(before, after))
+        if backtest_id is not None:
+            state, reasons = _state(store.run(backtest_id))
+            predecessor = predecessor if state != "reused" and predecessor != backtest_id else None
+        elif predecessor is None:
+            state, reasons = "new", ("no run of this name before",)
+        else:
+            before = side_of_run(store, store.run(predecessor))
+            after = side_of_request(batch.root, run, batch.closures[run.request.strategy])
+            state, reasons = "new", tuple(explain_difference(before, after))
+        first = first_names.setdefault(key, name)
+        if first != name:  # why it is new depends on the name, the rest only on the run
+            reasons = (*(reasons if state == "new" else ()), f"the same run as {first}")
         previews.append(PreviewedRun(name, key, state, backtest_id, predecessor, reasons))
     return previews
 
 
-def _state(store: RunStore, backtest_id: str | None) -> str:
-    if backtest_id is None:
-        return "new"
-    run = store.run(backtest_id)
+def _state(run: RunDir) -> tuple[str, tuple[str, ...]]:
     if is_sealed(run):
-        return "reused"
-    return "failed" if run.failed.exists() else "open"
+        return _sealed_state(inspect_run(run, thorough=False))
+    try:
+        manifest = run.read_manifest()
+    except ArtifactManagerError as error:
+        return "damaged", (f"{error}; delete the run's folder to have the run made again",)
+    if not run.path.exists():
+        return "open", ("its folder was deleted; it will be made again under the same id",)
+    if manifest is None:
+        return "open", ("planned, not begun",)
+    failure = manifest.get("error")
+    if run.failed.exists() and failure:
+        words = error_words(failure["kind"], failure["message"])
+        return "failed", (words, f"attempt {manifest['attempt']} failed; it will be tried again")
+    if manifest["status"] == "executed":
+        return "open", (f"executed, not sealed; begun at {manifest['started_at']}",)
+    return "open", (f"begun at {manifest['started_at']}, not finished",)
+
+
+def _sealed_state(damage: Damage) -> tuple[str, tuple[str, ...]]:
+    missing = [f"{name} is missing" for name in damage.missing]
+    if "run.json" in (*damage.missing, *damage.altered):
+        how = "is missing" if missing else "is not the one that was sealed"
+        return "damaged", (
+            f"run.json {how}",
+            "snakemake refuses it; put the sealed one back, or delete the run's folder and the "
+            "run is made again",
+        )
+    if damage.altered:
+        return "damaged", (
+            *(f"{name} was altered after the seal" for name in damage.altered),
+            *missing,
+            "snakemake refuses it; delete what was altered, and the next call puts it back",
+        )
+    if missing:
+        return "restore", (*missing, "the next call makes it again and compares the bytes")
+    return "reused", ()
+
+
+def error_words(kind: str, message: str | None) -> str:
+    """Return an error in one line: its kind, and the first line of its message."""
+    first = first_line(message or "")
+    return kind if first in ("", kind) else f"{kind}: {first}"
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text that has one, without what a terminal might obey."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
 def _planned_names(store: RunStore) -> Iterator[tuple[str, str]]:

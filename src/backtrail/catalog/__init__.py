@@ -1,1 +1,10 @@
-"""The rebuildable index of all runs."""
+"""The index of runs and datasets: a database that can be deleted and made again from disk.
+
+What its columns may hold is here, light enough for a command line to import.
+"""
+
+__all__ = ["GRADES", "STATUSES"]
+
+# `altered`: the run's manifest is not the one that its mark states.
+STATUSES = ("completed", "failed", "altered")
+GRADES = ("A", "B", "C", "D")

@@ -1,9 +1,11 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
+import json
+import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
 from backtrail.artifacts.store import RunStore
+from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
 from backtrail.catalog.rows import (
     RunRows,
@@ -22,7 +25,7 @@ from backtrail.catalog.rows import (
     run_rows,
     trial_rows,
 )
-from backtrail.errors import CatalogError
+from backtrail.errors import ArtifactManagerError, CatalogError
 from backtrail.files import atomic_path, lease, remove_stale
 from backtrail.provenance.attestation import attestation_files
 
@@ -31,6 +34,7 @@ __all__ = ["Catalog", "SyncCounts"]
 _BUSY_SECONDS = 60
 _BATCH = 2_000
 _READING = "backtrail_reading"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class SyncCounts:
         updated: Runs whose manifest has changed since.
         removed: Runs whose directory is gone.
         total: Runs in the catalog now.
+        unreadable: Files whose run, dataset or trial was left out, each with the reason.
         failed: Runs among the added and updated ones that failed.
     """
 
@@ -49,6 +54,7 @@ class SyncCounts:
     updated: int
     removed: int
     total: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     failed: int = 0
 
 
@@ -84,11 +90,14 @@ class Catalog:
     def sync(self, *, rebuild: bool = False) -> SyncCounts:
         """Bring the catalog level with the disk: new and changed runs in, vanished ones out.
 
-        A run whose mark states the checksum that the catalog has is not opened. The table of
-        runs is also written to `runs.parquet`. Syncing twice changes nothing.
+        A run whose mark states the checksum that the catalog has is not opened, unless its
+        manifest is younger than the mark. The table of runs is also written to `runs.parquet`.
+        Syncing twice changes nothing. A file that cannot be read leaves out what it stands for
+        and nothing else; it is named in the counts and logged as a warning.
 
         Args:
-            rebuild: Drop every table first and make it anew.
+            rebuild: Drop every table first and make it anew; so is a catalog whose tables have
+                other columns.
 
         Raises:
             CatalogError: If the database cannot be written; runs are untouched.
@@ -96,15 +105,18 @@ class Catalog:
         self.store.base_dir.mkdir(parents=True, exist_ok=True)
         with lease(self.store.catalog_lock), self._transaction() as connection:
             remove_stale(self.store.base_dir)
-            if rebuild or _is_outdated(connection):
+            if rebuild or _has_other_columns(connection):
                 tables.metadata.drop_all(connection)
                 tables.metadata.create_all(connection)
-            on_disk = self._sync_bundles(connection)
-            counts = self._sync_runs(connection)
+            unreadable: dict[str, str] = {}
+            on_disk = self._sync_bundles(connection, unreadable)
+            counts = self._sync_runs(connection, unreadable)
             self._prune_datasets(connection, on_disk)
-            self._sync_trials(connection)
-            self._sync_replays(connection)
+            self._sync_trials(connection, unreadable)
+            self._sync_replays(connection, unreadable)
             self._export(connection)
+        for path, reason in unreadable.items():
+            _LOG.warning("left out of the catalog: %s: %s", path, reason)
         return counts
 
     @contextmanager
@@ -115,12 +127,12 @@ class Catalog:
                 yield connection
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
-                f"cannot write the catalog {_shown(self.url)}: {error}; the runs are complete, "
-                "`backtrail catalog-sync` links them later"
+                f"cannot write the catalog {_shown(self.url)}: {_first_line(error)}; the runs are "
+                "complete, `backtrail catalog-sync` links them later"
             ) from error
 
-    def _sync_bundles(self, connection: Connection) -> set[str]:
-        heads, found = bundle_rows(self.bundles_dir)
+    def _sync_bundles(self, connection: Connection, unreadable: dict[str, str]) -> set[str]:
+        heads, found = bundle_rows(self.bundles_dir, unreadable)
         self._replace(connection, tables.bundles, heads)
         columns = tables.datasets.c
         known = {
@@ -137,25 +149,24 @@ class Catalog:
         _insert(connection, tables.datasets, [r for r in found if r["dataset_id"] not in known])
         return set(on_disk)
 
-    def _sync_runs(self, connection: Connection) -> SyncCounts:
-        catalogued: dict[str, str] = {
-            row.backtest_id: row.manifest_sha256
-            for row in connection.execute(
-                sa.select(tables.runs.c.backtest_id, tables.runs.c.manifest_sha256)
-            )
-        }
-        on_disk = {run.backtest_id: run for run in self.store.run_dirs()}
+    def _sync_runs(self, connection: Connection, unreadable: dict[str, str]) -> SyncCounts:
+        columns = tables.runs.c
+        query = sa.select(columns.backtest_id, columns.manifest_sha256)
+        catalogued: dict[str, str] = dict(connection.execute(query).tuples().all())
         changed: list[RunRows] = []
         present = set()
-        for backtest_id, run in on_disk.items():
-            checksum = manifest_checksum(run)
-            if checksum is None:
-                continue
-            present.add(backtest_id)
-            if catalogued.get(backtest_id) != checksum:
-                rows = run_rows(run)
-                if rows is not None:
+        for run in self.store.run_dirs():
+            known = catalogued.get(run.backtest_id)
+            try:
+                if known is None or manifest_checksum(run, known) != known:
+                    rows = run_rows(run)
+                    if rows is None:
+                        continue
                     changed.append(rows)
+            except ArtifactManagerError as error:
+                unreadable[str(run.manifest)] = str(error)
+                continue
+            present.add(run.backtest_id)
         gone = [name for name in catalogued if name not in present]
         stale = [
             rows.run["backtest_id"] for rows in changed if rows.run["backtest_id"] in catalogued
@@ -167,14 +178,16 @@ class Catalog:
         _insert(connection, tables.artifacts, [row for rows in changed for row in rows.artifacts])
         total = len(catalogued) - len(gone) - len(stale) + len(changed)
         failed = sum(rows.run["status"] == "failed" for rows in changed)
-        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total, failed)
+        return SyncCounts(
+            len(changed) - len(stale), len(stale), len(gone), total, unreadable, failed
+        )
 
-    def _sync_trials(self, connection: Connection) -> None:
+    def _sync_trials(self, connection: Connection, unreadable: dict[str, str]) -> None:
         query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
         known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
-        _insert(connection, tables.trials, list(trial_rows(self.store, known)))
+        _insert(connection, tables.trials, list(trial_rows(self.store, unreadable, known)))
 
-    def _sync_replays(self, connection: Connection) -> None:
+    def _sync_replays(self, connection: Connection, unreadable: dict[str, str]) -> None:
         """Read ledger files that grew since, and lift or lower the grade of the runs they prove."""
         columns = tables.replays.c
         query = sa.select(columns.run_key, columns.ledger_bytes).where(columns.number == 1)
@@ -185,9 +198,8 @@ class Catalog:
         for start in range(0, len(outdated), _BATCH):
             some = outdated[start : start + _BATCH]
             connection.execute(sa.delete(tables.replays).where(columns.run_key.in_(some)))
-        _insert(
-            connection, tables.replays, [row for key in grown for row in replay_rows(on_disk[key])]
-        )
+        rows = [row for key in grown for row in replay_rows(on_disk[key], unreadable)]
+        _insert(connection, tables.replays, rows)
         runs = tables.runs.c
         lifted = (runs.capture_grade == "B") & sa.exists().where(
             columns.manifest_sha256 == runs.manifest_sha256
@@ -252,45 +264,56 @@ class Catalog:
         """
         columns = tables.artifacts.c
         is_code = columns.path.startswith("code/", autoescape=True)
-        own = sa.select(sa.func.sum(columns.size)).where(~is_code)
+        own = sa.select(sa.func.sum(columns.size).label("size")).where(~is_code)
         distinct = sa.select(sa.func.max(columns.size).label("size")).where(is_code)
-        shared = sa.select(sa.func.sum(distinct.group_by(columns.sha256).subquery().c.size))
-        with self._reading() as reading:
-            return sum(int(reading.scalar(query) or 0) for query in (own, shared))
+        contents = distinct.group_by(columns.sha256).subquery().c
+        shared = sa.select(sa.func.sum(contents.size).label("size"))
+        return sum(int(row["size"] or 0) for query in (own, shared) for row in self._read(query))
 
-    def find_runs(self, **equal: str | None) -> list[dict[str, Any]]:
+    def find_runs(self, *, name: str | None = None, **equal: str | None) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.
 
         Args:
+            name: A name of the run in its batch, be it the first or another one; the name of an
+                entry finds every run of its grid.
             **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
         """
-        query = sa.select(tables.runs).order_by(tables.runs.c.backtest_id)
-        for name, value in equal.items():
+        columns = tables.runs.c
+        query = sa.select(tables.runs).order_by(columns.backtest_id)
+        for key, value in equal.items():
             if value is not None:
-                query = query.where(tables.runs.c[name] == value)
-        with self._reading() as reading:
-            return [dict(row._mapping) for row in reading.execute(query)]
+                query = query.where(columns[key] == value)
+        if name is not None:
+            # Databases differ in what they take for equal texts; names are compared below.
+            start = canonical_json(name).removesuffix('"')
+            query = query.where(columns.names_json.contains(start, autoescape=True))
+        rows = self._read(query)
+        return [row for row in rows if name is None or _has_name(row, name)]
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        """Yield a connection that takes no write lock: no transaction is begun."""
+    def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         _refuse_absent(self.url)
         try:
+            # Reading takes no write lock: no transaction is begun.
             with self._engine.connect().execution_options(**{_READING: True}) as reading:
-                yield reading
+                return [dict(row._mapping) for row in reading.execute(query)]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
-                f"cannot read the catalog {_shown(self.url)}: {error}; "
+                f"cannot read the catalog {_shown(self.url)}: {_first_line(error)}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
 
 
-def _is_outdated(connection: Connection) -> bool:
-    """Say whether an earlier version of this library made the tables, with other columns."""
+def _has_name(row: Mapping[str, Any], name: str) -> bool:
+    names = json.loads(row["names_json"])
+    return any(item == name or item.startswith(f"{name}/") for item in names)
+
+
+def _has_other_columns(connection: Connection) -> bool:
+    """Say whether the tables were made by a version of this library that declared others."""
     inspector = sa.inspect(connection)
     return any(
-        {column["name"] for column in inspector.get_columns(name)} != set(table.columns.keys())
-        for name, table in tables.metadata.tables.items()
+        {column["name"] for column in inspector.get_columns(table.name)} != set(table.c.keys())
+        for table in tables.metadata.sorted_tables
     )
 
 
@@ -312,6 +335,11 @@ def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     for start in range(0, len(rows), _BATCH):
         connection.execute(sa.insert(table), list(rows[start : start + _BATCH]))
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the database said, without the statement that it said it of."""
+    return str(error).partition("\n")[0]
 
 
 def _shown(url: str) -> str:

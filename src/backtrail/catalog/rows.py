@@ -1,16 +1,21 @@
 """Rows of the catalog as a pure function of what lies on disk."""
 
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import BigInteger, Column, Table
+
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.canonical import canonical_json, sha256_bytes, sha256_file
+from backtrail.catalog import tables
 from backtrail.catalog.tables import MAIN_METRICS
-from backtrail.data.manifest import HEAD_FILE, MANIFEST_FILE, DatasetManifest
+from backtrail.data.manifest import HEAD_FILE, MANIFEST_FILE, DatasetManifest, read_head
+from backtrail.errors import ArtifactManagerError, DatasetError
 from backtrail.provenance.attestation import read_attestations
 
 __all__ = [
@@ -25,6 +30,8 @@ __all__ = [
 Row = dict[str, Any]
 
 _FINAL = {"completed", "failed"}
+# What a file that is JSON, but not the JSON we wrote, can do to its reader.
+_MISFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +43,97 @@ class RunRows:
     artifacts: list[Row] = field(default_factory=list)
 
 
-def manifest_checksum(run: RunDir) -> str | None:
-    """Return the sha256 of a finished run's manifest as its mark states it, or None.
+def manifest_checksum(run: RunDir, known: str | None = None) -> str | None:
+    """Return the sha256 of a finished run's manifest, or None while the run has not ended.
 
-    One small read: neither manifest nor results are opened.
+    The run's mark states it. The manifest itself is hashed only where the mark states another
+    checksum than the known one, or where the manifest is younger than its mark.
+
+    Args:
+        run: The run.
+        known: The checksum that the catalog has.
+
+    Raises:
+        ArtifactManagerError: If the run has ended and its manifest cannot be read.
     """
-    for mark in (run.success, run.failed):
-        try:
-            return mark.read_text().strip()
-        except FileNotFoundError:
-            continue
-    return None
+    mark = _mark(run)
+    if mark is None:
+        return None
+    try:
+        stated = mark.read_text().strip()
+        is_younger = run.manifest.stat().st_mtime_ns > mark.stat().st_mtime_ns
+        if stated == known and not is_younger:
+            return stated
+        return sha256_file(run.manifest)
+    except (OSError, ValueError) as error:
+        _refuse(run, error)
+        return None
+
+
+def _mark(run: RunDir) -> Path | None:
+    return next((mark for mark in (run.success, run.failed) if mark.exists()), None)
+
+
+def _refuse(run: RunDir, error: Exception) -> None:
+    """Say why a run cannot be catalogued, unless it was begun anew or deleted meanwhile."""
+    mark = _mark(run)
+    if mark is None:
+        return
+    match error:
+        case FileNotFoundError():
+            reason = f"it is missing, though {mark.name} is there"
+        case OSError():
+            reason = f"it cannot be read ({error.strerror})"
+        case KeyError():
+            reason = f"it is not the manifest of a run: the key {error} is missing"
+        case _:
+            reason = f"it is not the manifest of a run: {error}"
+    raise ArtifactManagerError(reason)
 
 
 def run_rows(run: RunDir) -> RunRows | None:
-    """Return the rows of a finished run, or None while it is not finished."""
-    manifest = run.read_manifest()
-    if manifest is None or manifest["status"] not in _FINAL:
+    """Return the rows of a finished run, or None while it has not ended.
+
+    A manifest that is not the one its mark states is catalogued as `altered`, without figures
+    and files: nobody can say which of its values are the run's.
+
+    Raises:
+        ArtifactManagerError: If the run has ended and its manifest is missing or none.
+    """
+    mark = _mark(run)
+    if mark is None:
         return None
+    try:
+        stated, data = mark.read_text().strip(), run.manifest.read_bytes()
+        manifest = json.loads(data)
+        checksum = sha256_bytes(data)
+        if manifest["backtest_id"] != run.backtest_id:
+            raise ValueError(f"it is that of run {manifest['backtest_id']}")
+        if manifest["status"] not in _FINAL:
+            raise ValueError(f"its status is {manifest['status']!r}, though the run has ended")
+        rows = _rows_of(manifest, checksum, is_altered=checksum != stated)
+        _require_storable(tables.runs, rows.run)
+        _require_storable(tables.data_links, rows.link)
+        for row in rows.artifacts:
+            _require_storable(tables.artifacts, row)
+    except (OSError, *_MISFIT) as error:
+        _refuse(run, error)
+        return None
+    return rows
+
+
+def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> RunRows:
+    backtest_id = manifest["backtest_id"]
     identity = manifest["identity"]
     dataset_id = identity["dataset"]["dataset_id"]
     bundle = manifest["labels"]["bundle"]
-    error = manifest["error"] or {}
-    metrics = manifest.get("metrics", {})
+    metrics = {} if is_altered else manifest.get("metrics", {})
     row = {
-        "backtest_id": manifest["backtest_id"],
+        "backtest_id": backtest_id,
         "run_key": manifest["run_key"],
         "run_type": manifest["run_type"],
-        "status": manifest["status"],
-        "grade": manifest["grade"],  # attestations are looked at when all runs are in
-        "capture_grade": manifest["grade"],
         "name": manifest["labels"]["names"][0],
+        "names_json": canonical_json(manifest["labels"]["names"]),
         "strategy": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "library": identity["library"],
@@ -77,65 +144,124 @@ def run_rows(run: RunDir) -> RunRows | None:
         "start_date": identity["start"],
         "end_date": identity["end"],
         "params_json": canonical_json(identity["params"]),
-        "settings_json": canonical_json(
-            {
-                key: identity[key]
-                for key in (
-                    "engine",
-                    "ledger",
-                    "capital_base",
-                    "commission",
-                    "slippage",
-                    "execution",
-                    "seed",
-                )
-            }
-        ),
+        "settings_json": canonical_json({key: identity[key] for key in _SETTINGS}),
         "attempt": manifest["attempt"],
         "started_at": manifest["started_at"],
         "finished_at": manifest.get("finished_at"),
         "execute_seconds": manifest.get("timings", {}).get("execute_seconds"),
-        "error_kind": error.get("kind"),
-        "error_message": error.get("message"),
+        **_outcome(manifest, is_altered=is_altered),
         **{name: metrics.get(name) for name in MAIN_METRICS},
         "metrics_json": canonical_json(metrics),
-        "manifest_sha256": sha256_file(run.manifest),
+        "manifest_sha256": checksum,
     }
     link = {
-        "link_id": int(sha256_bytes(f"{run.backtest_id}|{dataset_id}".encode())[:15], 16),
-        "backtest_id": manifest["backtest_id"],
+        "link_id": int(sha256_bytes(f"{backtest_id}|{dataset_id}".encode())[:15], 16),
+        "backtest_id": backtest_id,
         "dataset_id": dataset_id,
         "cached_at": int(datetime.fromisoformat(manifest["started_at"]).timestamp()),
         "cache_key": f"{bundle}/{dataset_id}",
     }
     artifacts = [
         {
-            "backtest_id": manifest["backtest_id"],
+            "backtest_id": backtest_id,
             "path": path,
             "size": entry["size"],
             "sha256": entry["sha256"],
             "content_sha256": entry.get("content_sha256"),
         }
-        for path, entry in manifest.get("inventory", {}).items()
+        for path, entry in ({} if is_altered else manifest.get("inventory", {})).items()
     ]
     return RunRows(row, link, artifacts)
 
 
-def bundle_rows(bundles_dir: Path) -> tuple[list[Row], list[Row]]:
-    """Return the rows of all bundles and of all datasets below a folder."""
+_SETTINGS = (
+    "engine",
+    "ledger",
+    "capital_base",
+    "commission",
+    "slippage",
+    "execution",
+    "seed",
+)
+
+
+def _outcome(manifest: dict[str, Any], *, is_altered: bool) -> Row:
+    if is_altered:
+        return {
+            "status": "altered",
+            "grade": "D",
+            "capture_grade": "D",
+            "error_kind": "altered",
+            "error_message": "run.json is not the one that was written when the run ended",
+        }
+    error = manifest["error"] or {}
+    return {
+        "status": manifest["status"],
+        "grade": manifest["grade"],  # attestations are looked at when all runs are in
+        "capture_grade": manifest["grade"],
+        "error_kind": _plain(error.get("kind")),
+        "error_message": _plain(error.get("message")),
+    }
+
+
+def _plain(text: str | None) -> str | None:
+    """Spell out the one character that PostgreSQL cannot store; a strategy may raise with it."""
+    return None if text is None else text.replace("\0", "\\0")
+
+
+def _require_storable(table: Table, row: Row) -> None:
+    """Refuse a value that not every database would take: one run must not stop the others."""
+    for column in table.columns:
+        value = row[column.name]
+        if value is None and column.nullable:
+            continue
+        if not _is_storable(column, value):
+            raise ValueError(f"{column.name} is {value!r:.60}")
+
+
+def _is_storable(column: Column[Any], value: object) -> bool:
+    kind = column.type.python_type
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if type(value) is not kind:
+        return False
+    if isinstance(value, int):
+        bits = 63 if isinstance(column.type, BigInteger) else 31
+        return abs(value) < 1 << bits
+    assert isinstance(value, str)
+    value.encode()  # half a character is a ValueError
+    length: int | None = getattr(column.type, "length", None)
+    return "\0" not in value and (length is None or len(value) <= length)
+
+
+def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row], list[Row]]:
+    """Return the rows of all bundles and of all datasets below a folder.
+
+    Args:
+        bundles_dir: Folder of the bundles.
+        unreadable: Takes the path of every file that is damaged, with the reason.
+    """
     heads = []
     for head in sorted(bundles_dir.glob(f"*/{HEAD_FILE}")):
-        values = json.loads(head.read_bytes())
+        try:
+            dataset_id = read_head(bundles_dir, head.parent.name)
+        except DatasetError as error:
+            unreadable[str(head)] = str(error)
+            continue
         heads.append(
             {
                 "bundle": head.parent.name,
-                "dataset_id": values["dataset_id"],
+                "dataset_id": dataset_id,
                 "datasets": len(list(head.parent.glob(f"*/{MANIFEST_FILE}"))),
             }
         )
     rows: dict[str, Row] = {}
     for path in sorted(bundles_dir.glob(f"*/*/{MANIFEST_FILE}")):
-        manifest = DatasetManifest.load(path)
+        try:
+            manifest = DatasetManifest.load(path)
+        except (DatasetError, *_MISFIT) as error:
+            unreadable[str(path)] = str(error)
+            continue
         # Two bundles of equal content are one dataset; the first by name stands for it.
         rows.setdefault(
             manifest.dataset_id,
@@ -154,36 +280,53 @@ def bundle_rows(bundles_dir: Path) -> tuple[list[Row], list[Row]]:
     return heads, list(rows.values())
 
 
-def trial_rows(store: RunStore, known: Collection[tuple[str, str]] = ()) -> Iterator[Row]:
+def trial_rows(
+    store: RunStore, unreadable: dict[str, str], known: Collection[tuple[str, str]] = ()
+) -> Iterator[Row]:
     """Yield the trial ledger: one row per run ever sealed, deleted ones included.
 
     Args:
         store: The run store.
+        unreadable: Takes the path of every record that is damaged, with the reason.
         known: Dataset id and run key of records that are not wanted; they are not opened.
     """
+    columns = [column.name for column in tables.trials.columns]
     for path in sorted((store.ledger / "trials").glob("*/*.json")):
         if (path.parent.name, path.stem) in known:
             continue
-        record = json.loads(path.read_bytes())
-        yield {
-            key: record[key]
-            for key in (
-                "dataset_id",
-                "run_key",
-                "family",
-                "code_hash",
-                "run_type",
-                "sets",
-                "sets_sha256",
-            )
-        }
+        try:
+            record = json.loads(path.read_bytes())
+            row = {name: record[name] for name in columns}
+            if (row["dataset_id"], row["run_key"]) != (path.parent.name, path.stem):
+                raise ValueError("it is that of another run")
+            _require_storable(tables.trials, row)
+        except _MISFIT as error:
+            unreadable[str(path)] = f"it is not the record of a trial: {error}"
+            continue
+        yield row
 
 
-def replay_rows(path: Path) -> list[Row]:
-    """Return the rows of one ledger file of replays."""
+def replay_rows(path: Path, unreadable: dict[str, str]) -> list[Row]:
+    """Return the rows of one ledger file of replays.
+
+    Args:
+        path: The file.
+        unreadable: Takes its path when it is damaged, with the reason.
+    """
     size = path.stat().st_size  # before reading: a file that grows meanwhile is read again
-    return [
-        {
+    try:
+        rows = list(_replay_rows(path, size))
+        for row in rows:
+            _require_storable(tables.replays, row)
+    except (ArtifactManagerError, *_MISFIT) as error:
+        unreadable[str(path)] = str(error)
+        return []
+    return rows
+
+
+def _replay_rows(path: Path, size: int) -> Iterator[Row]:
+    for number, item in enumerate(read_attestations(path), start=1):
+        yield {
             "run_key": path.stem,
             "number": number,
             "backtest_id": item.backtest_id,
@@ -194,5 +337,3 @@ def replay_rows(path: Path) -> list[Row]:
             "changed_json": canonical_json(list(item.changed)),
             "ledger_bytes": size,
         }
-        for number, item in enumerate(read_attestations(path), start=1)
-    ]

@@ -73,7 +73,8 @@ runs = Table(
     Column("status", String(16), nullable=False, index=True),
     Column("grade", String(1)),  # the best one: A when a replay agreed with a complete capture
     Column("capture_grade", String(1)),  # what the run itself states
-    Column("name", Text, nullable=False),
+    Column("name", Text, nullable=False),  # the first of its names
+    Column("names_json", Text, nullable=False),
     Column("strategy", Text, nullable=False, index=True),
     Column("code_hash", String(64), nullable=False),
     Column("library", String(16), nullable=False),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.places import Places
 from backtrail.canonical import pretty_json
-from backtrail.commands.options import add_command, config_files, read_places
+from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ def _replay(options: argparse.Namespace) -> int:
     limits = read_limits(config_files(options), Path.cwd())
     if bool(options.runs) == options.all:
         raise BacktrailError("name the runs to replay, or give --all for every sealed run")
-    runs = [find_run(places.store, name) for name in options.runs] or [
-        run for run in places.store.run_dirs() if run.success.exists()
+    store = existing_store(options)
+    runs = [find_run(store, name) for name in options.runs] or [
+        run for run in store.run_dirs() if run.success.exists()
     ]
     replays = []
-    for replay in replay_runs(places.store, runs, places.bundles, limits, restore=options.restore):
+    for replay in replay_runs(store, runs, places.bundles, limits, restore=options.restore):
         replays.append(replay)
         if not options.json:
             for line in _replay_lines(replay):
@@ -116,7 +117,8 @@ def _why(options: argparse.Namespace) -> int:
     from backtrail.batch.why import explain_run
 
     places = read_places(options)
-    explained = explain_run(places.store, find_run(places.store, options.run), places.bundles)
+    store = existing_store(options)
+    explained = explain_run(store, find_run(store, options.run), places.bundles)
     if options.json:
         print(pretty_json(asdict(explained)), end="")
         return 0
@@ -137,8 +139,9 @@ def _diff(options: argparse.Namespace) -> int:
     from backtrail.batch.reading import find_run
 
     places = read_places(options)
-    before, after = (find_run(places.store, name) for name in (options.before, options.after))
-    difference = diff_runs(places.store, before, after, places.bundles, limit=options.limit)
+    store = existing_store(options)
+    before, after = (find_run(store, name) for name in (options.before, options.after))
+    difference = diff_runs(store, before, after, places.bundles, limit=options.limit)
     if options.json:
         print(pretty_json(difference.to_dict()), end="")
     else:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.places import Places
+from backtrail.errors import ArtifactManagerError, ConfigError, Problem
 
-__all__ = ["DEFAULT_CONFIG", "add_command", "config_files", "read_places"]
+__all__ = ["DEFAULT_CONFIG", "add_command", "config_files", "existing_store", "read_places"]
 
 DEFAULT_CONFIG = "config/config.yaml"
 
@@ -39,10 +41,42 @@ def add_command(
 
 
 def config_files(options: argparse.Namespace) -> list[Path]:
-    """Return the config files of a command."""
+    """Return the config files of a command.
+
+    Raises:
+        ConfigError: If none is named and the working directory has no default one.
+    """
+    if not options.configfile and not Path(DEFAULT_CONFIG).exists():
+        raise ConfigError(
+            [
+                Problem(
+                    str(Path.cwd()),
+                    f"this folder is no backtrail project: it has no {DEFAULT_CONFIG}",
+                    "change into the project's folder (cd), or, if this is it and its config has "
+                    "another name, give --configfile FILE",
+                )
+            ]
+        )
     return [Path(file) for file in options.configfile or [DEFAULT_CONFIG]]
 
 
 def read_places(options: argparse.Namespace) -> Places:
     """Return where the config files of a command put runs, bundles and catalog."""
     return Places.read(config_files(options), Path.cwd())
+
+
+def existing_store(options: argparse.Namespace) -> RunStore:
+    """Return the run store that the config files of a command name.
+
+    Raises:
+        ArtifactManagerError: If there is none.
+    """
+    store = read_places(options).store
+    if not store.base_dir.is_dir():
+        config = " + ".join(map(str, config_files(options)))
+        raise ArtifactManagerError(
+            f"there is no run store {store.base_dir}; `snakemake --cores 2` makes it with the "
+            f"first batch. The folder is base_dir in {config}; a relative one counts from the "
+            "folder you are in"
+        )
+    return store

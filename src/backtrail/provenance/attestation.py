@@ -17,7 +17,7 @@ from backtrail.errors import ArtifactManagerError
 from backtrail.files import lease, remove_stale, write_json
 
 __all__ = [
-    "GRADES",
+    "GRADE_MEANINGS",
     "Attestation",
     "add_attestation",
     "attestation_files",
@@ -26,7 +26,7 @@ __all__ = [
     "read_attestations",
 ]
 
-GRADES: Final[Mapping[str, str]] = {
+GRADE_MEANINGS: Final[Mapping[str, str]] = {
     "A": "captured completely, and a replay agreed",
     "B": "captured completely",
     "C": "something that was used is not captured",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from backtrail.provenance.attestation import GRADES
+from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.rundata import RunRecord
 
@@ -129,7 +129,7 @@ def header_of(
         ),
         facts=_facts(run, bars),
         grade=None if stated is None else str(stated),
-        grade_meaning=GRADES.get(str(stated), ""),
+        grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=tuple(str(gap) for gap in run.manifest.get("gaps", ())),
         synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
         notes=tuple(notes),

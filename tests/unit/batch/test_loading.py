@@ -81,13 +81,45 @@ def test_every_mistake_of_every_kind_is_told_at_once(project):
         "batch.symbol.symbols: bundle 'prices' has no symbol 'ZZZ'; its symbols are AAA, BBB",
         "batch.mark.benchmark: bundle 'prices' has no symbol 'YYY'; use one of AAA, BBB, or null",
         "batch.params.params: fast=9: strategy Sma refuses its parameters: fast=9 must be below",
-        "batch.unknown.params: fsat=1: ",
+        "batch.unknown.params: strategy Sma: unknown parameter 'fsat'",
         "batch.form.strategy: strategies/broken.py: ",
         "batch.outside.strategy: strategy file",
         "lies outside the project root",
     ):
         assert piece in text, piece
     assert len(found) == 9
+
+
+def test_an_inherited_mistake_of_data_or_strategy_is_told_once_where_it_stands(project):
+    heirs = {
+        "b": {"extends": "a", "fill": "next_close"},
+        "c": {"extends": "b", "params": {"slow": 9}, "grid": {"fast": [2, 3]}},
+    }
+    for wrong, found in (
+        ({"symbols": ["ZZZ"]}, "batch.a.symbols: bundle 'prices' has no symbol 'ZZZ'"),
+        ({"benchmark": "YYY"}, "batch.a.benchmark: bundle 'prices' has no symbol 'YYY'"),
+        ({"strategy": "strategies/nope.py"}, "batch.a.strategy: strategy file"),
+        ({"params": {"fsat": 1}}, "batch.a.params: strategy Sma: unknown parameter 'fsat'"),
+        ({"params": {"slow": "x"}}, "batch.a.params: strategy Sma: parameter 'slow' is 'x'"),
+    ):
+        own = {} if "slow" in wrong.get("params", {}) else {"c": heirs["c"]}
+        config = batch_config(batch={"a": entry(**wrong), "b": heirs["b"], **own})
+        (problem,) = problems_of(project, config)
+        assert problem.startswith(f"config.yaml: {found}")
+
+
+def test_filtering_is_advised_only_where_there_is_a_grid(project):
+    batch = {"a": entry(params={"fast": 9}), "b": entry(grid={"fast": [3, 8, 9]})}
+    found = problems_of(project, batch_config(batch=batch))
+    reason = "strategy Sma refuses its parameters: fast={0} must be below slow=8"
+    assert found == [
+        f"config.yaml: batch.a.params: fast=9: {reason.format(9)}; mend it (strategies/sma.py)",
+        *(
+            f"config.yaml: batch.b.params: fast={fast}: {reason.format(fast)}; mend the value, or "
+            "filter it with 'where' (strategies/sma.py)"
+            for fast in (8, 9)
+        ),
+    ]
 
 
 def test_a_source_that_does_not_exist_is_named(project):

@@ -79,6 +79,81 @@ def test_a_mistake_between_keys_is_named(batch, message):
     assert message in str(problems[0])
 
 
+HEIRS = {
+    "heir": {"extends": "base", "fill": "next_close"},
+    "far": {"extends": "heir", "ledger": "float64"},
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "problem"),
+    [
+        ({"bundle": "price"}, "c: batch.base.bundle: there is no bundle 'price'"),
+        ({"start": "2021-01-01"}, "c: batch.base: start 2021-01-01 is after end 2020-02-26"),
+        ({"where": "a < b"}, "c: batch.base.where: there is no grid"),
+        ({"commission": {"model": "none", "cost": 0.1}}, "c: batch.base.commission: model none"),
+        ({"grid": {"k": [1, 1]}}, "c: batch.base.grid.k: the value 1 stands twice"),
+        ({"grid": {"k": [1]}, "where": "open('x')"}, "c: batch.base.where: \"open('x')\" uses"),
+        ({"grid": {"k": [1]}, "where": "k > 1"}, "c: batch.base: where 'k > 1' lets no"),
+        ({"grid": {"k": [1, 0]}, "where": "1 / k > 0"}, "c: batch.base: '1 / k > 0' fails for"),
+        ({"extends": "bsae"}, "c: batch.base.extends: there is no entry 'bsae'"),
+    ],
+)  # fmt: skip
+def test_an_inherited_mistake_is_told_once_where_it_stands(base, problem):
+    for batch in ({"base": entry(**base), **HEIRS}, {**HEIRS, "base": entry(**base)}):
+        _, problems = expand(batch=batch)
+        assert [str(found)[: len(problem)] for found in problems] == [problem]
+
+
+def test_a_circle_of_entries_is_told_once_by_whomever_it_is_entered():
+    batch = {
+        "out": {"extends": "b"},
+        "a": {"extends": "b"},
+        "b": {"extends": "c"},
+        "c": {"extends": "a"},
+    }
+    _, problems = expand(batch=batch)
+    assert [str(found) for found in problems] == [
+        "c: batch.c.extends: the chain a -> b -> c -> a never ends; break the circle"
+    ]
+
+
+def test_a_missing_key_is_told_at_the_entry_on_which_the_others_build():
+    base = {key: value for key, value in entry().items() if key != "bundle"}
+    _, problems = expand(
+        batch={**HEIRS, "base": base, "own": {"extends": "far", "bundle": "prices"}}
+    )
+    assert [(found.where, found.found) for found in problems] == [
+        ("c: batch.base", "the key 'bundle' is missing")
+    ]
+
+
+def test_a_mistake_that_an_heir_makes_with_what_it_inherits_is_its_own():
+    heir = {"extends": "base", "end": "2020-01-01", "where": "fast > 5"}
+    batch = {"base": entry(grid={"fast": [1, 2]}), "heir": heir, "next": {"extends": "heir"}}
+    _, problems = expand(batch=batch)
+    assert [found.where for found in problems] == ["c: batch.heir"]
+    batch["heir"] = {"extends": "base", "where": "fast > 5"}
+    _, problems = expand(batch=batch)
+    assert [(found.where, found.found[:16]) for found in problems] == [
+        ("c: batch.heir", "where 'fast > 5'")
+    ]
+
+
+def test_a_mistake_of_the_defaults_is_told_there_and_once():
+    wrong = {"commission": {"model": "none", "cost": 0.1}}
+    _, problems = expand(batch={"a": entry(), "b": entry()}, defaults=wrong)
+    assert [found.where for found in problems] == ["c: defaults.commission"]
+
+
+def test_a_request_knows_from_which_entry_its_keys_come():
+    batch = {"base": entry(params={"fast": 1}), "heir": {"extends": "base", "grid": {"slow": [5]}}}
+    (base, heir), _ = expand(batch=batch)
+    assert (base.has_grid, heir.has_grid) == (False, True)
+    assert heir.origin("params.fast", "strategy") == "base"
+    assert heir.origin("start", "grid.slow") == "heir"
+
+
 def test_every_missing_key_of_an_entry_is_named():
     _, problems = expand(batch={"a": {"symbols": ["AAA"]}})
     found = [problem.found for problem in problems]

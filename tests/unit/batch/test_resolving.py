@@ -2,7 +2,7 @@ import pytest
 
 from backtrail.batch.resolving import outdated_bundles, resolve_runs
 from backtrail.canonical import canonical_json
-from backtrail.errors import ConfigError, DatasetError
+from backtrail.errors import DatasetError
 
 from .support import batch_config, entry
 
@@ -87,12 +87,3 @@ def test_a_bundle_that_was_never_ingested_is_named(project):
     with pytest.raises(DatasetError, match=r"prices"):
         resolve_runs(project.batch())
     assert outdated_bundles(project.batch()) == {"prices": "bundle prices was never ingested"}
-
-
-def test_a_symbol_without_a_bar_in_the_window_is_named(project):
-    lines = (project.root / "prices/BBB.csv").read_text().splitlines()
-    (project.root / "prices/BBB.csv").write_text("\n".join(lines[:1] + lines[31:]) + "\n")
-    project.configure(batch_config(batch={"sma": entry(symbols="all", end="2020-01-20")}))
-    project.ingest()
-    with pytest.raises(ConfigError, match=r"'BBB' has no bar from 2020-01-02 to 2020-01-20"):
-        resolve_runs(project.batch())

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from backtrail.batch.sides import FileChange
-from backtrail.batch.why import explain_run, preview_batch
+from backtrail.batch.why import error_words, explain_run, preview_batch
 from backtrail.files import write_json
 
 from .support import batch_config, entry
@@ -50,19 +50,116 @@ def test_why_says_that_data_must_be_ingested_first_or_have_changed(project):
     assert changed.reasons[0].startswith("the data of bundle prices changed: dataset ")
 
 
-def test_a_failed_run_will_be_tried_again(project):
+def test_a_failed_run_tells_its_error_and_will_be_tried_again(project):
     project.write("strategies/sma.py", "import nowhere\n")
     _plan, failed = project.run()
     (preview,) = preview_batch(project.batch())
     assert (preview.state, preview.backtest_id) == ("failed", failed[0])
+    assert preview.reasons == (
+        "ModuleNotFoundError: No module named 'nowhere'",
+        "attempt 1 failed; it will be tried again",
+    )
+    project.run()
+    assert preview_batch(project.batch())[0].reasons[1].startswith("attempt 2 failed")
 
 
-def test_looking_why_writes_nothing(project):
+def test_an_open_run_tells_how_far_it_came(project):
     project.plan()
     before = sorted(path for path in project.root.rglob("*"))
     (preview,) = preview_batch(project.batch())
-    assert preview.state == "open"
-    assert sorted(path for path in project.root.rglob("*")) == before
+    assert (preview.state, preview.reasons) == ("open", ("planned, not begun",))
+    assert sorted(path for path in project.root.rglob("*")) == before, "looking writes nothing"
+    plan, _ = project.run()
+    run = project.store.run(plan.runs[0].backtest_id)
+    run.success.unlink()
+    manifest = run.read_manifest()
+    for status, reason in (
+        ("executed", "executed, not sealed; begun at 2026-01-01T00:00:00Z"),
+        ("running", "begun at 2026-01-01T00:00:00Z, not finished"),
+    ):
+        begun = {**manifest, "status": status, "started_at": "2026-01-01T00:00:00Z"}
+        run.manifest.write_text(json.dumps(begun))
+        (preview,) = preview_batch(project.batch())
+        assert (preview.state, preview.reasons) == ("open", (reason,))
+    shutil.rmtree(run.path)
+    (preview,) = preview_batch(project.batch())
+    assert (preview.state, preview.backtest_id) == ("open", run.backtest_id)
+    assert preview.reasons == ("its folder was deleted; it will be made again under the same id",)
+
+
+@pytest.fixture
+def sealed(project):
+    plan, _ = project.run()
+    run = project.store.run(plan.runs[0].backtest_id)
+
+    def look():
+        (preview,) = preview_batch(project.batch())
+        assert preview.backtest_id == run.backtest_id
+        return preview.state, preview.reasons
+
+    assert look() == ("reused", ())
+    return run, look
+
+
+def test_a_sealed_run_with_missing_files_names_them_and_will_be_restored(sealed):
+    run, look = sealed
+    for name in ("trades", "fills"):
+        (run.results / f"{name}.parquet").unlink()
+    assert look() == (
+        "restore",
+        (
+            "results/fills.parquet is missing",
+            "results/trades.parquet is missing",
+            "the next call makes it again and compares the bytes",
+        ),
+    )
+
+
+def test_a_sealed_run_with_altered_files_is_damaged(sealed):
+    run, look = sealed
+    (run.results / "trades.parquet").write_bytes(b"")
+    (run.results / "fills.parquet").unlink()
+    state, reasons = look()
+    assert (state, reasons[:2]) == (
+        "damaged",
+        ("results/trades.parquet was altered after the seal", "results/fills.parquet is missing"),
+    )
+    assert "delete what was altered" in reasons[2]
+
+
+def test_a_sealed_run_whose_manifest_is_altered_or_gone_is_damaged(sealed):
+    run, look = sealed
+    run.manifest.write_text(run.manifest.read_text() + " ")
+    state, reasons = look()
+    assert (state, reasons[0]) == ("damaged", "run.json is not the one that was sealed")
+    run.manifest.unlink()
+    state, reasons = look()
+    assert (state, reasons[0]) == ("damaged", "run.json is missing")
+    assert "delete the run's folder" in reasons[1]
+    run.success.unlink()
+    run.manifest.write_text("{")
+    state, reasons = look()
+    assert state == "damaged"
+    assert "run.json is not valid JSON" in reasons[0]
+
+
+def test_a_second_name_of_a_run_says_whose_it_is(project):
+    project.configure(batch_config(batch={"sma": entry(), "twin": {"extends": "sma"}}))
+    plan, _ = project.run()
+    first, second = preview_batch(project.batch())
+    assert (first.state, first.reasons) == ("reused", ())
+    assert (second.state, second.reasons) == ("reused", ("the same run as sma",))
+    assert second.backtest_id == plan.runs[0].backtest_id
+    _, second = preview_batch(project.batch(seed=5))
+    assert second.reasons == ("seed changed: 20260101 -> 5", "the same run as sma")
+
+
+def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():
+    assert (
+        error_words("ValueError", "\n  no \x1b[31mluck\tat\nall") == "ValueError: no  [31mluck at"
+    )
+    assert error_words("ValueError", "ValueError") == "ValueError"
+    assert error_words("timeout", "") == error_words("timeout", None) == "timeout"
 
 
 def test_a_module_that_is_new_or_gone_is_named(project):

@@ -1,4 +1,7 @@
+import json
+import logging
 import multiprocessing
+import os
 import shutil
 import sqlite3
 
@@ -153,6 +156,19 @@ def test_an_attested_run_has_grade_a_for_as_long_as_the_proof_is_of_it(stocked):
     assert len(dump(stocked)["replays"]) == 2
 
 
+def test_a_damaged_record_of_replays_is_named_and_only_its_run_loses_the_grade(stocked):
+    damaged, _ = attest(stocked, 1), attest(stocked, 2)
+    sync(stocked)
+    damaged.write_text("{")
+    counts = sync(stocked)
+    assert list(counts.unreadable) == [str(damaged)]
+    assert grades(stocked)["run-1"] == ("B", "B")
+    assert grades(stocked)["run-2"] == ("A", "B")
+    grown = dump(stocked)
+    assert sync(stocked, rebuild=True).unreadable == counts.unreadable
+    assert dump(stocked) == grown
+
+
 def test_a_catalog_with_the_columns_of_an_earlier_version_is_made_anew(stocked):
     sync(stocked)
     before = dump(stocked)
@@ -207,6 +223,11 @@ def history(runs):
     yield attest(runs, 2)
     yield attest(runs, 4)
     yield shutil.rmtree(runs.store.run("20260101_000000_001").path)
+    before = runs.rewrite(2, metrics={"total_return": 9.0})  # altered after the seal
+    yield before
+    yield runs.store.run("20260101_000000_003").manifest.write_text("{")  # no manifest any more
+    yield runs.store.run("20260101_000000_002").manifest.write_bytes(before)
+    yield (runs.bundles / "late" / ("9" * 16) / "manifest.json").write_text("{")
 
 
 def test_a_rebuild_equals_every_incremental_state(runs):
@@ -216,7 +237,7 @@ def test_a_rebuild_equals_every_incremental_state(runs):
         sync(runs, rebuild=True)
         assert dump(runs) == grown, f"step {step}"
         assert runs.store.runs_table.read_bytes() == table
-    assert step == 16
+    assert step == 20
 
 
 def test_a_deleted_catalog_comes_back_equal(stocked):
@@ -248,6 +269,129 @@ def test_runs_are_found_by_equal_columns_oldest_first(stocked):
         found = catalog.find_runs(status="completed", strategy="strategies/s.py", bundle=None)
         assert [row["name"] for row in found] == ["run-1", "run-2"]
         assert catalog.find_runs(grade="A") == []
+
+
+def test_runs_are_found_by_any_of_their_names_and_by_no_part_of_one(stocked):
+    stocked.seal(4, labels={"names": ["first", "g/n=1,m=2", 'a"b%_'], "bundle": "prices"})
+    stocked.seal(5, labels={"names": ["FIRST"], "bundle": "prices"})
+    sync(stocked)
+    with open_catalog(stocked) as catalog:
+        for name, found in (
+            ("first", ["first"]),
+            ("g/n=1,m=2", ["first"]),
+            ('a"b%_', ["first"]),
+            ("b%_", []),
+            ("firs_", []),
+            ("FIRST", ["FIRST"]),
+            ("g", ["first"]),
+            ("g/n=1", []),
+        ):
+            assert [row["name"] for row in catalog.find_runs(name=name)] == found, name
+        (row,) = catalog.find_runs(name="first", status="completed")
+    assert json.loads(row["names_json"]) == ["first", "g/n=1,m=2", 'a"b%_']
+
+
+CORRUPT = {
+    "no JSON": ("{", "it is not the manifest of a run: Expecting property name"),
+    "no text": (b"\xff\xfe\xff", "it is not the manifest of a run: "),
+    "a list": ("[]", "it is not the manifest of a run: "),
+    "empty": ("{}", "the key 'backtest_id' is missing"),
+    "copied": ({"backtest_id": "20260101_000000_001"}, "it is that of run 20260101_000000_001"),
+    "nameless": ({"labels": {"bundle": "prices"}}, "the key 'names' is missing"),
+    "running": ({"status": "running"}, "its status is 'running', though the run has ended"),
+    "odd time": ({"started_at": "soon"}, "Invalid isoformat string: 'soon'"),
+    "odd type": ({"attempt": "1"}, "attempt is '1'"),
+    "huge": ({"attempt": 2**40}, "attempt is 1099511627776"),
+    "long": ({"run_key": "0" * 65}, "run_key is '000"),
+    "infinite": ({"timings": {"execute_seconds": 1e999}}, "execute_seconds is inf"),
+    "half a character": ({"run_type": "\ud800"}, "surrogates not allowed"),
+    "gone": (None, "it is missing, though _SUCCESS is there"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), CORRUPT.values(), ids=CORRUPT)
+def test_one_unreadable_manifest_leaves_out_its_run_alone(stocked, caplog, content, reason):
+    sync(stocked)
+    manifest = stocked.store.run("20260101_000000_002").manifest
+    before = manifest.read_bytes()
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(before), **content})
+    if content is None:
+        manifest.unlink()
+    else:
+        manifest.write_bytes(content if isinstance(content, bytes) else content.encode())
+    stocked.seal(4)
+    for rebuild, expected in ((False, (1, 0, 1)), (False, (0, 0, 0)), (True, (3, 0, 0))):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            counts = sync(stocked, rebuild=rebuild)
+        assert (counts.added, counts.updated, counts.removed) == expected
+        assert counts.total == 3
+        assert list(counts.unreadable) == [str(manifest)]
+        assert reason in counts.unreadable[str(manifest)]
+        assert [record.getMessage() for record in caplog.records] == [
+            f"left out of the catalog: {manifest}: {counts.unreadable[str(manifest)]}"
+        ]
+    with open_catalog(stocked) as catalog:
+        assert [row["name"] for row in catalog.find_runs()] == ["run-1", "run-3", "run-4"]
+    manifest.write_bytes(before)
+    assert sync(stocked) == SyncCounts(1, 0, 0, 4)
+
+
+def test_a_damaged_bundle_head_dataset_or_trial_is_named_and_stops_nothing(stocked):
+    stocked.dataset("other", "e" * 16)
+    paths = [
+        stocked.bundles / "other/HEAD.json",
+        stocked.bundles / "other" / ("e" * 16) / "manifest.json",
+        stocked.store.ledger / "trials" / DATASET / f"{1:064x}.json",
+    ]
+    for path in paths:
+        path.write_text("{}" if path.name == "HEAD.json" else "{")
+    assert list(sync(stocked).unreadable) == [str(path) for path in paths]
+    rows = dump(stocked)
+    assert [len(rows[name]) for name in ("bundles", "datasets", "trials")] == [1, 1, 1]
+    assert len(rows["backtest_runs_catalog"]) == 3
+
+
+@pytest.mark.parametrize("is_hidden", [False, True], ids=["younger", "as old as before"])
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
+def test_an_altered_manifest_is_marked_once_and_its_figures_are_not_taken(
+    stocked, is_known, is_hidden
+):
+    if is_known:
+        sync(stocked)
+    manifest = stocked.store.run("20260101_000000_001").manifest
+    times = manifest.stat().st_atime_ns, manifest.stat().st_mtime_ns
+    before = stocked.rewrite(1, metrics={"total_return": 9.0, "sharpe_ratio": 9.0})
+    if is_hidden:
+        os.utime(manifest, ns=times)
+    first = sync(stocked, rebuild=is_hidden and is_known)  # nothing else looks behind the times
+    assert first.total == 3
+    assert sync(stocked) == SyncCounts(0, 0, 0, 3)
+    with open_catalog(stocked) as catalog:
+        (row,) = catalog.find_runs(status="altered")
+    assert (row["name"], row["grade"], row["error_kind"]) == ("run-1", "D", "altered")
+    assert row["error_message"] == "run.json is not the one that was written when the run ended"
+    assert (row["total_return"], row["metrics_json"]) == (None, "{}")
+    assert len(dump(stocked)["backtest_artifacts_catalog"]) == 2, "only those of run 2"
+    manifest.write_bytes(before)
+    assert sync(stocked) == SyncCounts(0, 1, 0, 3)
+    with open_catalog(stocked) as catalog:
+        assert catalog.find_runs(name="run-1")[0]["total_return"] == 0.01
+        assert catalog.find_runs(status="altered") == []
+
+
+def test_a_catalog_with_other_columns_is_made_anew(stocked):
+    sync(stocked)
+    before = dump(stocked)
+    with sqlite3.connect(stocked.store.base_dir / "catalog.sqlite") as connection:
+        connection.execute("ALTER TABLE backtest_runs_catalog DROP COLUMN names_json")
+        connection.execute("DELETE FROM trials")
+    connection.close()
+    with open_catalog(stocked) as catalog, pytest.raises(CatalogError, match=r"catalog-sync"):
+        catalog.find_runs()
+    assert sync(stocked).added == 3
+    assert dump(stocked) == before
 
 
 def test_reading_an_absent_catalog_makes_none(stocked):

@@ -71,11 +71,12 @@ def test_postgres_and_sqlite_hold_the_same_rows_at_every_state(runs, url):
 
 def test_texts_that_are_hard_to_store_are_stored(runs, url):
     runs.dataset()
-    runs.fail(1, message="ünïcode 😀 \\x00 'quote' \"double\" " + "long " * 2000, kind="OSError")
+    runs.fail(1, message="ünïcode 😀 \\x00 'quote' \"double\" " + "long " * 2000, kind="O\0E")
     assert sync(runs, url=url) == SyncCounts(1, 0, 0, 1, failed=1)
     with open_catalog(runs, url) as catalog:
         (row,) = catalog.find_runs(status="failed")
     assert row["error_message"].startswith("ünïcode 😀")
+    assert row["error_kind"] == "O\\0E"
     assert len(row["error_message"]) > 10_000
 
 

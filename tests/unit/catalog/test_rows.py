@@ -37,11 +37,13 @@ def test_a_running_run_has_no_rows(runs):
 
 
 def test_bundles_are_listed_with_what_they_mean_and_have_meant(runs):
-    assert bundle_rows(runs.bundles) == ([], [])
+    assert bundle_rows(runs.bundles, {}) == ([], [])
     runs.dataset()
     runs.dataset("prices", "e" * 16)
     runs.dataset("twin", DATASET)
-    heads, datasets = bundle_rows(runs.bundles)
+    unreadable = {}
+    heads, datasets = bundle_rows(runs.bundles, unreadable)
+    assert unreadable == {}
     assert heads == [
         {"bundle": "prices", "dataset_id": "e" * 16, "datasets": 2},
         {"bundle": "twin", "dataset_id": DATASET, "datasets": 1},
@@ -55,7 +57,7 @@ def test_bundles_are_listed_with_what_they_mean_and_have_meant(runs):
 def test_known_trials_are_not_read_again(runs):
     for number in (1, 2):
         runs.seal(number)
-    keys = [row["run_key"] for row in trial_rows(runs.store)]
+    keys = [row["run_key"] for row in trial_rows(runs.store, {})]
     assert keys == [f"{1:064x}", f"{2:064x}"]
-    rest = list(trial_rows(runs.store, {(DATASET, keys[0])}))
+    rest = list(trial_rows(runs.store, {}, {(DATASET, keys[0])}))
     assert [row["run_key"] for row in rest] == keys[1:]

@@ -1,4 +1,4 @@
-from backtrail.catalog import tables
+from backtrail.catalog import GRADES, STATUSES, tables
 
 
 def test_the_tables_and_link_columns_are_those_of_the_documents():
@@ -25,3 +25,9 @@ def test_every_main_metric_has_a_column_that_may_be_empty():
         column = tables.runs.c[name]
         assert column.nullable
         assert column.type.python_type is float
+
+
+def test_what_a_status_and_a_grade_may_be_fits_the_columns():
+    assert STATUSES == ("completed", "failed", "altered")
+    assert "".join(GRADES) == "ABCD"
+    assert max(map(len, STATUSES)) <= tables.runs.c.status.type.length

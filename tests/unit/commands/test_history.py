@@ -61,7 +61,7 @@ def test_replay_says_what_agreed_and_lifts_the_grade_everywhere(call, ids, made)
     rows = json.loads(call("list", "--grade", "A", "--json")[1])
     assert [row["backtest_id"] for row in rows] == [ids["sma"], ids["sma2"]]
     assert [row["capture_grade"] for row in rows] == ["B", "B"]
-    assert "grade       A\n" in call("show", ids["sma"])[1]
+    assert "\n  grade   A\n" in call("show", ids["sma"])[1]
     shown = json.loads(call("show", ids["sma"], "--json")[1])
     assert (shown["grade"], shown["capture_grade"], len(shown["replays"])) == ("A", "B", 1)
     page = made.store.index.read_text()
@@ -122,7 +122,7 @@ def test_a_catalog_that_cannot_be_written_hinders_no_replay(call, ids, made):
 
 
 def test_verify_names_the_dataset_and_the_runs_that_use_it(call, ids, made):
-    assert call("verify")[:2] == (0, "3 intact, 1 failed\n")
+    assert call("verify")[:2] == (0, "4 runs: 3 intact, 1 failed\n")
     dataset = made.store.run(ids["sma"]).read_spec()["identity"]["dataset"]["dataset_id"]
     bars = made.bundles / "prices" / dataset / "bars.parquet"
     data = bars.read_bytes()
@@ -134,7 +134,7 @@ def test_verify_names_the_dataset_and_the_runs_that_use_it(call, ids, made):
         line, counts = out.splitlines()
         assert line.startswith(f"{bars} has sha256 ")
         assert line.endswith(f"used by {', '.join(sorted(ids.values()))})")
-        assert counts == "3 damaged, 1 failed"
+        assert counts == "4 runs: 3 damaged, 1 failed"
         found = json.loads(call("verify", ids["sma"], "--json")[1])
         assert found[0]["sources"][0]["path"] == str(bars)
     finally:
