@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Materialize the code of one run from the object store."""
-    stages.capture_code(RunStore(Path(job.params.base_dir)), job.wildcards.backtest_id)
+    stages.capture_code(RunStore(Path(job.params.base_dir), Path.cwd()), job.wildcards.backtest_id)
 
 
 if __name__ == "__main__":

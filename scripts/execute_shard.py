@@ -22,7 +22,7 @@ def main(job: "Snakemake") -> None:
         csv_twins=bool(job.resources.csv_twins),
     ) as executor:
         execute_shard(
-            RunStore(Path(job.params.base_dir)),
+            RunStore(Path(job.params.base_dir), Path.cwd()),
             Plan.load(Path(job.input.plan)),
             job.wildcards.shard,
             executor,

@@ -20,7 +20,7 @@ def main(job: "Snakemake") -> None:
         Limits(job.resources.run_seconds, job.resources.run_memory_mb * 10**6),
         csv_twins=bool(job.resources.csv_twins),
     ) as executor:
-        store = RunStore(Path(job.params.base_dir))
+        store = RunStore(Path(job.params.base_dir), Path.cwd())
         stages.run_backtest(store, job.wildcards.backtest_id, executor)
 
 

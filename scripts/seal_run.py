@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Seal one run."""
-    stages.seal_run(RunStore(Path(job.params.base_dir)), job.wildcards.backtest_id)
+    stages.seal_run(RunStore(Path(job.params.base_dir), Path.cwd()), job.wildcards.backtest_id)
 
 
 if __name__ == "__main__":

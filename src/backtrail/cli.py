@@ -3,7 +3,6 @@
 import argparse
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -114,29 +113,14 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from backtrail.batch.listing import counted
-    from backtrail.batch.reading import find_run, source_lines, verify_runs
+    from backtrail.batch.reading import find_run
+    from backtrail.batch.verifying import verify_runs
 
-    store = existing_store(options)
-    runs = [find_run(store, name) for name in options.runs] or store.run_dirs()
-    found = verify_runs(store, runs, read_places(options).bundles)
-    damaged = [item for item in found if item.is_damaged]
-    if options.json:
-        print(pretty_json([item.to_dict() for item in found]), end="")
-        return 1 if damaged else 0
-    for item in damaged:
-        for kind in ("missing", "altered", "unlisted"):
-            for name in getattr(item.damage, kind):
-                also = item.shares.get(name, ())
-                shared = f"  (shared with {', '.join(also)})" if also else ""
-                print(f"{kind:<8} {item.backtest_id}/{name}{shared}")
-    for line in source_lines(found):
-        print(line)
-    counts = Counter(item.state for item in found)
-    states = ("intact", "damaged", "failed", "open")
-    known = ", ".join(f"{counts[state]:,} {state}" for state in states if counts[state])
-    print(f"{counted(len(found), 'run')}{': ' if known else ''}{known}")
-    return 1 if damaged else 0
+    store, places = existing_store(options), read_places(options)
+    runs = [find_run(store, name) for name in options.runs] or None
+    found = verify_runs(store, runs, base_dir=places.base_dir, bundles_dir=places.bundles)
+    print(pretty_json(found.to_dict()) if options.json else f"{found}\n", end="")
+    return 0 if found.is_intact else 1
 
 
 def _sync(options: argparse.Namespace) -> int:

@@ -97,19 +97,22 @@ def test_show_tells_why_a_run_failed(call, ids):
 
 
 def test_verify_finds_damage_and_says_so_by_its_status(call, ids, root):
-    assert call("verify")[:2] == (0, "2 runs: 1 intact, 1 failed\n")
+    assert call("verify")[:2] == (0, "1 intact, 1 failed\n")
     table = root / "backtests" / ids["sma"] / "results/fills.parquet"
     data = table.read_bytes()
     table.write_bytes(b"altered")
     try:
         status, out, _ = call("verify", ids["sma"])
-        assert (status, out) == (
-            1,
-            f"altered  {ids['sma']}/results/fills.parquet\n1 run: 1 damaged\n",
-        )
+        lines = out.splitlines()
+        assert status == 1
+        assert lines[0] == f"altered  {ids['sma']}/results/fills.parquet"
+        assert f"snakemake --cores 1 backtests/{ids['sma']}/results/fills.parquet" in lines[1]
+        assert lines[2:] == ["1 damaged"]
         status, out, _ = call("verify", "--json")
         assert status == 1
-        assert [item["state"] for item in json.loads(out)] == ["damaged", "failed"]
+        found = json.loads(out)
+        assert [item["state"] for item in found["runs"]] == ["damaged", "failed"]
+        assert found["objects"] == []
     finally:
         table.write_bytes(data)
     assert call("verify", ids["sma"])[0] == 0
@@ -206,7 +209,7 @@ def test_a_store_without_runs_is_no_error(call, root):
     (root / "void").mkdir(exist_ok=True)
     (root / "void.yaml").write_text("backtest_output: {base_dir: void}\n")
     config = ("--configfile", "void.yaml")
-    assert call("verify", config=config)[:2] == (0, "0 runs\n")
+    assert call("verify", config=config)[:2] == (0, "the store has no runs\n")
     assert call("catalog-sync", config=config)[0] == 0
     assert call("list", config=config)[:2] == (0, "the catalog has no runs yet\n")
 

@@ -18,7 +18,7 @@ BROKEN = {
     "importing": "import no_such_module_anywhere\n\ndef handle_data(context, data):\n    pass\n",
     "hungry": (
         "import numpy as np\n\ndef handle_data(context, data):\n"
-        "    context.hoard = [np.ones(2**24) for _ in range(64)]\n"
+        "    context.hoard = [np.empty(2**24) for _ in range(64)]\n"
     ),
 }
 EXPECTED = {
@@ -63,6 +63,14 @@ def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
         assert errors.select("attempt", "kind", "message").rows() == [(1, kind, message)]
         assert message in (run / "errors/failed_run.html").read_text().replace("&#39;", "'")
         assert f"failed {name}" in output
+    warning = (
+        "strategies/importing.py:1 imports 'no_such_module_anywhere', which was found neither in "
+        "the project nor among installed packages"
+    )
+    spec = json.loads((project.named("importing") / "metadata/run_spec.json").read_bytes())
+    assert spec["code"]["warnings"] == [warning]
+    (log,) = (project.root / "logs/plan_batch").glob("*.log")
+    assert f"WARNING {warning}" in log.read_text()
     assert (
         "line 3, in handle_data"
         in project.runs()[project.named("raising").name]["error"]["traceback"]
@@ -117,15 +125,19 @@ def test_a_deleted_result_is_named_restored_with_the_same_bytes_and_then_nothing
     )
     for name in names:
         (project.store / run / name).unlink()
-    found = {item["backtest_id"]: item for item in project.backtrail_json("verify", status=1)}
+    found = by_id(project.backtrail_json("verify", status=1))
     assert found[run]["state"] == "damaged"
     assert sorted(found[run]["missing"]) == sorted(names)
     assert [item["state"] for key, item in found.items() if key != run] == ["intact"] * 3
 
     project.snakemake()
     assert project.checksums() == before
-    assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+    assert project.backtrail("verify") == "4 intact\n"
     assert nothing_to_do(project.snakemake())
+
+
+def by_id(found):
+    return {item["backtest_id"]: item for item in found["runs"]}
 
 
 def test_an_altered_result_is_an_error_that_names_it_and_is_not_overwritten(project):
@@ -136,20 +148,7 @@ def test_an_altered_result_is_an_error_that_names_it_and_is_not_overwritten(proj
     assert f"sealed run {run.name} was altered: results/fills.parquet" in output
     assert path.read_bytes().endswith(b"?")
     found = project.backtrail_json("verify", run.name, status=1)
-    assert found[0]["altered"] == ["results/fills.parquet"]
-
-
-def test_a_damaged_captured_file_names_every_run_that_shares_it(tmp_path):
-    project = Project.make(tmp_path / "project")
-    project.snakemake()
-    run = project.named("sma")
-    path = run / "code/strategies/lib/windows.py"
-    path.chmod(0o644)
-    path.write_text("# gone\n")
-    found = {item["backtest_id"]: item for item in project.backtrail_json("verify", status=1)}
-    users = {project.named(f"sma-grid/fast={fast}").name for fast in (3, 5, 8)}
-    assert {key for key, item in found.items() if item["state"] == "damaged"} == users
-    assert set(found[run.name]["shares"]["code/strategies/lib/windows.py"]) == users - {run.name}
+    assert found["runs"][0]["altered"] == ["results/fills.parquet"]
 
 
 def test_a_deleted_run_directory_is_made_again_under_the_same_id(project):
@@ -220,7 +219,7 @@ def kill_and_finish(project, moments):
         for run, files in sealed.items():
             assert project.checksums(run) == files
         assert project.temporary_files() == []
-        assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+        assert {run["state"] for run in project.backtrail_json("verify")["runs"]} == {"intact"}
     assert nothing_to_do(project.snakemake())
     return interrupted
 

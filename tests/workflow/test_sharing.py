@@ -78,6 +78,6 @@ def check_store(store, project, runs):
     assert len(list((store / ".keys").glob("??/*"))) == runs
     listed = mine.backtrail_json("list")
     assert sorted(row["backtest_id"] for row in listed) == sorted(manifests)
-    assert {item["state"] for item in mine.backtrail_json("verify")} == {"intact"}
+    assert {run["state"] for run in mine.backtrail_json("verify")["runs"]} == {"intact"}
     leftovers = [path.name for path in store.rglob("*") if "tmp~" in path.name]
     assert leftovers == []

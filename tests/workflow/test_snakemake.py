@@ -132,7 +132,7 @@ def test_the_default_batch_runs_twice_and_every_run_is_intact_and_replays(tmp_pa
         "function",
         "signal",
     }
-    assert {item["state"] for item in project.backtrail_json("verify")} == {"intact"}
+    assert {run["state"] for run in project.backtrail_json("verify")["runs"]} == {"intact"}
     assert nothing_to_do(project.snakemake())
     replays = project.backtrail_json("replay", "--all")
     assert {item["backtest_id"]: item["state"] for item in replays} == dict.fromkeys(

@@ -4,18 +4,20 @@ import sys
 import time
 from pathlib import Path
 
+from backtrail.batch import targets
 from backtrail.batch.closing import close_failed_batch
 from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import Plan
-from backtrail.batch.targets import run_targets, summarize_batch
+from backtrail.batch.plan import Plan, run_origin
 from backtrail.canonical import canonical_json
 from backtrail.data.sources import source_checksum
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
 from backtrail.reports.fingerprint import report_fingerprint
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 STARTED = time.time()
+DAMAGED_BEFORE = set()  # sealed runs that this call found damaged, for the summary
 
 # A `configfile:` would be merged under every --configfile, so the default is named only alone.
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
@@ -56,16 +58,20 @@ def planned():
     return Plan.load(Path(checkpoints.plan_batch.get().output.plan))
 
 
+def origin(wildcards):
+    """Return what a run was made from; files of another batch's run may be asked for by path."""
+    return run_origin(planned(), BATCH.places.store, wildcards.backtest_id)
+
+
 def run_labels(wildcards):
     """Return what tells a run apart in the workflow report."""
-    run = planned().run(wildcards.backtest_id)
+    run = origin(wildcards)
     return {"run": run.names[0], "strategy": Path(run.strategy).stem, "bundle": run.bundle}
 
 
 def dataset_manifest(wildcards):
-    plan = planned()
-    bundle = plan.run(wildcards.backtest_id).bundle
-    return f"{BUNDLES}/{bundle}/{plan.datasets[bundle]}/manifest.json"
+    run = origin(wildcards)
+    return f"{BUNDLES}/{run.bundle}/{run.dataset_id}/manifest.json"
 
 
 def dataset_manifests(wildcards):
@@ -96,21 +102,37 @@ def run_receipts(wildcards):
 
 
 def batch_targets(wildcards):
-    plan = planned()
+    plan, store = planned(), BATCH.places.store
+    damaged = targets.damaged_runs(plan, store)
+    DAMAGED_BEFORE.update(damaged)
+    try:
+        runs = targets.run_targets(plan, store, BATCH.places.base_dir, damaged)
+    except BacktrailError as error:
+        refuse(error)
     return [
-        *run_targets(plan, BATCH.places.store, BATCH.places.base_dir),
+        *runs,
+        *targets.object_targets(BATCH),
         *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
         f"{PLANNED}/catalog.json",
         f"{BASE}/index.html",
     ]
 
 
+def refuse(error):
+    """End the call with nothing but a message.
+
+    Snakemake wraps every Exception of an input function in a traceback of its own.
+    """
+    logger.error(f"{type(error).__name__}: {error}")
+    raise SystemExit(1)
+
+
 def print_summary(*, complete):
     """Say how the batch ended; a whole call that succeeds with unfinished runs is an error."""
-    summary = summarize_batch(BATCH, since=STARTED)
+    summary = targets.summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
         settings = workflow.dag_settings
         partial = settings.targets or settings.until or settings.omit_from
         if complete and not partial and not summary.is_complete:
-            raise WorkflowError("some runs were left unfinished; run the same command again")
+            raise WorkflowError("some runs were left unfinished or damaged; run the command again")

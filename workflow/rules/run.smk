@@ -1,7 +1,6 @@
 """From a planned run to sealed results, one job per stage: the chains of a small batch."""
 
 CSV_TWINS = BATCH.config["execution"]["artifacts"] != "lean"
-CSV_TABLES = ["backtest_results", "summary_statistics"] if CSV_TWINS else []
 
 
 rule capture_code:
@@ -29,6 +28,7 @@ rule capture_code:
         "../../scripts/capture_code.py"
 
 
+# CSV twins are no declared outputs: whether a reused run has them was decided by another batch.
 rule run_backtest:
     input:
         spec=rules.capture_code.output.spec,
@@ -44,7 +44,6 @@ rule run_backtest:
         recorded=update(f"{BASE}/{{backtest_id}}/results/recorded.parquet"),
         summary=update(f"{BASE}/{{backtest_id}}/results/summary.parquet"),
         metrics=update(f"{BASE}/{{backtest_id}}/results/performance-metrics.json"),
-        csv=[update(f"{BASE}/{{backtest_id}}/results/{name}.csv") for name in CSV_TABLES],
     log:
         "logs/run_backtest/{backtest_id}.log",
     benchmark:
@@ -101,7 +100,7 @@ rule restore_artifact:
     benchmark:
         "logs/restore_artifact/{backtest_id}/{path}.tsv"
     wildcard_constraints:
-        path="(code|logs|inputs)/.+|metadata/environment.json",
+        path=r"(code|logs|inputs)/.+|results/[^/]+\.csv|metadata/environment\.json",
     conda:
         "../../environment.yml"
     threads: 1
@@ -118,3 +117,27 @@ rule restore_artifact:
         "Restoring {wildcards.path} of sealed run {wildcards.backtest_id}"
     script:
         "../../scripts/restore_artifact.py"
+
+
+rule restore_object:
+    output:
+        update(f"{BASE}/.objects/{{prefix}}/{{sha256}}"),
+    log:
+        "logs/restore_object/{prefix}/{sha256}.log",
+    benchmark:
+        "logs/restore_object/{prefix}/{sha256}.tsv"
+    wildcard_constraints:
+        prefix="[0-9a-f]{2}",
+        sha256="[0-9a-f]{64}",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime="5m",
+    params:
+        base_dir=base_dir,
+    message:
+        "Storing shared code file {wildcards.sha256} anew"
+    script:
+        "../../scripts/restore_object.py"

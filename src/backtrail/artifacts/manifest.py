@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,22 @@ from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
 from backtrail.files import write_bytes, write_json
 
-__all__ = ["Damage", "inspect_run", "inventory", "is_sealed", "require_intact", "seal"]
+__all__ = [
+    "Damage",
+    "inspect_run",
+    "inventory",
+    "is_sealed",
+    "require_all_intact",
+    "require_intact",
+    "seal",
+]
 
 # What is sealed. Reports are derived; logs of earlier attempts are kept but promise nothing.
 _SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
 _DERIVED = ("results/reports/", "logs/attempt-")
+
+_RUNS_NAMED = 20  # altered runs that one message lists
+_FILES_NAMED = 5  # altered files that it lists of each, when there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +122,42 @@ def require_intact(run: RunDir, damage: Damage) -> None:
     Raises:
         SealError: If a file has another content than the manifest says.
     """
-    if damage.altered:
-        names = ", ".join(damage.altered)
-        raise SealError(
-            f"sealed run {run.backtest_id} was altered: {names} in {run.path} differ"
-            f"{'s' if len(damage.altered) == 1 else ''} from the manifest. Delete what was altered "
-            "and run again to have it restored, or delete the run"
+    require_all_intact([(run, damage)])
+
+
+def require_all_intact(found: Sequence[tuple[RunDir, Damage]]) -> None:
+    """Refuse to go on with sealed runs of which some were altered; all of them are named.
+
+    Args:
+        found: Sealed runs, each with what differs from its manifest.
+
+    Raises:
+        SealError: If a file of any run has another content than its manifest says.
+    """
+    altered = [(run, damage.altered) for run, damage in found if damage.altered]
+    if not altered:
+        return
+    if len(altered) == 1:
+        run, names = altered[0]
+        said = (
+            f"sealed run {run.backtest_id} was altered: {', '.join(names)} in {run.path} "
+            f"differ{'s' if len(names) == 1 else ''} from the manifest. "
         )
+    else:
+        lines = [f"  - {run.path}: {_listed(names)}" for run, names in altered[:_RUNS_NAMED]]
+        if len(altered) > _RUNS_NAMED:
+            lines.append(f"  and {len(altered) - _RUNS_NAMED} more")
+        head = f"{len(altered)} sealed runs were altered; these files differ from the manifests:"
+        said = "\n".join([head, *lines, ""])
+    advice = (
+        "`backtrail verify` lists every altered file. Delete what was altered and run again to "
+        "have it restored, or delete the run"
+    )
+    if any("run.json" in names for _, names in altered):
+        advice += "; a run whose run.json was altered can only be deleted"
+    raise SealError(said + advice)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _FILES_NAMED
+    return ", ".join(names[:_FILES_NAMED]) + (f" and {more} more files" if more > 0 else "")

@@ -138,10 +138,12 @@ class RunStore:
 
     Args:
         base_dir: The store's folder.
+        project: The project that works with it; its files may mend a damaged `.objects/`.
     """
 
-    def __init__(self, base_dir: Path) -> None:
+    def __init__(self, base_dir: Path, project: Path | None = None) -> None:
         self.base_dir = base_dir
+        self.project = project
         self.keys = base_dir / ".keys"
         self.plans = base_dir / ".plans"
         self.objects = base_dir / ".objects"
@@ -271,6 +273,17 @@ class RunStore:
             with suppress(FileExistsError):
                 os.link(claimed, run.spec)
         return run
+
+    def read_spec(self, backtest_id: str) -> dict[str, Any]:
+        """Return the spec of a claimed run, also when its directory was deleted.
+
+        Raises:
+            ArtifactManagerError: If it is missing or unreadable.
+        """
+        run, claimed = self.run(backtest_id), self._claimed(backtest_id)
+        return (
+            _read_json(claimed) if not run.spec.exists() and claimed.exists() else run.read_spec()
+        )
 
     def _claimed(self, backtest_id: str) -> Path:
         """Return the second link of a claimed spec, found by id."""

@@ -61,7 +61,12 @@ class Executor:
             stream.close()
 
     def execute(
-        self, spec: Mapping[str, Any], code: Path, target: RunDir
+        self,
+        spec: Mapping[str, Any],
+        code: Path,
+        target: RunDir,
+        *,
+        csv_twins: bool | None = None,
     ) -> tuple[Outcome, dict[str, str]]:
         """Run a spec from captured code and write results and logs below `target`.
 
@@ -69,6 +74,7 @@ class Executor:
             spec: The run spec.
             code: Folder of the captured code.
             target: Where results go: the run itself, or a scratch directory.
+            csv_twins: Write CSV beside the tables; as the executor was told when None.
 
         Returns:
             How the child ended, and the content checksum of every table written.
@@ -94,7 +100,8 @@ class Executor:
             _keep(stderr, target, "stderr.txt")
         if outcome.answer is None:
             raise StrategyFailedError(outcome)
-        return outcome, self._write(outcome.answer["tables"], identity, target)
+        twins = self.csv_twins if csv_twins is None else csv_twins
+        return outcome, self._write(outcome.answer["tables"], identity, target, twins)
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
         """Return the packed bars of the universe, then those of a benchmark outside it."""
@@ -123,7 +130,11 @@ class Executor:
         return self._bars[key]
 
     def _write(
-        self, tables: Mapping[str, Any], identity: Mapping[str, Any], target: RunDir
+        self,
+        tables: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        target: RunDir,
+        csv_twins: bool,
     ) -> dict[str, str]:
         contents: dict[str, str] = {}
         frames = {name: build_table(name, tables[name]) for name in RESULT_TABLES}
@@ -138,7 +149,7 @@ class Executor:
         for name, frame in frames.items():
             path = target.results / f"{name}.parquet"
             contents[f"results/{name}.parquet"] = write_table(path, frame)
-        if self.csv_twins:
+        if csv_twins:
             write_csv(target.results / "backtest_results.csv", frames["backtest_results"])
             write_csv(target.results / "summary_statistics.csv", frames["summary"])
         write_json(target.results / "performance-metrics.json", _metrics_json(metrics))

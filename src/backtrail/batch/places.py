@@ -64,7 +64,7 @@ class Places:
     @property
     def store(self) -> RunStore:
         """The run store."""
-        return RunStore(self.root / self.base_dir)
+        return RunStore(self.root / self.base_dir, self.root)
 
     @property
     def bundles(self) -> Path:

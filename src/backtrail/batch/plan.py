@@ -1,6 +1,7 @@
 """The plan of a batch: every run with its key and directory, fixed before the first job."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,10 @@ from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["Plan", "PlannedRun", "make_plan"]
+__all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Plan:
         """Return a run of the plan by its id."""
         return self._by_id[backtest_id]
 
+    def __contains__(self, backtest_id: str) -> bool:
+        return backtest_id in self._by_id
+
     @cached_property
     def _by_id(self) -> dict[str, PlannedRun]:
         return {run.backtest_id: run for run in self.runs}
@@ -122,6 +127,39 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """What a run was made from.
+
+    Attributes:
+        names: Every name its batch has for the run.
+    """
+
+    names: tuple[str, ...]
+    strategy: str
+    bundle: str
+    dataset_id: str
+
+
+def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
+    """Return what a run was made from, whether it is the plan's or of another batch of the store.
+
+    Raises:
+        ArtifactManagerError: If the store has no such run.
+    """
+    if backtest_id in plan:
+        run = plan.run(backtest_id)
+        return RunOrigin(run.names, run.strategy, run.bundle, plan.datasets[run.bundle])
+    spec = store.read_spec(backtest_id)
+    labels, identity = spec["labels"], spec["identity"]
+    return RunOrigin(
+        tuple(labels["names"]),
+        identity["strategy"]["entry"],
+        labels["bundle"],
+        identity["dataset"]["dataset_id"],
+    )
+
+
 def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     """Fix what a batch runs: identities, directories, captured code, shards.
 
@@ -147,6 +185,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             f"{batch.places.bundles_dir} has a bundle of that name. Nothing was started; run the "
             "same command again, or give the bundle a name of its own"
         )
+    _log_warnings(batch)
     resolved = resolve_runs(batch)
     store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
@@ -168,6 +207,13 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
         )
         plan.save(batch.root / batch.plan_path)
     return plan
+
+
+def _log_warnings(batch: Batch) -> None:
+    for level, kind in ((logging.WARNING, "warnings"), (logging.INFO, "notes")):
+        said = [text for closure in batch.closures.values() for text in getattr(closure, kind)]
+        for text in dict.fromkeys(said):
+            _log.log(level, text)
 
 
 def _store_code(batch: Batch, store: RunStore) -> None:
@@ -198,6 +244,7 @@ def _claim(
                     for f in closure.files
                 ],
                 "warnings": list(closure.warnings),
+                "notes": list(closure.notes),
             },
         }
 

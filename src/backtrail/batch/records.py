@@ -11,6 +11,7 @@ import backtrail
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.sandbox import Outcome
 from backtrail.canonical import sha256_json, utc_iso
+from backtrail.provenance.closure import trace_imports
 
 __all__ = [
     "begin_record",
@@ -117,7 +118,7 @@ def sealed_record(
 
     Its grade says how complete the capture was: B complete, C with gaps, which are named.
     """
-    gaps = _gaps(spec, record)
+    gaps = _gaps(spec, record, run)
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
@@ -129,9 +130,14 @@ def sealed_record(
     }
 
 
-def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any], run: RunDir) -> list[str]:
     """Name what the run used or may have used that was not captured."""
     gaps = list(spec["code"]["warnings"])
+    if gaps:
+        # A package that was not found when the run was planned may have been installed since.
+        entry = run.code / spec["identity"]["strategy"]["entry"]
+        still = trace_imports(entry, run.code).warnings
+        gaps = [warning for warning in gaps if warning in still]
     return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
 
 

@@ -200,7 +200,7 @@ def _examine(
         f"{name} is missing; `backtrail replay --restore` puts it back" for name in damage.missing
     ]
     problems += [f"{name} is not in the manifest" for name in damage.unlisted]
-    problems += [f"{item.path} {item.what} ({item.used_as})" for item in check.look(run)]
+    problems += [f"{item.path.as_posix()} {item.what} ({item.used_as})" for item in check.look(run)]
     return restored, tuple(problems)
 
 
@@ -214,8 +214,7 @@ def _repeat(
             target = scratch.code / file["path"]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(run.code / file["path"], target)
-        executor.csv_twins = _CSV_TWIN in listed
-        executor.execute(spec, scratch.code, scratch)
+        executor.execute(spec, scratch.code, scratch, csv_twins=_CSV_TWIN in listed)
         made = {
             name
             for path in scratch.path.rglob("*")

@@ -6,11 +6,51 @@ from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.captured import captured_files
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["SourceCheck", "SourceFinding"]
+__all__ = ["DatasetCheck", "SourceCheck", "SourceFinding", "used_dataset"]
+
+
+def used_dataset(run: RunDir) -> tuple[str, str] | None:
+    """Return the bundle and the id of the dataset that a run uses, or None without such records.
+
+    A sealed run is asked for its manifest, which the seal vouches for; another one for its spec.
+    """
+    try:
+        if is_sealed(run):
+            if sha256_file(run.manifest) != run.success.read_text().strip():
+                return None
+            known = run.read_manifest() or {}
+        else:
+            known = run.read_spec()
+        return str(known["labels"]["bundle"]), str(known["identity"]["dataset"]["dataset_id"])
+    except (ArtifactManagerError, OSError, KeyError, TypeError):
+        return None
+
+
+class DatasetCheck:
+    """Looks at each dataset once, however many runs use it.
+
+    Args:
+        bundles_dir: Folder of the bundles.
+    """
+
+    def __init__(self, bundles_dir: Path) -> None:
+        self.bundles_dir = bundles_dir
+        self._damage: dict[Path, Mapping[Path, str]] = {}
+
+    def damage(self, bundle: str, dataset_id: str) -> Mapping[Path, str]:
+        """Return what is wrong with a dataset, by file; empty when it is what its id says."""
+        from backtrail.data.datasets import dataset_damage  # needs Polars; showing a run does not
+
+        folder = self.bundles_dir / bundle / dataset_id
+        if folder not in self._damage:
+            found = dataset_damage(folder) if folder.is_dir() else {"": "is missing"}
+            self._damage[folder] = {folder / name: what for name, what in found.items()}
+        return self._damage[folder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +63,7 @@ class SourceFinding:
         used_as: What the run knows it as: a captured file, or its dataset.
     """
 
-    path: str
+    path: Path
     what: str
     used_as: str
 
@@ -37,66 +77,28 @@ class SourceCheck:
     """
 
     def __init__(self, store: RunStore, bundles_dir: Path) -> None:
-        self.bundles_dir = bundles_dir
+        self._store = store
         self._objects = ObjectStore(store.objects)
-        self._object_damage: dict[str, str | None] = {}
-        self._dataset_damage: dict[Path, Mapping[str, str]] = {}
+        self._states: dict[str, str] = {}
+        self._datasets = DatasetCheck(bundles_dir)
 
     def look(self, run: RunDir) -> tuple[SourceFinding, ...]:
         """Return what is damaged of the objects and of the dataset that a run uses.
 
         An object that is gone is no damage: the run has its own copy.
         """
-        records = _records_of(run)
-        if records is None:
-            return ()
-        files, bundle, dataset_id = records
         findings = []
-        for name, sha256 in files.items():
-            what = self._look_at_object(sha256)
-            if what is not None:
+        for name, sha256 in captured_files(self._store, run).items():
+            if sha256 not in self._states:
+                self._states[sha256] = self._objects.state(sha256)
+            if self._states[sha256] == "damaged":
                 path = self._objects.path(sha256)
-                findings.append(SourceFinding(path.as_posix(), what, name))
-        folder = self.bundles_dir / bundle / dataset_id
-        for name, what in self._look_at_dataset(folder).items():
-            path = folder / name if name else folder
+                what = "is damaged: its content is not the one it is named by"
+                findings.append(SourceFinding(path, what, f"shared file of code/{name}"))
+        used = used_dataset(run)
+        if used is not None:
+            bundle, dataset_id = used
             used_as = f"dataset {dataset_id} of bundle {bundle}"
-            findings.append(SourceFinding(path.as_posix(), what, used_as))
+            for path, what in self._datasets.damage(bundle, dataset_id).items():
+                findings.append(SourceFinding(path, what, used_as))
         return tuple(findings)
-
-    def _look_at_object(self, sha256: str) -> str | None:
-        if sha256 not in self._object_damage:
-            path = self._objects.path(sha256)
-            found = sha256_file(path) if path.exists() else sha256
-            damaged = found != sha256
-            self._object_damage[sha256] = f"has sha256 {found}, not {sha256}" if damaged else None
-        return self._object_damage[sha256]
-
-    def _look_at_dataset(self, folder: Path) -> Mapping[str, str]:
-        from backtrail.data.datasets import dataset_damage  # needs Polars; showing a run does not
-
-        if folder not in self._dataset_damage:
-            found = dataset_damage(folder) if folder.is_dir() else {"": "is missing"}
-            self._dataset_damage[folder] = found
-        return self._dataset_damage[folder]
-
-
-def _records_of(run: RunDir) -> tuple[dict[str, str], str, str] | None:
-    """Return checksums of captured files, bundle and dataset id, or None without such records.
-
-    A sealed run is asked for its manifest, which the seal vouches for; another one for its spec.
-    """
-    try:
-        if is_sealed(run):
-            if sha256_file(run.manifest) != run.success.read_text().strip():
-                return None
-            known = run.read_manifest() or {}
-            listed = known["inventory"].items()
-            files = {name: item["sha256"] for name, item in listed if name.startswith("code/")}
-        else:
-            known = run.read_spec()
-            listed = (known.get("code") or {}).get("files", ())
-            files = {f"code/{item['path']}": item["sha256"] for item in listed}
-        return files, known["labels"]["bundle"], known["identity"]["dataset"]["dataset_id"]
-    except (ArtifactManagerError, OSError, KeyError, TypeError):
-        return None

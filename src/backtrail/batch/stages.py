@@ -23,6 +23,7 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.captured import CapturedFiles
 from backtrail.batch.records import (
     begin_record,
     failure_record,
@@ -33,7 +34,7 @@ from backtrail.batch.records import (
 )
 from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.canonical import sha256_file
-from backtrail.errors import BacktrailError, RunFailedError, SealError
+from backtrail.errors import BacktrailError, CodeCaptureError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.provenance.objects import ObjectStore
 
@@ -41,16 +42,24 @@ if TYPE_CHECKING:
     # Capturing and sealing need no tables, and each job pays for what it imports.
     from backtrail.batch.execution import Executor
 
-__all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
+__all__ = [
+    "capture_code",
+    "render_report",
+    "restore_object",
+    "restore_run",
+    "run_backtest",
+    "seal_run",
+]
 
 
 def capture_code(store: RunStore, backtest_id: str) -> None:
     """Materialize the captured files of a run from the object store.
 
-    A run directory that was deleted is made again.
+    A run directory that was deleted is made again. An object that is missing or damaged is stored
+    anew from the project's file or another run's copy, where one has the same content.
 
     Raises:
-        CodeCaptureError: If an object is missing or damaged.
+        CodeCaptureError: If an object is missing or damaged, and nothing has its content.
         SealError: If the run is sealed and was altered.
     """
     run = store.restore_spec(backtest_id)
@@ -61,11 +70,11 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
 
 
 def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
-    objects = ObjectStore(store.objects)
+    objects, captured = ObjectStore(store.objects), CapturedFiles(store)
     for file in spec["code"]["files"]:
-        path = target.code / file["path"]
-        if not path.exists() or sha256_file(path) != file["sha256"]:
-            objects.materialize(file["sha256"], path)
+        path, sha256 = target.code / file["path"], file["sha256"]
+        if not path.exists() or sha256_file(path) != sha256:
+            objects.materialize(sha256, path, captured.sources(file["path"], sha256))
     write_json(
         target.code_manifest,
         {
@@ -74,8 +83,24 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
             "entry": spec["identity"]["strategy"]["entry"],
             "files": spec["code"]["files"],
             "warnings": spec["code"]["warnings"],
+            # Runs of earlier versions have none, and their files are restored byte for byte.
+            **({"notes": spec["code"]["notes"]} if "notes" in spec["code"] else {}),
         },
     )
+
+
+def restore_object(store: RunStore, sha256: str) -> None:
+    """Store a captured file anew in `.objects/`, from the project or from any run that has it.
+
+    Raises:
+        CodeCaptureError: If no run captured it, or nothing has its content any more.
+    """
+    captured = CapturedFiles(store)
+    paths = {path: None for _, path in captured.by_content.get(sha256, ())}
+    if not paths:
+        raise CodeCaptureError(f"no run in {store.base_dir} captured a file with sha256 {sha256}")
+    sources = (source for path in paths for source in captured.sources(path, sha256))
+    ObjectStore(store.objects).ensure(sha256, sources)
 
 
 def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
@@ -108,7 +133,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
             raise RunFailedError(
                 f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
                 f"{failure.kind}: {failure.message}\n{failure.traceback}"
-                f"It is catalogued; its logs are in {run.logs}"
+                f"It is catalogued{_where_logs_are(run)}"
             ) from None
         write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
 
@@ -117,6 +142,11 @@ def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
     if isinstance(error, StrategyFailedError):
         return error.outcome
     return Outcome(None, type(error).__name__, str(error), "", 0.0, 0.0, 0.0)
+
+
+def _where_logs_are(run: RunDir) -> str:
+    # A run that failed before its child was started printed nothing, and may have older logs.
+    return f"; its logs are in {run.logs}" if (run.logs / "stdout.txt").exists() else ""
 
 
 def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None:
@@ -242,7 +272,8 @@ def _put_back(
         write_json(scratch.metadata, metadata_projection(spec, manifest))
         if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
             try:
-                executor.execute(spec, scratch.code, scratch)
+                twins = any(name.endswith(".csv") for name in missing)
+                executor.execute(spec, scratch.code, scratch, csv_twins=twins)
             except StrategyFailedError as failure:
                 raise SealError(
                     f"sealed run {run.backtest_id} could not be repeated to restore it: "

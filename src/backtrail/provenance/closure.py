@@ -1,14 +1,16 @@
 """Which source files a strategy consists of, found by reading its imports; nothing is executed."""
 
 import ast
+import sys
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from backtrail.canonical import sha256_bytes, sha256_json
 from backtrail.errors import CodeCaptureError
+from backtrail.provenance.imports import ImportStatement, is_installed, read_imports
 
 __all__ = ["CodeClosure", "SourceFile", "import_roots", "trace_imports"]
 
@@ -35,12 +37,14 @@ class CodeClosure:
     Attributes:
         entry: The strategy file, relative to the capture root.
         files: Every file of the closure, sorted by path.
-        warnings: What could not be read, one sentence each.
+        warnings: What could not be read or found, one sentence each.
+        notes: Modules that were found nowhere, and that the code does without.
     """
 
     entry: str
     files: tuple[SourceFile, ...]
     warnings: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def code_hash(self) -> str:
@@ -94,7 +98,9 @@ class _Tracer:
         self.search = tuple(root / folder for folder in import_roots(entry))
         self.importers: dict[str, set[str]] = {entry: set()}
         self.checksums: dict[str, str] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[tuple[str, int, str]] = []
+        self.notes: list[tuple[str, int, str]] = []
+        self.installed: dict[str, bool] = {}
 
     def trace(self) -> CodeClosure:
         for package in self._entry_packages():
@@ -112,7 +118,8 @@ class _Tracer:
             SourceFile(name, self.checksums[name], tuple(sorted(self.importers[name])))
             for name in sorted(self.importers)
         )
-        return CodeClosure(self.entry, files, tuple(self.warnings))
+        said = [tuple(text for *_, text in sorted(each)) for each in (self.warnings, self.notes)]
+        return CodeClosure(self.entry, files, *said)
 
     def _entry_packages(self) -> Iterator[str]:
         """Yield the `__init__.py` files that importing the strategy inside its package runs."""
@@ -132,32 +139,60 @@ class _Tracer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a doubtful escape is no matter of capture
                 tree = ast.parse(source, filename=str(path))
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = getattr(error, "msg", None) or str(error)
             line = getattr(error, "lineno", None)
             where = name if line is None else f"{name}:{line}"
-            self.warnings.append(f"{where} does not parse ({reason}); its imports are unknown")
+            text = f"{where} does not parse ({reason}); its imports are unknown"
+            self.warnings.append((name, line or 0, text))
             return set()
-        self.warnings += [
-            f"{name}:{line} imports a module whose name is computed; what it imports is unknown"
-            for line in _computed_imports(tree)
-        ]
-        return set(self._resolve(_imports(tree), path))
+        return set(self._resolve(read_imports(tree), path, name))
 
-    def _resolve(self, wanted: "Iterable[_Import]", importer: Path) -> Iterator[str]:
+    def _resolve(
+        self, wanted: Iterable[ImportStatement], importer: Path, name: str
+    ) -> Iterator[str]:
         for item in wanted:
-            if item.level:
-                base = importer.parent
-                for _ in range(item.level - 1):
-                    base = base.parent
-                bases: tuple[Path, ...] = (base,)
-            else:
-                bases = self.search
+            where = f"{name}:{item.line}"
+            if item.module is None:
+                text = (
+                    f"{where} imports a module whose name is computed; what it imports is unknown"
+                )
+                self.warnings.append((name, item.line, text))
+                continue
+            bases = self._bases(item, importer)
             for base in bases:
                 found = list(_module_files(base, item.module, item.names))
                 if found:
-                    yield from (name for file in found if (name := self._inside(file)))
+                    yield from (path for file in found if (path := self._inside(file)))
                     break
+            if not self._is_known(item, bases):
+                text = (
+                    f"{where} imports {item.text!r}, which was found neither in the project nor "
+                    "among installed packages"
+                )
+                (self.notes if item.is_guarded else self.warnings).append((name, item.line, text))
+
+    def _bases(self, item: ImportStatement, importer: Path) -> tuple[Path, ...]:
+        if not item.level:
+            return self.search
+        base = importer.parent
+        for _ in range(item.level - 1):
+            base = base.parent
+        return (base,)
+
+    def _is_known(self, item: ImportStatement, bases: Sequence[Path]) -> bool:
+        """Say whether a module lies in the project or could be imported from the environment."""
+        assert item.module is not None
+        if not item.level and item.module[0] in sys.stdlib_module_names:
+            return True
+        if any(_has_module(base, item.module) for base in bases):
+            return True
+        if item.level or any(_is_module(base / item.module[0]) for base in bases):
+            return False
+        top = item.module[0]
+        if top not in self.installed:
+            self.installed[top] = is_installed(top, self.search)
+        return self.installed[top]
 
     def _inside(self, file: Path) -> str | None:
         """Return the name below the root as written, so that a symlink keeps its own place."""
@@ -167,52 +202,16 @@ class _Tracer:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Import:
-    module: tuple[str, ...]
-    names: tuple[str, ...]
-    level: int
+def _is_module(path: Path) -> bool:
+    return (path / "__init__.py").is_file() or path.with_name(f"{path.name}.py").is_file()
 
 
-def _imports(tree: ast.AST) -> Iterator[_Import]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield _Import(tuple(alias.name.split(".")), (), 0)
-        elif isinstance(node, ast.ImportFrom):
-            module = tuple(node.module.split(".")) if node.module else ()
-            yield _Import(module, tuple(alias.name for alias in node.names), node.level)
-        elif isinstance(node, ast.Call) and (called := _called_import(node)):
-            yield called
-
-
-def _computed_imports(tree: ast.AST) -> list[int]:
-    """Return the lines that import by a call whose module cannot be read off."""
-    return [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _imports_by_call(node) and _called_import(node) is None
-    ]
-
-
-def _imports_by_call(call: ast.Call) -> bool:
-    function = call.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in {"import_module", "__import__"}
-
-
-def _called_import(call: ast.Call) -> _Import | None:
-    """Return what `importlib.import_module("x")`, `(".x", __package__)` or `__import__` names."""
-    if not _imports_by_call(call) or not call.args:
-        return None
-    module, package = call.args[0], call.args[1] if len(call.args) > 1 else None
-    if not (isinstance(module, ast.Constant) and isinstance(module.value, str) and module.value):
-        return None
-    path = module.value.lstrip(".")
-    level = len(module.value) - len(path)
-    if level and not (isinstance(package, ast.Name) and package.id in {"__package__", "__name__"}):
-        return None
-    return _Import(tuple(path.split(".")) if path else (), (), level)
+def _has_module(base: Path, module: tuple[str, ...]) -> bool:
+    """Say whether every part of a dotted name is a folder, and the last one a folder or file."""
+    if not module:
+        return base.is_dir()
+    parent = base.joinpath(*module[:-1])
+    return (parent / module[-1]).is_dir() or (parent / f"{module[-1]}.py").is_file()
 
 
 def _module_files(base: Path, module: tuple[str, ...], names: tuple[str, ...]) -> Iterator[Path]:
@@ -247,7 +246,7 @@ def _spelled_out(names: tuple[str, ...], package: Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse((package / "__init__.py").read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [
         item.value

@@ -7,6 +7,7 @@ from backtrail.artifacts.manifest import (
     inspect_run,
     inventory,
     is_sealed,
+    require_all_intact,
     require_intact,
     seal,
 )
@@ -145,3 +146,35 @@ def test_several_altered_files_are_named_together(run):
         (run.path / name).write_text("altered")
     with pytest.raises(SealError, match=r"features/f\.txt, truth/t\.txt in .* differ from"):
         require_intact(run, inspect_run(run))
+
+
+def test_every_altered_run_is_named_at_once_up_to_twenty(tmp_path):
+    def found(count, files=1):
+        names = tuple(f"results/{number}.parquet" for number in range(files))
+        return [(RunDir(tmp_path / f"run-{n:02d}"), Damage(altered=names)) for n in range(count)]
+
+    whole = (RunDir(tmp_path / "whole"), Damage(missing=("logs/stdout.txt",)))
+    require_all_intact([])
+    require_all_intact([whole])
+    with pytest.raises(SealError) as caught:
+        require_all_intact([whole, *found(3, files=7)])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 sealed runs were altered; these files differ from the manifests:"
+    shown = ", ".join(f"results/{number}.parquet" for number in range(5)) + " and 2 more files"
+    assert lines[1:4] == [f"  - {tmp_path}/run-{n:02d}: {shown}" for n in range(3)]
+    assert lines[4].startswith(
+        "`backtrail verify` lists every altered file. Delete what was altered"
+    )
+    assert len(lines) == 5
+    with pytest.raises(SealError) as caught:
+        require_all_intact(found(27))
+    lines = str(caught.value).splitlines()
+    assert len([line for line in lines if line.startswith("  - ")]) == 20
+    assert lines[21] == "  and 7 more"
+
+
+def test_an_altered_manifest_is_said_to_be_beyond_restoring(run):
+    with pytest.raises(SealError, match=r"or delete the run$"):
+        require_intact(run, Damage(altered=("logs/stdout.txt",)))
+    with pytest.raises(SealError, match=r"run whose run\.json was altered can only be deleted$"):
+        require_intact(run, Damage(altered=("run.json",)))

@@ -131,7 +131,7 @@ class Project:
 
     @property
     def store(self):
-        return RunStore(self.root / "backtests")
+        return RunStore(self.root / "backtests", self.root)
 
     @property
     def bundles(self):

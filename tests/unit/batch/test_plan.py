@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from backtrail.batch.plan import Plan, make_plan
-from backtrail.errors import BatchChangedError, ConfigError
+from backtrail.batch.plan import Plan, RunOrigin, make_plan, run_origin
+from backtrail.errors import ArtifactManagerError, BatchChangedError, ConfigError
 
 from .support import batch_config, entry
 
@@ -111,3 +111,19 @@ def test_orphans_of_killed_planners_are_swept(planned):
     make_plan(project.batch())
     assert not orphan.exists()
     assert len(project.store.run_dirs()) == len(plan.runs)
+
+
+def test_the_origin_of_a_run_is_known_also_when_another_plan_made_it(planned):
+    project, plan = planned
+    first = plan.runs[0]
+    expected = RunOrigin(
+        ("sma", "grid/fast=3"), "strategies/sma.py", "prices", plan.datasets["prices"]
+    )
+    assert run_origin(plan, project.store, first.backtest_id) == expected
+    other = project.plan(seed=9)
+    assert first.backtest_id not in other
+    assert run_origin(other, project.store, first.backtest_id) == expected
+    shutil.rmtree(project.store.run(first.backtest_id).path)
+    assert run_origin(other, project.store, first.backtest_id) == expected
+    with pytest.raises(ArtifactManagerError, match=r"nope/metadata/run_spec\.json is missing"):
+        run_origin(other, project.store, "nope")

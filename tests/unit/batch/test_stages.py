@@ -5,10 +5,11 @@ import shutil
 import polars as pl
 import pytest
 
-from backtrail.artifacts.manifest import inspect_run, is_sealed
+from backtrail.artifacts.manifest import inspect_run, is_sealed, seal
 from backtrail.batch import stages
 from backtrail.canonical import sha256_file
 from backtrail.errors import CodeCaptureError, RunFailedError, SealError
+from backtrail.files import write_json
 
 from .support import Project, batch_config, entry, functions
 
@@ -25,7 +26,11 @@ def sealed(template, tmp_path):
     """A project of its own with one sealed run."""
     shutil.copytree(template.root, tmp_path / "copy")
     project = Project(tmp_path / "copy")
-    return project, project.store.run_dirs()[0]
+    run = project.store.run_dirs()[0]
+    for file in run.read_spec()["code"]["files"]:  # copying made two files of each link
+        (run.code / file["path"]).unlink()
+        os.link(stored(project, run, file["path"]), run.code / file["path"])
+    return project, run
 
 
 def checksums(run):
@@ -140,8 +145,6 @@ def test_a_file_that_cannot_be_made_with_the_same_bytes_is_not_put_back(sealed):
     project, run = sealed
     manifest = run.read_manifest()
     manifest["inventory"]["results/fills.parquet"]["sha256"] = "0" * 64
-    from backtrail.artifacts.manifest import seal
-
     seal(run, manifest)
     (run.results / "fills.parquet").unlink()
     with (
@@ -185,15 +188,113 @@ def test_captured_code_that_was_altered_before_the_seal_is_refused(project):
     assert not is_sealed(run)
 
 
-def test_a_damaged_object_is_named_before_anything_runs(project):
+MEANS = "strategies/lib/means.py"
+
+
+def alter(path, data=b"damaged"):
+    """Change a file in place, as an editor does that keeps the inode."""
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(0o444)
+
+
+def stored(project, run, name=MEANS):
+    files = {file["path"]: file["sha256"] for file in run.read_spec()["code"]["files"]}
+    return project.store.objects / files[name][:2] / files[name]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_planned_run_gets_its_code_when_the_object_was_lost_since(project, lost):
     plan = project.plan()
     run = project.store.run(plan.runs[0].backtest_id)
-    sha = run.read_spec()["code"]["files"][0]["sha256"]
-    stored = project.store.objects / sha[:2] / sha
-    stored.chmod(0o644)
-    stored.write_text("damaged")
-    with pytest.raises(CodeCaptureError, match=r"is damaged"):
-        stages.capture_code(project.store, run.backtest_id)
+    thing = stored(project, run)
+    thing.unlink() if lost else alter(thing)
+    assert project.run(plan)[1] == []
+    assert thing.read_bytes() == (project.root / MEANS).read_bytes()
+    assert not inspect_run(run)
+
+
+def test_planning_stores_a_damaged_object_anew(project):
+    plan = project.plan()
+    thing = stored(project, project.store.run(plan.runs[0].backtest_id))
+    alter(thing)
+    project.plan()
+    assert thing.read_bytes() == (project.root / MEANS).read_bytes()
+
+
+def test_an_object_is_stored_anew_from_another_run_when_the_project_has_other_code(sealed):
+    project, run = sealed
+    text = (run.code / MEANS).read_bytes()
+    plan = project.plan(seed=9)
+    other = project.store.run(next(r.backtest_id for r in plan.runs if r.state == "new"))
+    thing = stored(project, run)
+    (run.code / MEANS).unlink()
+    (run.code / MEANS).write_bytes(text)  # a copy of its own, as after a restore
+    alter(thing)
+    project.write(MEANS, "def mean(x):\n    return 0.0\n")
+    stages.capture_code(project.store, other.backtest_id)
+    assert thing.read_bytes() == (other.code / MEANS).read_bytes() == text
+
+
+def test_code_that_nothing_has_any_more_is_an_error_that_says_where_it_was_looked_for(sealed):
+    project, run = sealed
+    plan = project.plan(seed=9)
+    other = project.store.run(next(r.backtest_id for r in plan.runs if r.state == "new"))
+    assert os.path.samefile(run.code / MEANS, stored(project, run))
+    alter(stored(project, run))
+    project.write(MEANS, "def mean(x):\n    return 0.0\n")
+    with pytest.raises(CodeCaptureError) as caught:
+        stages.capture_code(project.store, other.backtest_id)
+    for place in (
+        f"{project.root / MEANS} has",
+        f"{run.code / MEANS} has",
+        f"{other.code / MEANS} d",
+    ):
+        assert place in str(caught.value)
+    assert not (other.code / MEANS).exists()
+
+
+def test_a_file_altered_in_place_and_deleted_is_restored_and_its_object_mended(sealed):
+    project, run = sealed
+    before = checksums(run)
+    thing = stored(project, run)
+    alter(run.code / MEANS)
+    assert thing.read_bytes() == b"damaged", "the copy in the run is a link to the object"
+    with project.executor() as executor:
+        with pytest.raises(SealError, match=f"was altered: code/{MEANS}"):
+            stages.restore_run(project.store, run.backtest_id, executor)
+        (run.code / MEANS).unlink()
+        stages.restore_run(project.store, run.backtest_id, executor)
+    assert checksums(run) == before
+    assert thing.read_bytes() == (project.root / MEANS).read_bytes()
+
+
+def test_mending_an_object_leaves_altered_runs_altered(sealed):
+    project, run = sealed
+    alter(run.code / MEANS)
+    stages.restore_object(project.store, stored(project, run).name)
+    assert stored(project, run).read_bytes() == (project.root / MEANS).read_bytes()
+    assert (run.code / MEANS).read_bytes() == b"damaged"
+    assert inspect_run(run).altered == (f"code/{MEANS}",)
+
+
+def test_an_object_that_no_run_captured_cannot_be_restored(sealed):
+    project, _ = sealed
+    with pytest.raises(
+        CodeCaptureError, match=f"no run in .* captured a file with sha256 {'0' * 64}"
+    ):
+        stages.restore_object(project.store, "0" * 64)
+    assert not (project.store.objects / "00").exists()
+
+
+def test_a_csv_twin_is_restored_by_a_batch_that_makes_none(sealed):
+    project, run = sealed
+    before = checksums(run)
+    (run.results / "summary_statistics.csv").unlink()
+    with project.executor() as executor:
+        executor.csv_twins = False
+        stages.restore_run(project.store, run.backtest_id, executor)
+    assert checksums(run) == before
 
 
 def test_a_run_that_was_not_executed_cannot_be_sealed(project):
@@ -259,6 +360,59 @@ def test_an_import_of_a_computed_name_lowers_the_grade(project):
     assert "imports a module whose name is computed" in manifest["gaps"][0]
 
 
+LATE = functions(top="import sys\n", initialize="if 'late' in sys.path:\n    import late_module")
+
+
+def test_an_import_found_nowhere_lowers_the_grade_and_a_guarded_one_does_not(project):
+    guarded = "try:\n    import gone\nexcept ImportError:\n    gone = None\n"
+    project.write("strategies/sma.py", LATE)
+    project.write("strategies/calm.py", functions(top=guarded))
+    calm = entry(strategy="strategies/calm.py")
+    project.configure(batch_config(batch={"sma": entry(), "calm": calm}))
+    plan, failed = project.run()
+    assert failed == []
+    said = "which was found neither in the project nor among installed packages"
+    late, calm = (project.store.run(run.backtest_id) for run in plan.runs)
+    assert late.read_manifest()["gaps"] == [f"strategies/sma.py:5 imports 'late_module', {said}"]
+    assert late.read_manifest()["grade"] == "C"
+    assert (calm.read_manifest()["grade"], calm.read_manifest()["gaps"]) == ("B", [])
+    captured = json.loads(calm.code_manifest.read_bytes())
+    assert captured["warnings"] == []
+    assert captured["notes"] == [f"strategies/calm.py:2 imports 'gone', {said}"]
+
+
+def test_a_package_installed_after_planning_is_no_gap_and_no_other_run(
+    project, tmp_path, monkeypatch
+):
+    project.write("strategies/sma.py", LATE)
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    assert len(run.read_spec()["code"]["warnings"]) == 1
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/late_module.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    again = project.plan()
+    assert [item.run_key for item in again.runs] == [item.run_key for item in plan.runs]
+    project.run(again)
+    assert (run.read_manifest()["grade"], run.read_manifest()["gaps"]) == ("B", [])
+
+
+def test_a_code_manifest_without_notes_is_restored_without_them(sealed):
+    project, run = sealed
+    spec, former = run.read_spec(), json.loads(run.code_manifest.read_bytes())
+    del spec["code"]["notes"], former["notes"]
+    manifest = run.read_manifest()
+    for path, values in ((run.spec, spec), (run.code_manifest, former)):
+        write_json(path, values)
+        name = path.relative_to(run.path).as_posix()
+        manifest["inventory"][name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+    seal(run, manifest)
+    before = checksums(run)
+    run.code_manifest.unlink()
+    stages.capture_code(project.store, run.backtest_id)
+    assert checksums(run) == before
+
+
 @pytest.mark.parametrize("limit", [{"seconds": 0.3}, {"memory_bytes": 150_000_000}])
 def test_a_run_that_outgrows_a_limit_is_a_failed_run(project, limit):
     text = "x = []\nwhile True:\n    x.append(bytes(10**7)) if len(x) < 50 else None"
@@ -308,6 +462,17 @@ def test_the_error_of_a_failed_run_is_raised_with_everything_to_act_on(project):
     assert text.startswith(f"run {backtest_id} (sma) failed: ZeroDivisionError: division by zero\n")
     assert 'File "strategies/sma.py"' in text
     assert text.endswith(f"its logs are in {project.store.run(backtest_id).logs}")
+
+
+def test_a_run_that_failed_before_it_began_promises_no_logs(project):
+    plan = project.plan()
+    backtest_id = plan.runs[0].backtest_id
+    stages.capture_code(project.store, backtest_id)
+    shutil.rmtree(project.bundles / "prices")
+    with project.executor() as executor, pytest.raises(RunFailedError) as caught:
+        stages.run_backtest(project.store, backtest_id, executor)
+    assert not project.store.run(backtest_id).logs.exists()
+    assert str(caught.value).endswith("It is catalogued")
 
 
 def test_the_environment_and_metadata_say_what_the_run_was(sealed):

@@ -122,7 +122,7 @@ def test_a_catalog_that_cannot_be_written_hinders_no_replay(call, ids, made):
 
 
 def test_verify_names_the_dataset_and_the_runs_that_use_it(call, ids, made):
-    assert call("verify")[:2] == (0, "4 runs: 3 intact, 1 failed\n")
+    assert call("verify")[:2] == (0, "3 intact, 1 failed\n")
     dataset = made.store.run(ids["sma"]).read_spec()["identity"]["dataset"]["dataset_id"]
     bars = made.bundles / "prices" / dataset / "bars.parquet"
     data = bars.read_bytes()
@@ -131,12 +131,12 @@ def test_verify_names_the_dataset_and_the_runs_that_use_it(call, ids, made):
     try:
         status, out, _ = call("verify")
         assert status == 1
-        line, counts = out.splitlines()
-        assert line.startswith(f"{bars} has sha256 ")
-        assert line.endswith(f"used by {', '.join(sorted(ids.values()))})")
-        assert counts == "4 runs: 3 damaged, 1 failed"
+        line, users, _, counts = out.splitlines()
+        assert line.startswith(f"damaged  {bars} has sha256 ")
+        assert users == f"         used by 4 runs: {', '.join(sorted(ids.values()))}"
+        assert counts == "3 intact, 1 failed, 1 dataset to mend"
         found = json.loads(call("verify", ids["sma"], "--json")[1])
-        assert found[0]["sources"][0]["path"] == str(bars)
+        assert list(found["datasets"][0]["files"]) == [str(bars)]
     finally:
         bars.write_bytes(data)
 

@@ -1,4 +1,6 @@
+import importlib.machinery
 import os
+import sys
 
 import pytest
 
@@ -50,7 +52,6 @@ def paths(closure):
         ("import top", ["top.py"]),
         ("from shared.deep import thing", ["shared/deep/thing.py"]),
         ("import numpy, json, backtrail.engine", []),
-        ("import missing.entirely", []),
         ("def f():\n    import a", ["strategies/a.py"]),
         ("class C:\n    def f(self):\n        from p import m", "p.m"),
         ("if TYPE_CHECKING:\n    import a", ["strategies/a.py"]),
@@ -213,6 +214,146 @@ def test_a_literal_relative_call_is_followed(project):
     )
     assert "strategies/p/m.py" in paths(closure)
     assert closure.warnings == ()
+
+
+NOWHERE = "which was found neither in the project nor among installed packages"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import foo", "foo"),
+        ("import foo.bar as b", "foo.bar"),
+        ("from foo.bar import x", "foo.bar"),
+        ("import json, foo", "foo"),
+        ("def f():\n    import foo", "foo"),
+        ("import p.nothing", "p.nothing"),
+        ("from p.nothing import x", "p.nothing"),
+        ("import a.b", "a.b"),
+        ("from .nothing import x", ".nothing"),
+        ("from ..nowhere import x", "..nowhere"),
+        ("from importlib import import_module\nimport_module('foo')", "foo"),
+        ("try:\n    import foo\nexcept ValueError:\n    pass", "foo"),
+        ("try:\n    pass\nexcept ImportError:\n    import foo", "foo"),
+        ("try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    import foo", "foo"),
+        ("try:\n    def f():\n        import foo\nexcept ImportError:\n    pass", "foo"),
+        ("if debug:\n    import foo", "foo"),
+        ("with open('x') as f:\n    import foo", "foo"),
+    ],
+)
+def test_an_import_that_is_found_nowhere_is_a_warning_with_its_line(project, source, name):
+    files = {"strategies/s.py": source, "strategies/p/__init__.py": "", "strategies/a.py": ""}
+    closure = project(files)
+    line = next(n for n, text in enumerate(source.splitlines(), 1) if name in text)
+    assert closure.warnings == (f"strategies/s.py:{line} imports {name!r}, {NOWHERE}",)
+    assert closure.notes == ()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    import foo\nexcept ImportError:\n    foo = None",
+        "try:\n    import foo\nexcept (KeyError, ModuleNotFoundError):\n    foo = None",
+        "try:\n    import foo\nexcept Exception:\n    pass",
+        "try:\n    import foo\nexcept:\n    pass",
+        "try:\n    if x:\n        from foo import bar\nexcept builtins.ImportError:\n    pass",
+        "with contextlib.suppress(ImportError):\n    import foo",
+        "if TYPE_CHECKING:\n    import foo",
+        "if typing.TYPE_CHECKING:\n    from foo import Bar",
+        "if find_spec('foo') is not None:\n    import foo",
+        "if sys.version_info > (3, 11):\n    import json\nelse:\n    import foo",
+        "try:\n    m = importlib.import_module('foo')\nexcept ImportError:\n    pass",
+    ],
+)
+def test_an_import_that_the_code_does_without_is_a_note(project, source):
+    closure = project({"strategies/s.py": source})
+    line = next(
+        n for n, text in enumerate(source.splitlines(), 1) if "    " in text and "foo" in text
+    )
+    assert closure.warnings == ()
+    assert closure.notes == (f"strategies/s.py:{line} imports 'foo', {NOWHERE}",)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import __future__, sys, _thread, winreg, xml.etree.ElementTree, zipimport",
+        "import numpy.linalg, polars, backtrail.engine, yaml",
+        "from numpy import nothing_of_this_name",
+        "import bare, bare.m\nfrom bare import anything\nfrom p import anything",
+    ],
+)
+def test_what_python_would_find_is_no_warning(project, source):
+    closure = project(
+        {"strategies/s.py": source, "strategies/bare/m.py": "", "strategies/p/__init__.py": ""}
+    )
+    assert (closure.warnings, closure.notes) == ((), ())
+
+
+def test_warnings_are_sorted_by_file_and_line(project):
+    files = {
+        "strategies/s.py": "import b, a\n" + "\n" * 8 + "import foo\nimport foo",
+        "strategies/a.py": "import foo",
+        "strategies/b.py": "\nimport foo",
+    }
+    closure = project(files)
+    assert [text.split()[0] for text in closure.warnings] == [
+        "strategies/a.py:1",
+        "strategies/b.py:2",
+        "strategies/s.py:10",
+        "strategies/s.py:11",
+    ]
+
+
+def test_a_deeply_nested_expression_is_read_or_named(project):
+    def nested(depth):
+        source = "x = " + " + ".join(["1"] * depth) + "\nimport a"
+        return project({"strategies/s.py": source, "strategies/a.py": ""})
+
+    assert paths(nested(900)) == ["strategies/a.py", "strategies/s.py"]
+    (warning,) = nested(100_000).warnings
+    assert warning.startswith("strategies/s.py does not parse (")
+    assert warning.endswith("its imports are unknown")
+
+
+def test_looking_for_a_module_imports_nothing(project, tmp_path, monkeypatch):
+    (tmp_path / "site/loud").mkdir(parents=True)
+    (tmp_path / "site/loud/__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    before = set(sys.modules)
+    assert project({"strategies/s.py": "import loud.more"}).warnings == ()
+    assert set(sys.modules) == before
+
+
+@pytest.mark.parametrize("place", ["root", "path", "empty"])
+def test_what_only_this_process_could_import_is_not_installed(
+    project, tmp_path, monkeypatch, place
+):
+    """The process of a run has neither the working directory nor PYTHONPATH on its path."""
+    folder = tmp_path if place != "path" else tmp_path / "elsewhere"
+    folder.mkdir(exist_ok=True)
+    (folder / "native.so").touch()
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    (folder / f"native{suffix}").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("" if place == "empty" else folder)
+    if place == "path":
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+    assert importlib.machinery.PathFinder.find_spec("native") is not None
+    assert len(project({"strategies/s.py": "import native"}).warnings) == 1
+
+
+def test_warnings_and_notes_are_no_part_of_the_code_hash(project, tmp_path, monkeypatch):
+    files = {"strategies/s.py": "import late\ntry:\n    import later\nexcept ImportError: pass"}
+    without = project(files)
+    (tmp_path / "site").mkdir()
+    for name in ("late", "later"):
+        (tmp_path / f"site/{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with_both = project(files)
+    assert [len(without.warnings), len(without.notes)] == [1, 1]
+    assert [with_both.warnings, with_both.notes] == [(), ()]
+    assert without.code_hash == with_both.code_hash
 
 
 @pytest.mark.parametrize(

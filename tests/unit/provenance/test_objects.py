@@ -5,7 +5,7 @@ import pytest
 
 from backtrail.canonical import sha256_bytes
 from backtrail.errors import CodeCaptureError
-from backtrail.provenance.objects import ObjectStore
+from backtrail.provenance.objects import ObjectStore, find_content
 
 TEXT = b"x = 1\n"
 SHA = sha256_bytes(TEXT)
@@ -59,18 +59,79 @@ def test_materializing_replaces_what_stands_there(source, objects, tmp_path):
     assert [path.name for path in tmp_path.glob(".*tmp~")] == []
 
 
-def test_a_missing_object_is_named(objects, tmp_path):
-    with pytest.raises(CodeCaptureError, match=f"object {SHA} is missing from"):
-        objects.materialize(SHA, tmp_path / "a.py")
+def damage(path, data=b"x = 3\n"):
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(0o444)
 
 
-def test_a_damaged_object_is_refused_and_nothing_is_made_of_it(source, objects, tmp_path):
+@pytest.mark.parametrize("data", [b"x = 3\n", b"", TEXT * 2])
+def test_putting_a_damaged_object_stores_it_anew_as_another_file(source, objects, tmp_path, data):
     stored = objects.put(source, SHA)
-    stored.chmod(0o644)
-    stored.write_bytes(b"x = 3\n")
-    with pytest.raises(CodeCaptureError, match=r"is damaged: its content has sha256"):
-        objects.materialize(SHA, tmp_path / "made.py")
+    objects.materialize(SHA, tmp_path / "run.py")
+    damage(stored, data)
+    assert objects.state(SHA) == "damaged"
+    objects.put(source, SHA)
+    assert objects.state(SHA) == "intact"
+    assert stored.stat().st_mode & 0o777 == 0o444
+    assert (tmp_path / "run.py").read_bytes() == data, "what was linked to it keeps what it has"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_object_is_stored_anew_from_the_first_source_that_has_its_content(
+    source, objects, tmp_path, lost
+):
+    stored = objects.put(source, SHA)
+    os.link(stored, tmp_path / "linked.py")
+    if lost:
+        stored.unlink()
+        (tmp_path / "linked.py").chmod(0o644)
+        (tmp_path / "linked.py").write_bytes(b"")
+    else:
+        damage(stored)
+    (tmp_path / "other.py").write_bytes(b"x = 4\n")
+    sources = [tmp_path / name for name in ("absent.py", "other.py", "linked.py", "a.py")]
+    objects.materialize(SHA, tmp_path / "made.py", sources)
+    assert (tmp_path / "made.py").read_bytes() == stored.read_bytes() == TEXT
+    assert (tmp_path / "made.py").stat().st_ino == stored.stat().st_ino
+    assert stored.stat().st_ino not in {path.stat().st_ino for path in sources[1:]}
+    assert (tmp_path / "linked.py").read_bytes() != TEXT
+    assert list(tmp_path.rglob("*tmp~")) == []
+
+
+def test_sources_are_not_looked_at_while_the_object_is_intact(source, objects, tmp_path):
+    def sources():
+        raise AssertionError("asked for")
+        yield
+
+    objects.put(source, SHA)
+    objects.materialize(SHA, tmp_path / "made.py", sources())
+    assert (tmp_path / "made.py").read_bytes() == TEXT
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+def test_an_object_without_any_source_names_where_it_was_looked_for(
+    source, objects, tmp_path, state
+):
+    if state == "damaged":
+        damage(objects.put(source, SHA))
+    source.write_bytes(b"x = 2\n")
+    many = [source, *(tmp_path / f"{number}.py" for number in range(4))]
+    with pytest.raises(CodeCaptureError) as caught:
+        objects.materialize(SHA, tmp_path / "made.py", many)
+    text = str(caught.value)
+    assert text.startswith(f"object {objects.path(SHA)} is {state}, and no other file has its")
+    assert f"{source} has another content; {tmp_path / '0.py'} does not exist; " in text
+    assert "; 2 more files do not have it either. Put the file back" in text
+    assert f"(sha256 {SHA})" in text
     assert not (tmp_path / "made.py").exists()
+    with pytest.raises(CodeCaptureError, match=r"there is no other place to look at\. Put"):
+        objects.materialize(SHA, tmp_path / "made.py")
+
+
+def test_a_folder_in_the_place_of_a_source_is_no_source(source, objects, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert find_content(SHA, [tmp_path / "folder", source]) == source
 
 
 @pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no second file system here")
