@@ -29,8 +29,8 @@ from backtrail.provenance.fingerprint import library_fingerprint
 
 __all__ = ["FileReplay", "Replay", "replay_run", "replay_runs"]
 
-# What execution makes. The rest of a run is its input, and checked by checksum alone.
-_EXECUTED: Final = ("results/", "logs/", "features/", "truth/", "policy/")
+# What execution is given; it is checked by checksum alone. Everything else execution makes.
+_GIVEN: Final = ("code/", "metadata/", "inputs/")
 _NOT_SEALED: Final = ("results/reports/", "logs/attempt-")
 _CSV_TWIN: Final = "results/backtest_results.csv"
 
@@ -99,7 +99,9 @@ def replay_run(
         limits: Time and memory the run may use.
         restore: Put back missing files first.
     """
-    return next(replay_runs(store, [store.run(backtest_id)], bundles_dir, limits, restore=restore))
+    runs = [store.run(backtest_id)]
+    (replay,) = replay_runs(store, runs, bundles_dir, limits, restore=restore)
+    return replay
 
 
 def replay_runs(
@@ -136,9 +138,8 @@ def _replay(
         return Replay(run.backtest_id, run.backtest_id, "refused", problems, restored=restored)
     spec, manifest = run.read_spec(), graded_manifest(run)
     assert manifest is not None
-    recorded, present = json.loads(run.environment.read_bytes()), describe_environment()
-    changed = environment_difference(recorded, present)
-    library = library_fingerprint()
+    present, library = describe_environment(), library_fingerprint()
+    changed = environment_difference(json.loads(run.environment.read_bytes()), present)
     if spec["identity"]["library"] != library:
         changed.append(f"backtrail's own code {spec['identity']['library']} -> {library}")
     ended = Replay(
@@ -156,8 +157,7 @@ def _replay(
         return replace(ended, problems=(f"{outcome.kind}: {outcome.message}",))
     except BacktrailError as error:
         return replace(ended, problems=(str(error),))
-    state = _verdict(files, changed)
-    ended = replace(ended, state=state, files=files)
+    ended = replace(ended, state=_verdict(files, changed), files=files)
     if not ended.agrees:
         return replace(ended, problems=tuple(_remarks(files, changed, manifest)))
     attestation = Attestation(
@@ -170,11 +170,19 @@ def _replay(
         files={item.path: item.state for item in files},
     )
     path = add_attestation(store, spec["run_key"], attestation)
+    return replace(
+        ended,
+        grade=_shown_grade(store, run, executor.bundles_dir),
+        attestation=path.as_posix(),
+    )
+
+
+def _shown_grade(store: RunStore, run: RunDir, bundles_dir: Path) -> str | None:
+    """Return the grade that a run has now, after rendering its page again if it has one."""
     if (run.reports / "basic_report.html").exists():
-        stages.render_report(store, run.backtest_id, executor.bundles_dir, only_stale=True)
-    graded = graded_manifest(run)
-    assert graded is not None
-    return replace(ended, grade=graded["grade"], attestation=path.as_posix())
+        stages.render_report(store, run.backtest_id, bundles_dir, only_stale=True)
+    manifest = graded_manifest(run)
+    return None if manifest is None else manifest["grade"]
 
 
 def _examine(
@@ -230,7 +238,7 @@ def _repeat(
 
 
 def _is_executed(name: str) -> bool:
-    return name.startswith(_EXECUTED) and not name.startswith(_NOT_SEALED)
+    return not name.startswith((*_GIVEN, *_NOT_SEALED))
 
 
 def _compare(name: str, stored: Path, made: Path, entry: Mapping[str, Any] | None) -> FileReplay:

@@ -258,17 +258,16 @@ class Catalog:
             frame.write_parquet(temporary, compression="zstd")
 
     def stored_bytes(self) -> int:
-        """Return how much the files of all sealed runs take; shared captured files count once.
+        """Return how much the files of all sealed runs take, by their manifests.
 
-        The sizes are those of the manifests; pages, which can be rendered again, are not in them.
+        Captured code counts once for all runs of one code hash. Pages, which can be rendered
+        again, are not counted.
         """
-        columns = tables.artifacts.c
-        is_code = columns.path.startswith("code/", autoescape=True)
-        own = sa.select(sa.func.sum(columns.size).label("size")).where(~is_code)
-        distinct = sa.select(sa.func.max(columns.size).label("size")).where(is_code)
-        contents = distinct.group_by(columns.sha256).subquery().c
-        shared = sa.select(sa.func.sum(contents.size).label("size"))
-        return sum(int(row["size"] or 0) for query in (own, shared) for row in self._read(query))
+        columns = tables.runs.c
+        results = sa.select(sa.func.sum(columns.result_bytes).label("size"))
+        code = sa.select(sa.func.max(columns.code_bytes).label("size")).group_by(columns.code_hash)
+        rows = [*self._read(results), *self._read(code)]
+        return sum(int(row["size"] or 0) for row in rows)
 
     def find_runs(self, *, name: str | None = None, **equal: str | None) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.

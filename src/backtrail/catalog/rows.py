@@ -128,6 +128,18 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
     dataset_id = identity["dataset"]["dataset_id"]
     bundle = manifest["labels"]["bundle"]
     metrics = {} if is_altered else manifest.get("metrics", {})
+    inventory = {} if is_altered else manifest.get("inventory", {})
+    artifacts = [
+        {
+            "backtest_id": backtest_id,
+            "path": path,
+            "size": entry["size"],
+            "sha256": entry["sha256"],
+            "content_sha256": entry.get("content_sha256"),
+        }
+        for path, entry in inventory.items()
+    ]
+    code_bytes = sum(item["size"] for item in artifacts if item["path"].startswith("code/"))
     row = {
         "backtest_id": backtest_id,
         "run_key": manifest["run_key"],
@@ -149,6 +161,8 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "started_at": manifest["started_at"],
         "finished_at": manifest.get("finished_at"),
         "execute_seconds": manifest.get("timings", {}).get("execute_seconds"),
+        "result_bytes": sum(item["size"] for item in artifacts) - code_bytes,
+        "code_bytes": code_bytes,
         **_outcome(manifest, is_altered=is_altered),
         **{name: metrics.get(name) for name in MAIN_METRICS},
         "metrics_json": canonical_json(metrics),
@@ -161,16 +175,6 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "cached_at": int(datetime.fromisoformat(manifest["started_at"]).timestamp()),
         "cache_key": f"{bundle}/{dataset_id}",
     }
-    artifacts = [
-        {
-            "backtest_id": backtest_id,
-            "path": path,
-            "size": entry["size"],
-            "sha256": entry["sha256"],
-            "content_sha256": entry.get("content_sha256"),
-        }
-        for path, entry in ({} if is_altered else manifest.get("inventory", {})).items()
-    ]
     return RunRows(row, link, artifacts)
 
 

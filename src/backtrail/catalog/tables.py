@@ -90,6 +90,8 @@ runs = Table(
     Column("started_at", String(32), nullable=False),
     Column("finished_at", String(32)),
     Column("execute_seconds", Float),
+    Column("result_bytes", BigInteger, nullable=False),  # all sealed files but the captured code
+    Column("code_bytes", BigInteger, nullable=False),  # runs of one code hash share these files
     Column("error_kind", Text),
     Column("error_message", Text),
     *(Column(name, Float) for name in MAIN_METRICS),

@@ -187,21 +187,26 @@ def test_the_size_of_the_store_counts_shared_code_once(stocked):
     one = sum(row[2] for row in dump(stocked)["backtest_artifacts_catalog"])
     with open_catalog(stocked) as catalog:
         assert catalog.stored_bytes() == one > 0
-    for number in (5, 6):
+    for number, code_hash in ((5, "1" * 64), (6, "1" * 64), (7, "2" * 64)):
         run = stocked.store.run(f"20260101_000000_{number:03d}")
         (run.code / "a").mkdir(parents=True)
         (run.code / "a/same.py").write_text("x" * 100)
-        (run.code / "a_own.py").write_text(f"{number}" * 10)
-        stocked.seal(number)
+        (run.path / "code.txt").write_text("no code, and not sealed")
+        identity = stocked.manifest(number)["identity"]
+        identity["strategy"]["code_hash"] = code_hash
+        stocked.seal(number, identity=identity)
     sync(stocked)
     with open_catalog(stocked) as catalog:
         grown = catalog.stored_bytes()
+        (row,) = catalog.find_runs(name="run-7")
     results = sum(
         row[2]
         for row in dump(stocked)["backtest_artifacts_catalog"]
         if not row[1].startswith("code/")
     )
-    assert grown == results + 100 + 10 + 10
+    assert grown == results + 2 * 100
+    assert row["code_bytes"] == 100
+    assert row["result_bytes"] > 0
 
 
 def history(runs):
