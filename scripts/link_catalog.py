@@ -1,6 +1,5 @@
 """Script of rule `link_catalog`: bring the catalog level with the run store."""
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,13 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Link every finished run and write the receipt."""
-    changes = link_catalog(
+    link_catalog(
         job.params.catalog_url,
         RunStore(Path(job.params.base_dir)),
         Path(job.params.bundles_dir),
         Path(job.output.receipt),
+        warn_above=job.params.warn_above,
     )
-    logging.getLogger(__name__).info(changes)
 
 
 if __name__ == "__main__":

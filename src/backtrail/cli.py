@@ -6,18 +6,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from backtrail import __version__
-from backtrail.artifacts.store import RunStore
-from backtrail.batch.places import Places
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
-from backtrail.errors import ArtifactManagerError, BacktrailError, ConfigError, Problem
+from backtrail.commands import add_history_commands
+from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.errors import BacktrailError
 
 __all__ = ["build_parser", "main"]
-
-_DEFAULT_CONFIG = "config/config.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"backtrail {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    plan = _command(commands, "plan", _plan, "say what the next snakemake would run, and why")
+    plan = add_command(commands, "plan", _plan, "say what the next snakemake would run, and why")
     plan.add_argument("--all", action="store_true", help="list reused runs, too")
-    runs = _command(commands, "list", _list, "list the runs of the store")
+    runs = add_command(commands, "list", _list, "list the runs of the store")
     runs.add_argument("--status", choices=STATUSES, help="only runs that ended like this")
     runs.add_argument("--grade", choices=GRADES, help="only runs with this provenance grade")
     for name, text in (
@@ -55,65 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
         ("name", "name in a batch; the name of an entry means all runs of its grid"),
     ):
         runs.add_argument(f"--{name}", help=f"only runs with this {text}")
-    show = _command(commands, "show", _show, "show one run: identity, figures, files")
+    show = add_command(commands, "show", _show, "show one run: identity, figures, files")
     show.add_argument("run", help="backtest id, or its beginning")
     show.add_argument("--files", action="store_true", help="list every file, with its checksum")
-    verify = _command(commands, "verify", _verify, "compare runs with their manifests")
+    verify = add_command(commands, "verify", _verify, "compare runs with their manifests")
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
-    sync = _command(commands, "catalog-sync", _sync, "bring the catalog level with the run store")
+    add_history_commands(commands)
+    sync = add_command(
+        commands, "catalog-sync", _sync, "bring the catalog level with the run store"
+    )
     sync.add_argument("--rebuild", action="store_true", help="make every table anew")
     return parser
-
-
-def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + "."
-    )
-    parser.add_argument(
-        "--configfile",
-        action="append",
-        metavar="FILE",
-        help=f"batch config that names the folders (default: {_DEFAULT_CONFIG}); "
-        "given again, the later one has more weight",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=function)
-    return parser
-
-
-def _config_files(options: argparse.Namespace) -> list[Path]:
-    if not options.configfile and not Path(_DEFAULT_CONFIG).exists():
-        raise ConfigError(
-            [
-                Problem(
-                    str(Path.cwd()),
-                    f"this folder is no backtrail project: it has no {_DEFAULT_CONFIG}",
-                    "change into the project's folder (cd), or, if this is it and its config has "
-                    "another name, give --configfile FILE",
-                )
-            ]
-        )
-    return [Path(file) for file in options.configfile or [_DEFAULT_CONFIG]]
-
-
-def _places(options: argparse.Namespace) -> Places:
-    return Places.read(_config_files(options), Path.cwd())
-
-
-def _existing_store(options: argparse.Namespace) -> RunStore:
-    store = _places(options).store
-    if not store.base_dir.is_dir():
-        config = " + ".join(map(str, _config_files(options)))
-        raise ArtifactManagerError(
-            f"there is no run store {store.base_dir}; `snakemake --cores 2` makes it with the "
-            f"first batch. The folder is base_dir in {config}; a relative one counts from the "
-            "folder you are in"
-        )
-    return store
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -121,7 +72,7 @@ def _plan(options: argparse.Namespace) -> int:
     from backtrail.batch.loading import open_batch
     from backtrail.batch.why import preview_batch
 
-    batch = open_batch(_config_files(options), root=Path.cwd())
+    batch = open_batch(config_files(options), root=Path.cwd())
     previews = preview_batch(batch)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")
@@ -134,9 +85,9 @@ def _list(options: argparse.Namespace) -> int:
     from backtrail.batch.listing import explain_nothing, runs_table
     from backtrail.catalog.catalog import Catalog
 
-    places = _places(options)
+    places = read_places(options)
     if places.catalog_url.startswith("sqlite"):  # another catalog may serve many machines
-        _existing_store(options)
+        existing_store(options)
     keys = ("status", "grade", "strategy", "bundle", "name")
     wanted = {key: getattr(options, key) for key in keys}
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
@@ -153,7 +104,7 @@ def _show(options: argparse.Namespace) -> int:
     from backtrail.batch.reading import describe_run, find_run
     from backtrail.batch.showing import run_text
 
-    run = find_run(_existing_store(options), options.run)
+    run = find_run(existing_store(options), options.run)
     if options.json:
         print(pretty_json(describe_run(run)), end="")
     else:
@@ -165,21 +116,25 @@ def _verify(options: argparse.Namespace) -> int:
     from backtrail.batch.reading import find_run
     from backtrail.batch.verifying import verify_runs
 
-    places = _places(options)
-    runs = [find_run(places.store, name) for name in options.runs] or None
-    found = verify_runs(places.store, runs, base_dir=places.base_dir)
+    store, places = existing_store(options), read_places(options)
+    runs = [find_run(store, name) for name in options.runs] or None
+    found = verify_runs(store, runs, base_dir=places.base_dir, bundles_dir=places.bundles)
     print(pretty_json(found.to_dict()) if options.json else f"{found}\n", end="")
     return 0 if found.is_intact else 1
 
 
 def _sync(options: argparse.Namespace) -> int:
+    from backtrail.batch.closing import disk_warning
     from backtrail.batch.listing import counted
     from backtrail.catalog.catalog import Catalog
 
-    _existing_store(options)
-    places = _places(options)
+    existing_store(options)
+    places = read_places(options)
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
         counts = catalog.sync(rebuild=options.rebuild)
+        warning = disk_warning(places.store, catalog.stored_bytes(), places.warn_above)
+    if warning is not None:
+        print(f"backtrail: {warning}", file=sys.stderr)
     if options.json:
         print(pretty_json(asdict(counts)), end="")
     else:

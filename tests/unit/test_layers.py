@@ -11,7 +11,7 @@ LAYERS = (
     {"engine", "metrics", "optimization", "validation"},
     {"data", "provenance", "artifacts", "catalog", "reports"},
     {"batch"},
-    {"jobs", "cli"},
+    {"jobs", "cli", "commands"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

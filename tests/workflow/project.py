@@ -143,7 +143,7 @@ class Project:
             env=_environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=420,
             check=False,
         )
         assert result.returncode == status, result.stdout + result.stderr

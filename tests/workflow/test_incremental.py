@@ -64,8 +64,8 @@ def test_a_constant_three_imports_down_makes_new_runs_of_its_users_alone(project
     assert preview["sma"]["state"] == "new"
     assert preview["sma"]["predecessor"] == old["sma"]
     assert preview["sma"]["reasons"] == [
-        "strategies/lib/constants.py changed, imported by strategies/lib/windows.py, imported by "
-        "strategies/lib/means.py, imported by strategies/sma.py"
+        "strategies/lib/constants.py changed in line 1, imported by strategies/lib/windows.py, "
+        "imported by strategies/lib/means.py, imported by strategies/sma.py"
     ]
 
     assert "4 runs: 3 new, 1 reused, 0 failed" in project.snakemake()

@@ -116,7 +116,7 @@ def repository_copy(root: Path) -> Project:
 
 
 @pytest.mark.slow
-def test_the_default_batch_runs_twice_and_every_run_is_intact(tmp_path):
+def test_the_default_batch_runs_twice_and_every_run_is_intact_and_replays(tmp_path):
     project = repository_copy(tmp_path / "project")
     output = project.snakemake()
     runs = project.runs()
@@ -134,3 +134,11 @@ def test_the_default_batch_runs_twice_and_every_run_is_intact(tmp_path):
     }
     assert {run["state"] for run in project.backtrail_json("verify")["runs"]} == {"intact"}
     assert nothing_to_do(project.snakemake())
+    replays = project.backtrail_json("replay", "--all")
+    assert {item["backtest_id"]: item["state"] for item in replays} == dict.fromkeys(
+        runs, "identical"
+    )
+    files = [file for item in replays for file in item["files"]]
+    assert len(files) == 13 * len(runs)
+    assert {file["state"] for file in files} == {"identical"}
+    assert {item["grade"] for item in project.backtrail_json("list")} == {"A"}

@@ -21,6 +21,7 @@ rule link_catalog:
         catalog_url=BATCH.places.catalog_url,
         base_dir=base_dir,
         bundles_dir=bundles_dir,
+        warn_above=BATCH.places.warn_above,
     message:
         "Linking the batch into the catalog"
     script:

@@ -14,7 +14,7 @@ from typing import Any
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import is_temporary, lease, remove_stale, write_json
 
-__all__ = ["BACKTEST_ID", "RunDir", "RunStore"]
+__all__ = ["BACKTEST_ID", "RunDir", "RunStore", "is_generated_id"]
 
 BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
 _ID = re.compile(rf"^{BACKTEST_ID}$")
@@ -116,6 +116,11 @@ class RunDir:
             if self.path.is_dir():
                 raise
             raise ArtifactManagerError(f"run directory {self.path} does not exist") from error
+
+
+def is_generated_id(backtest_id: str) -> bool:
+    """Say whether an id is the moment of its claim, and not one that a user chose."""
+    return _ID.match(backtest_id) is not None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -292,7 +297,7 @@ class RunStore:
         """
         removed = []
         for run in self.run_dirs():
-            if not _ID.match(run.backtest_id) or run.manifest.exists() or run.code.exists():
+            if not is_generated_id(run.backtest_id) or run.manifest.exists() or run.code.exists():
                 continue
             if not self._is_orphan(run):
                 continue

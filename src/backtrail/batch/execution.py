@@ -1,5 +1,6 @@
 """Executing one run in the sandbox and writing what it made, into the run or beside it."""
 
+import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -98,8 +99,8 @@ class Executor:
             outcome = self._sandbox.run(
                 request, self.limits, bars=self._bars_of(spec), stdout=stdout, stderr=stderr
             )
-            _keep(stdout, target.logs / "stdout.txt")
-            _keep(stderr, target.logs / "stderr.txt")
+            _keep(stdout, target, "stdout.txt")
+            _keep(stderr, target, "stderr.txt")
         if outcome.answer is None:
             raise StrategyFailedError(outcome)
         twins = self.csv_twins if csv_twins is None else csv_twins
@@ -136,7 +137,9 @@ class Executor:
         return self._bars[key]
 
 
-def _keep(stream: BinaryIO, path: Path) -> None:
+def _keep(stream: BinaryIO, target: RunDir, name: str) -> None:
+    """Write a log with paths inside the run, so that it does not tell where the run lies."""
     stream.seek(0)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(stream.read())
+    home = os.fsencode(f"{target.path.resolve()}/")
+    with atomic_path(target.logs / name) as temporary:
+        temporary.write_bytes(stream.read().replace(home, b""))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.batch.config import read_config, schema_problems, with_defaults
+from backtrail.batch.limits import run_limits
 from backtrail.batch.places import Places
 from backtrail.batch.requests import RunRequest, expand_batch
 from backtrail.batch.sandbox import Limits, Sandbox
@@ -27,8 +28,6 @@ _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
 _LARGEST_SHARD = 200
 _SHARDS = 32
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-_BYTES = {"MB": 10**6, "GB": 10**9}
 _BUNDLE_KEYS = {"adapter", "path", "calendar", "timeframe", "waivers"}
 
 
@@ -76,10 +75,7 @@ class Batch:
     @property
     def limits(self) -> Limits:
         """Time and memory of one run."""
-        execution = self.config["execution"]
-        seconds = int(execution["time_limit"][:-1]) * _SECONDS[execution["time_limit"][-1]]
-        amount, unit = re.fullmatch(r"(\d+)(\w+)", execution["memory_limit"]).groups()  # type: ignore[union-attr]
-        return Limits(float(seconds), int(amount) * _BYTES[unit])
+        return run_limits(self.config["execution"])
 
     def bundle(self, name: str) -> BundleConfig:
         """Return the definition of a bundle."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.config import read_config, schema_problems, with_defaults
+from backtrail.batch.limits import parse_bytes
 from backtrail.errors import ConfigError
 
 __all__ = ["Places"]
@@ -22,19 +23,22 @@ class Places:
         bundles_dir: Folder of the bundles as the config writes it.
         catalog_url: SQLAlchemy URL of the catalog; a relative SQLite path counts from the working
             directory, so that a project that is moved stays the same.
+        warn_above: Size of the run store above which to warn, in bytes.
     """
 
     root: Path
     base_dir: Path
     bundles_dir: Path
     catalog_url: str
+    warn_above: int
 
     @classmethod
     def of(cls, config: Mapping[str, Any], root: Path) -> "Places":
         """Return the places of a config whose defaults are filled in."""
         base_dir = Path(config["backtest_output"]["base_dir"])
         url = config["storage"].get("catalog_url", f"sqlite:///{base_dir / 'catalog.sqlite'}")
-        return cls(root, base_dir, Path(config["storage"]["bundles_dir"]), url)
+        warn_above = parse_bytes(config["backtest_output"]["warn_above"])
+        return cls(root, base_dir, Path(config["storage"]["bundles_dir"]), url, warn_above)
 
     @classmethod
     def read(cls, files: Sequence[Path], root: Path) -> "Places":

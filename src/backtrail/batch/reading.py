@@ -4,6 +4,7 @@ from typing import Any
 
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.errors import ArtifactManagerError
+from backtrail.provenance.attestation import graded_manifest
 
 __all__ = ["describe_run", "find_run"]
 
@@ -31,8 +32,11 @@ def find_run(store: RunStore, wanted: str) -> RunDir:
 
 
 def describe_run(run: RunDir) -> dict[str, Any]:
-    """Return the manifest of a run, or its spec with the status `planned` before it begins."""
-    manifest = run.read_manifest()
+    """Return the manifest of a run, or its spec with the status `planned` before it begins.
+
+    The grade is the best one: A when a replay agreed with a complete capture.
+    """
+    manifest = graded_manifest(run)
     if manifest is not None:
         return manifest
     return {**run.read_spec(), "status": "planned"}

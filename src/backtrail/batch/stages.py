@@ -335,17 +335,20 @@ def render_report(
     Raises:
         SealError: If a result was altered: nothing is rendered from it.
     """
-    from backtrail.reports.fingerprint import describe_reports, report_fingerprint
+    from backtrail.provenance.attestation import graded_manifest
+    from backtrail.reports.fingerprint import describe_reports
 
     run = store.run(backtest_id)
     page, record = run.reports / "basic_report.html", run.reports / "reports.json"
     with run.lease():
         require_intact(run, inspect_run(run))
+        manifest = graded_manifest(run)
+        grade = None if manifest is None else manifest.get("grade")
         if only_stale and page.exists() and record.exists():
             known = json.loads(record.read_bytes())
-            if known == describe_reports([page]) and report_fingerprint():
+            if known == describe_reports([page], grade=grade):
                 return
         from backtrail.reports.basic import render_basic_report
 
-        render_basic_report(run.path, bundles_dir=bundles_dir, out=page)
-        write_json(record, describe_reports([page]))
+        render_basic_report(run.path, bundles_dir=bundles_dir, out=page, grade=grade)
+        write_json(record, describe_reports([page], grade=grade))

@@ -1,5 +1,6 @@
 """What a batch still lacks: the files that rule `all` asks for, and the summary at the end."""
 
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ class BatchSummary:
         damaged: Names and folders of sealed runs, and what differs from their manifests.
         restored: Runs that the present call found damaged and that are whole again.
         index: The comparison page.
+        warning: What the catalog's receipt warns of, such as a store that has grown large.
     """
 
     new: int
@@ -110,6 +112,7 @@ class BatchSummary:
     damaged: Sequence[tuple[str, str, str]]
     restored: int
     index: Path
+    warning: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -126,6 +129,8 @@ class BatchSummary:
         ]
         lines += [f"  failed {name} ({where}): {reason}" for name, where, reason in self.failed]
         lines += [f"  damaged {name} ({where}): {what}" for name, where, what in self.damaged]
+        if self.warning is not None:
+            lines.append(f"Warning: {self.warning}")
         if self.index.exists():
             lines.append(f"Compare them: {self.index}")
         return "\n".join(lines)
@@ -173,7 +178,17 @@ def summarize_batch(
         ],
         sum(is_sealed(store.run(name)) for name in mended),
         batch.places.base_dir / "index.html",
+        _warning(path.parent),
     )
+
+
+def _warning(planned: Path) -> str | None:
+    try:
+        receipt = json.loads((planned / "catalog.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    warning: str | None = receipt.get("warning")
+    return warning
 
 
 def _home(batch: Batch, backtest_id: str) -> str:

@@ -1,6 +1,6 @@
-"""Comparing a run store with what it promises: sealed runs, and the code files they share."""
+"""Comparing a run store with what it promises: sealed runs, shared code files, and datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,19 @@ from typing import Any
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.captured import CapturedFiles, captured_files
+from backtrail.batch.sources import DatasetCheck, used_dataset
 from backtrail.canonical import sha256_file
-from backtrail.errors import ArtifactManagerError
+from backtrail.data.manifest import RECEIPT_FILE, read_head
+from backtrail.errors import ArtifactManagerError, DatasetError
 from backtrail.provenance.objects import ObjectStore, find_content
 
-__all__ = ["ObjectVerification", "RunVerification", "StoreVerification", "verify_runs"]
+__all__ = [
+    "DatasetVerification",
+    "ObjectVerification",
+    "RunVerification",
+    "StoreVerification",
+    "verify_runs",
+]
 
 _CODE = "code/"
 # Restored with everything else a run lacks, because the rule that makes them executes the run.
@@ -69,27 +77,51 @@ class ObjectVerification:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetVerification:
+    """A dataset that is not what its id says.
+
+    Attributes:
+        dataset_id: Its id.
+        bundle: The bundle it lies under.
+        files: What is wrong with each of its files that is damaged, by path.
+        runs: Every run of the store that uses it, oldest first.
+        remedy: What mends it.
+    """
+
+    dataset_id: str
+    bundle: str
+    files: Mapping[str, str]
+    runs: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreVerification:
-    """What comparing runs and their shared code files with the disk gave.
+    """What comparing runs, their shared code files and their datasets with the disk gave.
 
     Attributes:
         runs: One entry per run asked about.
         objects: Shared code files that are damaged, missing, or altered in some run.
+        datasets: Datasets that are damaged or missing.
     """
 
     runs: tuple[RunVerification, ...]
     objects: tuple[ObjectVerification, ...]
+    datasets: tuple[DatasetVerification, ...] = ()
 
     @property
     def is_intact(self) -> bool:
         """Whether nothing that was looked at differs; failed and open runs promise nothing."""
-        return not self.objects and all(run.state != "damaged" for run in self.runs)
+        return not (self.objects or self.datasets) and all(
+            run.state != "damaged" for run in self.runs
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
             "runs": [run.to_dict() for run in self.runs],
             "objects": [asdict(item) for item in self.objects],
+            "datasets": [asdict(item) for item in self.datasets],
         }
 
     def __str__(self) -> str:
@@ -106,6 +138,10 @@ class StoreVerification:
             if item.altered:
                 lines.append(f"         altered in {', '.join(item.altered)}")
             lines.append(f"         {item.remedy}")
+        for dataset in self.datasets:
+            lines += [f"damaged  {path} {what}" for path, what in dataset.files.items()]
+            lines.append(f"         used by {_counted(dataset.runs)}: {', '.join(dataset.runs)}")
+            lines.append(f"         {dataset.remedy}")
         states = [run.state for run in self.runs]
         counts = [
             f"{states.count(state)} {state}"
@@ -114,6 +150,9 @@ class StoreVerification:
         ]
         if self.objects:
             counts.append(f"{len(self.objects)} shared code files to mend")
+        if self.datasets:
+            plural = "" if len(self.datasets) == 1 else "s"
+            counts.append(f"{len(self.datasets)} dataset{plural} to mend")
         return "\n".join([*lines, ", ".join(counts) or "the store has no runs"])
 
 
@@ -122,18 +161,23 @@ def _counted(runs: Sequence[str]) -> str:
 
 
 def verify_runs(
-    store: RunStore, runs: Sequence[RunDir] | None = None, *, base_dir: Path | None = None
+    store: RunStore,
+    runs: Sequence[RunDir] | None = None,
+    *,
+    base_dir: Path | None = None,
+    bundles_dir: Path | None = None,
 ) -> StoreVerification:
-    """Compare runs with their manifests, and the code files they share with their names.
+    """Compare runs with their manifests, shared code with its names, datasets with their ids.
 
     Every file is read. A shared file is looked at when a run that is asked about needs it, sealed
     or not; then every run of the store that captured the same content is named, whether it has a
-    link to it or a copy.
+    link to it or a copy. So it is with a dataset, and every run that uses it is named.
 
     Args:
         store: The run store.
         runs: The runs to look at; every run of the store when None.
         base_dir: The store's folder as Snakemake is asked for it; that of the store when None.
+        bundles_dir: Folder of the bundles; None looks at no dataset.
 
     Raises:
         ArtifactManagerError: If there is no store.
@@ -146,7 +190,45 @@ def verify_runs(
     asked = store.run_dirs() if runs is None else runs
     home = store.base_dir if base_dir is None else base_dir
     verified = tuple(_verify_run(run, home) for run in asked)
-    return StoreVerification(verified, tuple(_verify_objects(store, asked, verified, home)))
+    objects = tuple(_verify_objects(store, asked, verified, home))
+    datasets = () if bundles_dir is None else _verify_datasets(store, asked, bundles_dir)
+    return StoreVerification(verified, objects, tuple(datasets))
+
+
+def _verify_datasets(
+    store: RunStore, asked: Sequence[RunDir], bundles_dir: Path
+) -> Iterator[DatasetVerification]:
+    check = DatasetCheck(bundles_dir)
+    wanted = {used for run in asked if (used := used_dataset(run)) is not None}
+    damaged = {used: damage for used in sorted(wanted) if (damage := check.damage(*used))}
+    if not damaged:
+        return
+    users: dict[tuple[str, str], list[str]] = {used: [] for used in damaged}
+    for run in store.run_dirs():
+        if (used := used_dataset(run)) in users:
+            users[used].append(run.backtest_id)
+    for used, files in damaged.items():
+        bundle, dataset_id = used
+        yield DatasetVerification(
+            dataset_id,
+            bundle,
+            {path.as_posix(): what for path, what in files.items()},
+            tuple(users[used]),
+            _dataset_remedy(bundles_dir / bundle, dataset_id),
+        )
+
+
+def _dataset_remedy(folder: Path, dataset_id: str) -> str:
+    try:
+        is_present = read_head(folder.parent, folder.name) == dataset_id
+    except DatasetError:
+        is_present = False
+    if not is_present:
+        return "put its files back from a copy; the source of its bundle gives another dataset now"
+    return (
+        "put its files back from a copy; or, while the source of its bundle is unchanged, delete "
+        f"{folder / dataset_id} and {folder / RECEIPT_FILE}, and the next call ingests it again"
+    )
 
 
 def _verify_run(run: RunDir, home: Path) -> RunVerification:

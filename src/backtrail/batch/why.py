@@ -1,29 +1,41 @@
 """Why a run is not the one before it, in research words: code, data, parameters, settings."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.store import RunDir, RunStore, is_generated_id
 from backtrail.batch.loading import Batch
-from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_runs
-from backtrail.canonical import canonical_json
-from backtrail.errors import ArtifactManagerError
-from backtrail.provenance.closure import CodeClosure
+from backtrail.batch.resolving import outdated_bundles, resolve_runs
+from backtrail.batch.sides import (
+    FileChange,
+    RunSide,
+    code_changes,
+    side_of_request,
+    side_of_run,
+    value_changes,
+)
+from backtrail.errors import ArtifactManagerError, DatasetError
 
 __all__ = [
     "STATES",
+    "Explanation",
     "PreviewedRun",
     "error_words",
     "explain_difference",
+    "explain_run",
     "first_line",
     "preview_batch",
 ]
 
 STATES = ("damaged", "failed", "open", "restore", "new", "reused")
+_PLACES_SHOWN: Final = 6
+_ROWS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,9 @@ def preview_batch(batch: Batch) -> list[PreviewedRun]:
         elif predecessor is None:
             state, reasons = "new", ("no run of this name before",)
         else:
-            spec = store.run(predecessor).read_spec()
-            closure = batch.closures[run.request.strategy]
-            state, reasons = "new", tuple(explain_difference(spec, run, closure))
+            before = side_of_run(store, store.run(predecessor))
+            after = side_of_request(batch.root, run, batch.closures[run.request.strategy])
+            state, reasons = "new", tuple(explain_difference(before, after))
         first = first_names.setdefault(key, name)
         if first != name:  # why it is new depends on the name, the rest only on the run
             reasons = (*(reasons if state == "new" else ()), f"the same run as {first}")
@@ -139,82 +151,189 @@ def first_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
-def _latest_by_name(store: RunStore) -> dict[str, str]:
-    """Return the run that each name meant in the latest plan that had it."""
+def _planned_names(store: RunStore) -> Iterator[tuple[str, str]]:
+    """Yield every name that a plan gave a run, with the run's id, in the order of the plans."""
     plans = sorted(store.plans.glob("*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
-    latest: dict[str, str] = {}
     for path in plans:
         for run in json.loads(path.read_bytes())["runs"]:
             for name in run["names"]:
-                if store.run(run["backtest_id"]).spec.exists():
-                    latest[name] = run["backtest_id"]
-    return latest
+                yield name, run["backtest_id"]
+
+
+def _latest_by_name(store: RunStore) -> dict[str, str]:
+    """Return the run that each name meant in the latest plan that had it."""
+    return {
+        name: backtest_id
+        for name, backtest_id in _planned_names(store)
+        if store.run(backtest_id).spec.exists()
+    }
 
 
 def explain_difference(
-    before: Mapping[str, Any], run: ResolvedRun, closure: CodeClosure
+    before: RunSide, after: RunSide, bundles_dir: Path | None = None
 ) -> Iterator[str]:
     """Yield a sentence for everything that makes a run another one than before.
 
     Args:
-        before: Run spec of the predecessor.
-        run: The run as it would be now.
-        closure: Its code as it is now.
+        before: The predecessor.
+        after: The run.
+        bundles_dir: Folder of the bundles, to name the bars that changed; None names the
+            datasets alone.
     """
-    # Through JSON, so that decimals and dates look as they do in the predecessor's file.
-    old, new = before["identity"], json.loads(canonical_json(dict(run.identity)))
-    yield from _code_changes(before["code"]["files"], closure)
-    if old["dataset"] != new["dataset"]:
+    for change in code_changes(before, after):
+        yield _file_sentence(change)
+    old, new = before.identity["dataset"], after.identity["dataset"]
+    if old != new:
         yield (
-            f"the data of bundle {run.request.bundle} changed: dataset "
-            f"{old['dataset']['dataset_id']} -> {new['dataset']['dataset_id']}"
+            f"the data of bundle {after.bundle} changed: dataset {old['dataset_id']} -> "
+            f"{new['dataset_id']}"
         )
-    yield from _value_changes("parameter", old["params"], new["params"])
-    if old["library"] != new["library"]:
-        yield f"the library's own code changed: {old['library']} -> {new['library']}"
-    settings = sorted((old.keys() | new.keys()) - {"strategy", "dataset", "params", "library"})
-    for key in settings:
-        before_value, after_value = old.get(key), new.get(key)
-        if isinstance(before_value, dict) and isinstance(after_value, dict):
-            yield from _value_changes(key, before_value, after_value)
-        elif before_value != after_value:
-            yield f"{key} changed: {_shown(before_value)} -> {_shown(after_value)}"
+        if bundles_dir is not None:
+            yield from _data_sentences(before, after, bundles_dir)
+    for value in value_changes(before, after):
+        if value.group == "library":
+            yield f"the library's own code changed: {value.before} -> {value.after}"
+        else:
+            yield str(value)
 
 
-def _code_changes(before: Sequence[Mapping[str, Any]], closure: CodeClosure) -> Iterator[str]:
-    old = {file["path"]: file for file in before}
-    new = {file.path: file for file in closure.files}
-    for path in sorted(old.keys() | new.keys()):
-        if path not in new:
-            yield f"{path} is no longer imported"
-        elif path not in old:
-            yield f"{path} is new{_imported_by(path, closure)}"
-        elif old[path]["sha256"] != new[path].sha256:
-            yield f"{path} changed{_imported_by(path, closure)}"
+def _file_sentence(change: FileChange) -> str:
+    said = {"changed": "changed", "added": "is new", "removed": "is no longer used"}[change.kind]
+    places = change.lines()
+    if places:
+        shown = ", ".join(places[:_PLACES_SHOWN])
+        more = len(places) - _PLACES_SHOWN
+        said += f" in {shown}" + (f" and {more} more places" if more > 0 else "")
+    importers = "".join(f", imported by {path}" for path in change.importers)
+    return f"{change.path} {said}{importers if change.kind != 'removed' else ''}"
 
 
-def _imported_by(path: str, closure: CodeClosure) -> str:
-    """Return the shortest chain of importers up to the strategy, in words."""
-    importers = {file.path: file.imported_by for file in closure.files}
-    chains = [[path]]
-    seen = {path}
-    while chains:
-        chain = chains.pop(0)
-        if chain[-1] == closure.entry:
-            return "".join(f", imported by {Path(step).as_posix()}" for step in chain[1:])
-        for importer in importers.get(chain[-1], ()):
-            if importer not in seen:
-                seen.add(importer)
-                chains.append([*chain, importer])
-    return ""
+def _data_sentences(before: RunSide, after: RunSide, bundles_dir: Path) -> Iterator[str]:
+    from backtrail.data.comparison import compare_datasets, dataset_sentences
+    from backtrail.data.datasets import Dataset
+
+    try:
+        old, new = (
+            Dataset.open(bundles_dir / side.bundle / side.identity["dataset"]["dataset_id"])
+            for side in (before, after)
+        )
+        yield from dataset_sentences(compare_datasets(old, new, limit=_ROWS_SHOWN))
+        identity = after.identity
+        symbols = {
+            *identity["symbols"],
+            *([identity["benchmark"]] if identity["benchmark"] else ()),
+        }
+        start, end = (date.fromisoformat(identity[key]) for key in ("start", "end"))
+        seen = compare_datasets(old, new, symbols=sorted(symbols), start=start, end=end, limit=1)
+        changes = [
+            count
+            for table in (seen.bars, seen.adjustments)
+            for count in (table.changed, table.added, table.removed)
+        ]
+        yield (
+            f"of these, {sum(changes):,} lie in the symbols and dates of this run"
+            if sum(changes)
+            else "none of these lies in the symbols and dates of this run"
+        )
+    except DatasetError as error:
+        yield f"which bars changed cannot be said: {error}"
 
 
-def _value_changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
-        if before != after:
-            yield f"{kind} {name} changed: {_shown(before)} -> {_shown(after)}"
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a run exists beside its predecessor.
+
+    Attributes:
+        backtest_id: The run.
+        names: Its names in batch configs.
+        predecessor: The run it is compared with; None for the first of its kind.
+        relation: `name` when both have a name in common, `strategy` when the predecessor is the
+            most similar earlier run of the same strategy file; None without a predecessor.
+        reasons: What made it another run, one sentence each.
+        unchanged: What is the same in both: code, data, parameters, settings.
+    """
+
+    backtest_id: str
+    names: tuple[str, ...]
+    predecessor: str | None
+    relation: str | None
+    reasons: tuple[str, ...]
+    unchanged: tuple[str, ...]
 
 
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else canonical_json(value)
+def explain_run(store: RunStore, run: RunDir, bundles_dir: Path) -> Explanation:
+    """Say why a run exists beside the last one of its name that was made before it.
+
+    Args:
+        store: The run store.
+        run: A run of it.
+        bundles_dir: Folder of the bundles, to name the bars that changed.
+
+    Raises:
+        ArtifactManagerError: If the run has no readable spec.
+    """
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for name, backtest_id in _planned_names(store):
+        names[backtest_id].add(name)
+    own = names[run.backtest_id] | set(run.read_spec()["labels"]["names"])
+    after, moment = side_of_run(store, run), _moment(run)
+    namesakes, relatives = [], []
+    for other in store.run_dirs():
+        if other.backtest_id == run.backtest_id or not other.spec.exists():
+            continue
+        spec = other.read_spec()
+        if _moment(other) >= moment:
+            continue
+        if own & (names[other.backtest_id] | set(spec["labels"]["names"])):
+            namesakes.append(other)
+        elif spec["identity"]["strategy"]["entry"] == after.entry:
+            relatives.append((_distance(spec["identity"], after.identity), other))
+    if namesakes:
+        found, relation = max(namesakes, key=_moment), "name"
+    elif relatives:
+        least = min(distance for distance, _ in relatives)
+        alike = [other for distance, other in relatives if distance == least]
+        found, relation = max(alike, key=_moment), "strategy"
+    else:
+        first = ("it is the first run of its name and of its strategy file",)
+        return Explanation(run.backtest_id, tuple(sorted(own)), None, None, first, ())
+    before = side_of_run(store, found)
+    return Explanation(
+        run.backtest_id,
+        tuple(sorted(own)),
+        found.backtest_id,
+        relation,
+        tuple(explain_difference(before, after, bundles_dir)),
+        tuple(_unchanged(before, after)),
+    )
+
+
+def _moment(run: RunDir) -> str:
+    """Return when a run was claimed, as its id says it; of a custom id, when it began."""
+    if is_generated_id(run.backtest_id):
+        return run.backtest_id
+    try:
+        begun = datetime.fromisoformat((run.read_manifest() or {})["started_at"])
+    except (ArtifactManagerError, KeyError, ValueError):
+        begun = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
+    begun = begun.astimezone(UTC)
+    return f"{begun:%Y%m%d_%H%M%S}_{begun.microsecond // 1000:03d}"
+
+
+def _distance(old: Mapping[str, object], new: Mapping[str, object]) -> int:
+    """Count in how many parts two identities differ."""
+    return sum(old.get(key) != new.get(key) for key in old.keys() | new.keys())
+
+
+def _unchanged(before: RunSide, after: RunSide) -> Iterator[str]:
+    groups = {value.group for value in value_changes(before, after)}
+    if not any(code_changes(before, after)):
+        yield "code"
+    if before.identity["dataset"] == after.identity["dataset"]:
+        yield "data"
+    if "parameter" not in groups:
+        yield "parameters"
+    if not groups - {"parameter", "library"}:
+        yield "settings"
+    if "library" not in groups:
+        yield "library"

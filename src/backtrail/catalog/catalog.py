@@ -17,9 +17,17 @@ from sqlalchemy.engine import Connection, Engine
 from backtrail.artifacts.store import RunStore
 from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
-from backtrail.catalog.rows import RunRows, bundle_rows, manifest_checksum, run_rows, trial_rows
+from backtrail.catalog.rows import (
+    RunRows,
+    bundle_rows,
+    manifest_checksum,
+    replay_rows,
+    run_rows,
+    trial_rows,
+)
 from backtrail.errors import ArtifactManagerError, CatalogError
 from backtrail.files import atomic_path, lease, remove_stale
+from backtrail.provenance.attestation import attestation_files
 
 __all__ = ["Catalog", "SyncCounts"]
 
@@ -39,6 +47,7 @@ class SyncCounts:
         removed: Runs whose directory is gone.
         total: Runs in the catalog now.
         unreadable: Files whose run, dataset or trial was left out, each with the reason.
+        failed: Runs among the added and updated ones that failed.
     """
 
     added: int
@@ -46,6 +55,7 @@ class SyncCounts:
     removed: int
     total: int
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    failed: int = 0
 
 
 class Catalog:
@@ -103,6 +113,7 @@ class Catalog:
             counts = self._sync_runs(connection, unreadable)
             self._prune_datasets(connection, on_disk)
             self._sync_trials(connection, unreadable)
+            self._sync_replays(connection, unreadable)
             self._export(connection)
         for path, reason in unreadable.items():
             _LOG.warning("left out of the catalog: %s: %s", path, reason)
@@ -166,12 +177,36 @@ class Catalog:
         _insert(connection, tables.data_links, [rows.link for rows in changed])
         _insert(connection, tables.artifacts, [row for rows in changed for row in rows.artifacts])
         total = len(catalogued) - len(gone) - len(stale) + len(changed)
-        return SyncCounts(len(changed) - len(stale), len(stale), len(gone), total, unreadable)
+        failed = sum(rows.run["status"] == "failed" for rows in changed)
+        return SyncCounts(
+            len(changed) - len(stale), len(stale), len(gone), total, unreadable, failed
+        )
 
     def _sync_trials(self, connection: Connection, unreadable: dict[str, str]) -> None:
         query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
         known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
         _insert(connection, tables.trials, list(trial_rows(self.store, unreadable, known)))
+
+    def _sync_replays(self, connection: Connection, unreadable: dict[str, str]) -> None:
+        """Read ledger files that grew since, and lift or lower the grade of the runs they prove."""
+        columns = tables.replays.c
+        query = sa.select(columns.run_key, columns.ledger_bytes).where(columns.number == 1)
+        known = dict(connection.execute(query).tuples().all())
+        on_disk = {path.stem: path for path in attestation_files(self.store)}
+        grown = [key for key, path in on_disk.items() if known.get(key) != path.stat().st_size]
+        outdated = [key for key in known if key not in on_disk] + grown
+        for start in range(0, len(outdated), _BATCH):
+            some = outdated[start : start + _BATCH]
+            connection.execute(sa.delete(tables.replays).where(columns.run_key.in_(some)))
+        rows = [row for key in grown for row in replay_rows(on_disk[key], unreadable)]
+        _insert(connection, tables.replays, rows)
+        runs = tables.runs.c
+        lifted = (runs.capture_grade == "B") & sa.exists().where(
+            columns.manifest_sha256 == runs.manifest_sha256
+        )
+        best = sa.case((lifted, "A"), else_=runs.capture_grade)
+        stale = runs.grade.is_distinct_from(best)
+        connection.execute(sa.update(tables.runs).where(stale).values(grade=best))
 
     def _add_missing_datasets(self, connection: Connection, changed: Sequence[RunRows]) -> None:
         """Keep links to datasets whose folder was deleted; what is unknown is left empty."""
@@ -221,6 +256,18 @@ class Catalog:
         frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
         with atomic_path(self.store.runs_table) as temporary:
             frame.write_parquet(temporary, compression="zstd")
+
+    def stored_bytes(self) -> int:
+        """Return how much the files of all sealed runs take, by their manifests.
+
+        Captured code counts once for all runs of one code hash. Pages, which can be rendered
+        again, are not counted.
+        """
+        columns = tables.runs.c
+        results = sa.select(sa.func.sum(columns.result_bytes).label("size"))
+        code = sa.select(sa.func.max(columns.code_bytes).label("size")).group_by(columns.code_hash)
+        rows = [*self._read(results), *self._read(code)]
+        return sum(int(row["size"] or 0) for row in rows)
 
     def find_runs(self, *, name: str | None = None, **equal: str | None) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.

@@ -16,8 +16,16 @@ from backtrail.catalog import tables
 from backtrail.catalog.tables import MAIN_METRICS
 from backtrail.data.manifest import HEAD_FILE, MANIFEST_FILE, DatasetManifest, read_head
 from backtrail.errors import ArtifactManagerError, DatasetError
+from backtrail.provenance.attestation import read_attestations
 
-__all__ = ["RunRows", "bundle_rows", "manifest_checksum", "run_rows", "trial_rows"]
+__all__ = [
+    "RunRows",
+    "bundle_rows",
+    "manifest_checksum",
+    "replay_rows",
+    "run_rows",
+    "trial_rows",
+]
 
 Row = dict[str, Any]
 
@@ -120,6 +128,18 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
     dataset_id = identity["dataset"]["dataset_id"]
     bundle = manifest["labels"]["bundle"]
     metrics = {} if is_altered else manifest.get("metrics", {})
+    inventory = {} if is_altered else manifest.get("inventory", {})
+    artifacts = [
+        {
+            "backtest_id": backtest_id,
+            "path": path,
+            "size": entry["size"],
+            "sha256": entry["sha256"],
+            "content_sha256": entry.get("content_sha256"),
+        }
+        for path, entry in inventory.items()
+    ]
+    code_bytes = sum(item["size"] for item in artifacts if item["path"].startswith("code/"))
     row = {
         "backtest_id": backtest_id,
         "run_key": manifest["run_key"],
@@ -141,6 +161,8 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "started_at": manifest["started_at"],
         "finished_at": manifest.get("finished_at"),
         "execute_seconds": manifest.get("timings", {}).get("execute_seconds"),
+        "result_bytes": sum(item["size"] for item in artifacts) - code_bytes,
+        "code_bytes": code_bytes,
         **_outcome(manifest, is_altered=is_altered),
         **{name: metrics.get(name) for name in MAIN_METRICS},
         "metrics_json": canonical_json(metrics),
@@ -153,16 +175,6 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "cached_at": int(datetime.fromisoformat(manifest["started_at"]).timestamp()),
         "cache_key": f"{bundle}/{dataset_id}",
     }
-    artifacts = [
-        {
-            "backtest_id": backtest_id,
-            "path": path,
-            "size": entry["size"],
-            "sha256": entry["sha256"],
-            "content_sha256": entry.get("content_sha256"),
-        }
-        for path, entry in ({} if is_altered else manifest.get("inventory", {})).items()
-    ]
     return RunRows(row, link, artifacts)
 
 
@@ -182,13 +194,15 @@ def _outcome(manifest: dict[str, Any], *, is_altered: bool) -> Row:
         return {
             "status": "altered",
             "grade": "D",
+            "capture_grade": "D",
             "error_kind": "altered",
             "error_message": "run.json is not the one that was written when the run ended",
         }
     error = manifest["error"] or {}
     return {
         "status": manifest["status"],
-        "grade": manifest["grade"],
+        "grade": manifest["grade"],  # attestations are looked at when all runs are in
+        "capture_grade": manifest["grade"],
         "error_kind": _plain(error.get("kind")),
         "error_message": _plain(error.get("message")),
     }
@@ -294,3 +308,36 @@ def trial_rows(
             unreadable[str(path)] = f"it is not the record of a trial: {error}"
             continue
         yield row
+
+
+def replay_rows(path: Path, unreadable: dict[str, str]) -> list[Row]:
+    """Return the rows of one ledger file of replays.
+
+    Args:
+        path: The file.
+        unreadable: Takes its path when it is damaged, with the reason.
+    """
+    size = path.stat().st_size  # before reading: a file that grows meanwhile is read again
+    try:
+        rows = list(_replay_rows(path, size))
+        for row in rows:
+            _require_storable(tables.replays, row)
+    except (ArtifactManagerError, *_MISFIT) as error:
+        unreadable[str(path)] = str(error)
+        return []
+    return rows
+
+
+def _replay_rows(path: Path, size: int) -> Iterator[Row]:
+    for number, item in enumerate(read_attestations(path), start=1):
+        yield {
+            "run_key": path.stem,
+            "number": number,
+            "backtest_id": item.backtest_id,
+            "manifest_sha256": item.manifest_sha256,
+            "agreed_at": item.agreed_at,
+            "files": len(item.files),
+            "other_bytes": sum(state != "identical" for state in item.files.values()),
+            "changed_json": canonical_json(list(item.changed)),
+            "ledger_bytes": size,
+        }

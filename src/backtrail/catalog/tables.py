@@ -21,6 +21,7 @@ __all__ = [
     "data_links",
     "datasets",
     "metadata",
+    "replays",
     "runs",
     "trials",
 ]
@@ -70,7 +71,8 @@ runs = Table(
     Column("run_key", String(64), nullable=False, index=True),
     Column("run_type", String(16), nullable=False),
     Column("status", String(16), nullable=False, index=True),
-    Column("grade", String(1)),
+    Column("grade", String(1)),  # the best one: A when a replay agreed with a complete capture
+    Column("capture_grade", String(1)),  # what the run itself states
     Column("name", Text, nullable=False),  # the first of its names
     Column("names_json", Text, nullable=False),
     Column("strategy", Text, nullable=False, index=True),
@@ -88,6 +90,8 @@ runs = Table(
     Column("started_at", String(32), nullable=False),
     Column("finished_at", String(32)),
     Column("execute_seconds", Float),
+    Column("result_bytes", BigInteger, nullable=False),  # all sealed files but the captured code
+    Column("code_bytes", BigInteger, nullable=False),  # runs of one code hash share these files
     Column("error_kind", Text),
     Column("error_message", Text),
     *(Column(name, Float) for name in MAIN_METRICS),
@@ -127,4 +131,19 @@ trials = Table(
     Column("run_type", String(16), nullable=False),
     Column("sets", BigInteger, nullable=False),
     Column("sets_sha256", String(64), nullable=False),
+)
+
+# Replays that agreed, of deleted runs as well; the proof is of the manifest with that checksum.
+replays = Table(
+    "replays",
+    metadata,
+    Column("run_key", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1 is the first one
+    Column("backtest_id", String(80), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False, index=True),
+    Column("agreed_at", String(32), nullable=False),
+    Column("files", Integer, nullable=False),  # how many were compared
+    Column("other_bytes", Integer, nullable=False),  # how many agreed in content alone
+    Column("changed_json", Text, nullable=False),  # what of the environment was another
+    Column("ledger_bytes", BigInteger, nullable=False),  # size of the ledger file as it was read
 )

@@ -1,6 +1,7 @@
 """Reading a dataset that was ingested: lazily, and never another one than asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -14,10 +15,12 @@ from backtrail.data.identity import (
     content_checksums,
     dataset_id,
 )
-from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE, DatasetManifest
+from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE, MANIFEST_FILE, DatasetManifest
 from backtrail.errors import DatasetError
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "dataset_damage"]
+
+_FILE_OF = {"bars": BARS_FILE, "adjustments": ADJUSTMENTS_FILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +99,12 @@ class Dataset:
         Raises:
             DatasetError: If the dataset is not what its id says; every difference is named.
         """
-        found = content_checksums(self.bars(), self.adjustments())
-        expected = self.manifest.content
-        wrong = [
-            f"content of {table} has {found[table]}, not {expected.get(table)}"
-            for table in sorted(found)
-            if found[table] != expected.get(table)
-        ]
-        identity = dataset_id(
-            found, calendar=self.manifest.calendar, timeframe=self.manifest.timeframe
-        )
-        if identity != self.path.name:
-            wrong.append(f"its content is the dataset {identity}")
-        for name, entry in self.manifest.files.items():
-            checksum = sha256_file(self.path / name)
-            if checksum != entry["sha256"]:
-                wrong.append(f"{name} has sha256 {checksum}, not {entry['sha256']}")
-        if wrong:
+        damage = dataset_damage(self.path)
+        if damage:
+            wrong = "; ".join(f"{name} {what}" for name, what in damage.items())
             raise DatasetError(
-                f"dataset {self.path} is damaged: {'; '.join(wrong)}; remove its directory and "
-                "ingest the bundle again"
+                f"dataset {self.path} is damaged: {wrong}; remove its directory and ingest the "
+                "bundle again"
             )
 
     def _check_symbols(self, symbols: Sequence[str]) -> None:
@@ -136,6 +125,58 @@ class Dataset:
                 f"{self.path / name} cannot be read: {str(error).splitlines()[0]}; remove the "
                 "dataset's directory and ingest the bundle again"
             ) from error
+
+
+def dataset_damage(path: Path) -> dict[str, str]:
+    """Compare a dataset's files with its id, and return what is wrong with each damaged one.
+
+    Bytes are compared with the manifest, the manifest's statement of content with the id, and the
+    values themselves with both. What a manifest tells of sources and waivers is in no checksum.
+
+    Args:
+        path: Directory `bundles/<bundle>/<dataset_id>`.
+    """
+    try:
+        manifest = DatasetManifest.load(path / MANIFEST_FILE)
+    except DatasetError as error:
+        return {MANIFEST_FILE: f"cannot be used: {error}"}
+    stated = dataset_id(manifest.content, calendar=manifest.calendar, timeframe=manifest.timeframe)
+    if not path.name == stated == manifest.dataset_id:
+        return {MANIFEST_FILE: f"describes another dataset, {stated}, under this id"}
+    missing = [name for name in _FILE_OF.values() if not (path / name).is_file()]
+    if missing:
+        return dict.fromkeys(missing, "is missing")
+    damage = {}
+    contents = _contents(Dataset(path, manifest))
+    for table, name in _FILE_OF.items():
+        expected = manifest.files.get(name, {}).get("sha256")
+        found = sha256_file(path / name)
+        same = contents.get(table) == manifest.content[table]
+        if found != expected:
+            damage[name] = f"has sha256 {found}, not {expected}; " + (
+                "the values in it are still the same" if same else _unlike(table, contents)
+            )
+        elif not same:
+            damage[name] = _unlike(table, contents)
+    return damage
+
+
+def _contents(dataset: Dataset) -> dict[str, str]:
+    """Return the content checksums of the tables that can be read, by table."""
+    readers = {"bars": dataset.bars, "adjustments": dataset.adjustments}
+    empty = {"bars": pl.DataFrame(schema=BAR_SCHEMA)}
+    empty["adjustments"] = pl.DataFrame(schema=ADJUSTMENT_SCHEMA)
+    found = {}
+    for table, read in readers.items():
+        with suppress(DatasetError):
+            found[table] = content_checksums(**{**empty, table: read()})[table]
+    return found
+
+
+def _unlike(table: str, contents: Mapping[str, str]) -> str:
+    if table not in contents:
+        return f"the content of {table} cannot be read"
+    return f"the content of {table} has {contents[table]}, another one than its id says"
 
 
 def _midnight(day: date) -> datetime:

@@ -30,17 +30,25 @@ def report_fingerprint(package: Path = _PACKAGE) -> str:
     return digest.hexdigest()
 
 
-def describe_reports(paths: Iterable[Path]) -> list[dict[str, str]]:
+def describe_reports(
+    paths: Iterable[Path], *, grade: str | None = None
+) -> list[dict[str, str | None]]:
     """Return the content of a run's `reports.json`: one record per report file, sorted by name.
 
     Args:
         paths: The finished report files.
+        grade: Provenance grade that they show; a replay may lift it later.
 
     Returns:
-        Records with `name`, `sha256` of the file, and `fingerprint` of what made it.
+        Records with `name`, `sha256` of the file, `fingerprint` of what made it, and `grade`.
     """
     fingerprint = report_fingerprint()
     return [
-        {"name": path.name, "sha256": sha256_file(path), "fingerprint": fingerprint}
+        {
+            "name": path.name,
+            "sha256": sha256_file(path),
+            "fingerprint": fingerprint,
+            "grade": grade,
+        }
         for path in sorted(paths, key=lambda path: path.name)
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.rundata import RunRecord
 
@@ -31,6 +32,7 @@ class Header:
         lead: The run in one sentence.
         facts: Every assumption behind the numbers.
         grade: Provenance grade; None when the manifest states none.
+        grade_meaning: What that grade says, in words; empty when there is none.
         gaps: What could not be captured, in the manifest's words.
         synthetic: Whether the prices were made up; None when nothing is known.
         notes: What a reader has to know before the numbers.
@@ -42,6 +44,7 @@ class Header:
     lead: str
     facts: tuple[Fact, ...]
     grade: str | None
+    grade_meaning: str
     gaps: tuple[str, ...]
     synthetic: bool | None
     notes: tuple[str, ...]
@@ -126,6 +129,7 @@ def header_of(
         ),
         facts=_facts(run, bars),
         grade=None if stated is None else str(stated),
+        grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=tuple(str(gap) for gap in run.manifest.get("gaps", ())),
         synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
         notes=tuple(notes),

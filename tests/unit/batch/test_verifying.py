@@ -8,6 +8,8 @@ from backtrail.batch import stages
 from backtrail.batch.verifying import verify_runs
 from backtrail.errors import ArtifactManagerError, SealError
 
+from .support import batch_config, entry
+
 MEANS = "strategies/lib/means.py"
 NAME = f"code/{MEANS}"
 
@@ -207,3 +209,82 @@ def test_a_run_whose_spec_is_lost_everywhere_is_known_by_its_inventory(two):
     shared(project, other).unlink()
     (item,) = verify_runs(project.store, [one]).objects
     assert item.runs == (one.backtest_id, other.backtest_id)
+
+
+def flip(path, position=10):
+    """Change one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(data))
+
+
+@pytest.fixture
+def two_datasets(project):
+    """Return a run on the first dataset, a failed one on it, and a run on a second dataset."""
+    project.write("strategies/bad.py", "import nowhere\n")
+    project.configure(
+        batch_config(batch={"sma": entry(), "bad": entry(strategy="strategies/bad.py")})
+    )
+    project.run()
+    prices = project.root / "prices/AAA.csv"
+    prices.write_text(prices.read_text().replace(",1000", ",1001"))
+    project.configure(batch_config())
+    project.run()
+    return project, *project.store.run_dirs()
+
+
+def test_a_byte_changed_in_a_dataset_is_told_of_exactly_the_runs_that_use_it(two_datasets):
+    project, first, bad, second = two_datasets
+    ids = [run.read_spec()["identity"]["dataset"]["dataset_id"] for run in (first, bad, second)]
+    assert ids[0] == ids[1] != ids[2]
+    assert verify_runs(project.store, bundles_dir=project.bundles).is_intact
+    for dataset, users in ((ids[0], [first, bad]), (ids[2], [second])):
+        folder = project.bundles / "prices" / dataset
+        for name in ("bars.parquet", "adjustments.parquet"):
+            flip(folder / name)
+            found = verify_runs(project.store, bundles_dir=project.bundles)
+            assert not found.is_intact
+            assert states(found) == ["intact", "failed", "intact"], "the runs' own files are whole"
+            (damaged,) = found.datasets
+            assert list(damaged.files) == [str(folder / name)]
+            assert damaged.runs == tuple(run.backtest_id for run in users)
+            count = f"{len(users)} run{'s' if len(users) > 1 else ''}"
+            assert f"used by {count}: {', '.join(damaged.runs)}\n" in str(found)
+            assert str(found).endswith(", 1 dataset to mend")
+            flip(folder / name)
+    assert verify_runs(project.store, bundles_dir=project.bundles).is_intact
+
+
+def test_asking_about_one_run_names_all_that_use_its_damaged_dataset(two_datasets):
+    project, first, bad, second = two_datasets
+    dataset = first.read_spec()["identity"]["dataset"]["dataset_id"]
+    folder = project.bundles / "prices" / dataset
+    shutil.rmtree(folder)
+    assert verify_runs(project.store, [second], bundles_dir=project.bundles).is_intact
+    found = verify_runs(project.store, [bad], bundles_dir=project.bundles)
+    (damaged,) = found.datasets
+    assert (damaged.files, damaged.bundle) == ({str(folder): "is missing"}, "prices")
+    assert damaged.runs == (first.backtest_id, bad.backtest_id)
+    assert "the source of its bundle gives another dataset now" in damaged.remedy
+    shutil.rmtree(
+        project.bundles / "prices" / second.read_spec()["identity"]["dataset"]["dataset_id"]
+    )
+    (damaged,) = verify_runs(project.store, [second], bundles_dir=project.bundles).datasets
+    assert "receipt.json, and the next call ingests it again" in damaged.remedy
+    (project.bundles / "prices" / "receipt.json").unlink()
+    project.run()
+    assert verify_runs(project.store, [second], bundles_dir=project.bundles).is_intact
+
+
+def test_records_that_were_altered_break_no_verification(two_datasets):
+    project, first, _, second = two_datasets
+    first.manifest.write_text("{}")
+    second.spec.chmod(0o644)
+    second.spec.write_text('{"identity": 1}')
+    found = verify_runs(project.store, [first, second], bundles_dir=project.bundles)
+    assert [run.damage.altered for run in found.runs] == [
+        ("run.json",),
+        ("metadata/run_spec.json",),
+    ]
+    assert found.datasets == ()

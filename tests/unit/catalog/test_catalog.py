@@ -10,9 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from backtrail.artifacts.store import RunStore
+from backtrail.canonical import sha256_file
 from backtrail.catalog import tables
 from backtrail.catalog.catalog import Catalog, SyncCounts
 from backtrail.errors import CatalogError
+from backtrail.provenance.attestation import Attestation, add_attestation
 
 from .conftest import DATASET
 
@@ -51,7 +53,7 @@ def stocked(runs):
 
 
 def test_the_first_sync_takes_everything_in(stocked):
-    assert sync(stocked) == SyncCounts(added=3, updated=0, removed=0, total=3)
+    assert sync(stocked) == SyncCounts(added=3, updated=0, removed=0, total=3, failed=1)
     rows = dump(stocked)
     assert [len(rows[name]) for name in ("bundles", "datasets", "trials")] == [1, 1, 2]
     assert len(rows["backtest_runs_catalog"]) == 3
@@ -100,6 +102,113 @@ def test_a_run_that_has_not_ended_is_not_catalogued(stocked):
     assert sync(stocked).total == 3
 
 
+def attest(runs, number):
+    """Write to the ledger that a replay of a run, as it is sealed now, agreed."""
+    run = runs.store.run(f"20260101_000000_{number:03d}")
+    proof = Attestation(
+        backtest_id=run.backtest_id,
+        manifest_sha256=sha256_file(run.manifest),
+        agreed_at="2026-01-02T00:00:00Z",
+        library="f" * 16,
+        environment={},
+        changed=("polars 2.1.0 -> 2.2.0",),
+        files={"results/a.parquet": "identical", "results/b.parquet": "same content"},
+    )
+    return add_attestation(runs.store, f"{number:064x}", proof)
+
+
+def grades(runs):
+    with open_catalog(runs) as catalog:
+        rows = catalog.find_runs()
+    return {row["name"]: (row["grade"], row["capture_grade"]) for row in rows}
+
+
+def test_an_attested_run_has_grade_a_for_as_long_as_the_proof_is_of_it(stocked):
+    stocked.seal(4, grade="C")
+    sync(stocked)
+    for number in (1, 3, 4):
+        attest(stocked, number)
+    assert sync(stocked) == SyncCounts(0, 0, 0, 4)
+    assert grades(stocked) == {
+        "run-1": ("A", "B"),
+        "run-2": ("B", "B"),
+        "run-3": ("D", "D"),
+        "run-4": ("C", "C"),
+    }
+    with open_catalog(stocked) as catalog:
+        assert [row["name"] for row in catalog.find_runs(grade="A")] == ["run-1"]
+    assert pl.read_parquet(stocked.store.runs_table)["grade"].to_list() == ["A", "B", "D", "C"]
+    first = dump(stocked)["replays"][0]
+    assert first[:3] == (f"{1:064x}", 1, "20260101_000000_001")
+    assert first[5:8] == (2, 1, '["polars 2.1.0 -> 2.2.0"]')
+    path = attest(stocked, 1)
+    sync(stocked)
+    assert len(dump(stocked)["replays"]) == 4
+    stocked.seal(1, attempt=2)
+    sync(stocked)
+    assert grades(stocked)["run-1"] == ("B", "B")
+    attest(stocked, 1)
+    sync(stocked)
+    assert grades(stocked)["run-1"] == ("A", "B")
+    path.unlink()
+    sync(stocked)
+    assert grades(stocked)["run-1"] == ("B", "B")
+    assert len(dump(stocked)["replays"]) == 2
+
+
+def test_a_damaged_record_of_replays_is_named_and_only_its_run_loses_the_grade(stocked):
+    damaged, _ = attest(stocked, 1), attest(stocked, 2)
+    sync(stocked)
+    damaged.write_text("{")
+    counts = sync(stocked)
+    assert list(counts.unreadable) == [str(damaged)]
+    assert grades(stocked)["run-1"] == ("B", "B")
+    assert grades(stocked)["run-2"] == ("A", "B")
+    grown = dump(stocked)
+    assert sync(stocked, rebuild=True).unreadable == counts.unreadable
+    assert dump(stocked) == grown
+
+
+def test_a_catalog_with_the_columns_of_an_earlier_version_is_made_anew(stocked):
+    sync(stocked)
+    before = dump(stocked)
+    database = sqlite3.connect(stocked.store.base_dir / "catalog.sqlite")
+    database.execute("ALTER TABLE backtest_runs_catalog DROP COLUMN capture_grade")
+    database.commit()
+    database.close()
+    with open_catalog(stocked) as catalog, pytest.raises(CatalogError, match=r"catalog-sync"):
+        catalog.find_runs()
+    assert sync(stocked).added == 3
+    assert dump(stocked) == before
+
+
+def test_the_size_of_the_store_counts_shared_code_once(stocked):
+    sync(stocked)
+    one = sum(row[2] for row in dump(stocked)["backtest_artifacts_catalog"])
+    with open_catalog(stocked) as catalog:
+        assert catalog.stored_bytes() == one > 0
+    for number, code_hash in ((5, "1" * 64), (6, "1" * 64), (7, "2" * 64)):
+        run = stocked.store.run(f"20260101_000000_{number:03d}")
+        (run.code / "a").mkdir(parents=True)
+        (run.code / "a/same.py").write_text("x" * 100)
+        (run.path / "code.txt").write_text("no code, and not sealed")
+        identity = stocked.manifest(number)["identity"]
+        identity["strategy"]["code_hash"] = code_hash
+        stocked.seal(number, identity=identity)
+    sync(stocked)
+    with open_catalog(stocked) as catalog:
+        grown = catalog.stored_bytes()
+        (row,) = catalog.find_runs(name="run-7")
+    results = sum(
+        row[2]
+        for row in dump(stocked)["backtest_artifacts_catalog"]
+        if not row[1].startswith("code/")
+    )
+    assert grown == results + 2 * 100
+    assert row["code_bytes"] == 100
+    assert row["result_bytes"] > 0
+
+
 def history(runs):
     """Let a store live: runs come, fail, succeed, go; datasets come and go."""
     yield runs.dataset()
@@ -114,6 +223,10 @@ def history(runs):
     yield shutil.rmtree(runs.bundles / "prices" / ("e" * 16))  # still used by a run
     yield runs.dataset("unused", "8" * 16)
     yield shutil.rmtree(runs.bundles / "unused")
+    yield attest(runs, 2)
+    yield runs.seal(2, attempt=3)  # another manifest: the proof no longer is of this run
+    yield attest(runs, 2)
+    yield attest(runs, 4)
     yield shutil.rmtree(runs.store.run("20260101_000000_001").path)
     before = runs.rewrite(2, metrics={"total_return": 9.0})  # altered after the seal
     yield before
@@ -129,7 +242,7 @@ def test_a_rebuild_equals_every_incremental_state(runs):
         sync(runs, rebuild=True)
         assert dump(runs) == grown, f"step {step}"
         assert runs.store.runs_table.read_bytes() == table
-    assert step == 16
+    assert step == 20
 
 
 def test_a_deleted_catalog_comes_back_equal(stocked):

@@ -63,6 +63,8 @@ def test_postgres_and_sqlite_hold_the_same_rows_at_every_state(runs, url):
         on_postgres, on_sqlite = sync(runs, url=url), sync(runs)
         assert on_postgres == on_sqlite
         assert dump(runs, url) == dump(runs)
+        with open_catalog(runs, url) as one, open_catalog(runs) as other:
+            assert one.stored_bytes() == other.stored_bytes()
     sync(runs, url=url, rebuild=True)
     assert dump(runs, url) == dump(runs)
 
@@ -70,7 +72,7 @@ def test_postgres_and_sqlite_hold_the_same_rows_at_every_state(runs, url):
 def test_texts_that_are_hard_to_store_are_stored(runs, url):
     runs.dataset()
     runs.fail(1, message="ünïcode 😀 \\x00 'quote' \"double\" " + "long " * 2000, kind="O\0E")
-    assert sync(runs, url=url) == SyncCounts(1, 0, 0, 1)
+    assert sync(runs, url=url) == SyncCounts(1, 0, 0, 1, failed=1)
     with open_catalog(runs, url) as catalog:
         (row,) = catalog.find_runs(status="failed")
     assert row["error_message"].startswith("ünïcode 😀")

@@ -9,6 +9,7 @@ def test_the_tables_and_link_columns_are_those_of_the_documents():
         "backtest_runs_catalog",
         "backtest_artifacts_catalog",
         "trials",
+        "replays",
     }
     assert [column.name for column in tables.data_links.columns] == [
         "link_id",

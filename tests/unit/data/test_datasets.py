@@ -1,11 +1,14 @@
+import json
 import shutil
 from datetime import date
 
 import polars as pl
 import pytest
 
+from backtrail.canonical import sha256_file
 from backtrail.data import Dataset
-from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
+from backtrail.data.datasets import dataset_damage
+from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA, content_checksums
 from backtrail.errors import DatasetError
 
 from .places import daily_row
@@ -78,3 +81,56 @@ def test_truncated_parquet_is_a_clear_error(dataset):
     path.write_bytes(data[:-20])
     with pytest.raises(DatasetError, match=r"bars\.parquet cannot be read"):
         dataset.bars()
+
+
+def flip(path, position):
+    """Change one byte of a read-only file."""
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(data))
+
+
+def test_damage_names_the_table_whose_byte_was_changed_and_no_other(dataset):
+    assert dataset_damage(dataset.path) == {}
+    for name, other in (("bars", "adjustments"), ("adjustments", "bars")):
+        path = dataset.path / f"{name}.parquet"
+        data = path.read_bytes()
+        flip(path, 10)
+        found = dataset_damage(dataset.path)
+        assert list(found) == [f"{name}.parquet"]
+        assert "has sha256" in found[f"{name}.parquet"]
+        assert other not in str(found)
+        path.write_bytes(data)
+    assert dataset_damage(dataset.path) == {}
+
+
+def test_damage_tells_other_bytes_from_other_values(dataset):
+    path = dataset.path / "bars.parquet"
+    bars = dataset.bars()
+    path.unlink()
+    bars.write_parquet(path, compression="lz4", row_group_size=2)
+    assert dataset_damage(dataset.path)["bars.parquet"].endswith("values in it are still the same")
+
+
+def test_a_manifest_that_agrees_with_changed_bars_is_found_out_by_the_id(dataset):
+    path, stated = dataset.path / "bars.parquet", dataset.path / "manifest.json"
+    changed = dataset.bars().with_columns(pl.col("close") + 0.01)
+    path.unlink()
+    changed.write_parquet(path)
+    manifest = json.loads(stated.read_bytes())
+    manifest["files"]["bars.parquet"]["sha256"] = sha256_file(path)
+    stated.chmod(0o644)
+    stated.write_text(json.dumps(manifest))
+    (what,) = dataset_damage(dataset.path).values()
+    assert what.startswith("the content of bars has ")
+    manifest["content"] = content_checksums(changed, dataset.adjustments())
+    stated.write_text(json.dumps(manifest))
+    assert "describes another dataset" in dataset_damage(dataset.path)["manifest.json"]
+
+
+def test_damage_names_what_is_missing(dataset):
+    (dataset.path / "adjustments.parquet").unlink()
+    assert dataset_damage(dataset.path) == {"adjustments.parquet": "is missing"}
+    (dataset.path / "manifest.json").unlink()
+    assert "no dataset manifest" in dataset_damage(dataset.path)["manifest.json"]

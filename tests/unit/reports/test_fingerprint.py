@@ -39,11 +39,12 @@ def test_a_change_of_module_template_style_or_vendored_script_changes_the_finger
 def test_reports_are_described_by_name_checksum_and_fingerprint(tmp_path):
     (tmp_path / "b.html").write_bytes(b"second")
     (tmp_path / "a.html").write_bytes(b"first")
-    assert describe_reports([tmp_path / "b.html", tmp_path / "a.html"]) == [
+    assert describe_reports([tmp_path / "b.html", tmp_path / "a.html"], grade="A") == [
         {
             "name": name,
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": report_fingerprint(),
+            "grade": "A",
         }
         for name, content in (("a.html", b"first"), ("b.html", b"second"))
     ]

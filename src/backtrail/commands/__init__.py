@@ -1,0 +1,5 @@
+"""Commands of the command line, a module per group; each is a thin call of a library function."""
+
+from backtrail.commands.history import add_history_commands
+
+__all__ = ["add_history_commands"]
