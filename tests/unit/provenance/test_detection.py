@@ -1,12 +1,16 @@
 import importlib.machinery
+import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
+from backtrail.canonical import sha256_bytes
 from backtrail.errors import CodeCaptureError
-from backtrail.provenance.capture import capture_closure
-from backtrail.provenance.closure import import_roots
+from backtrail.provenance.closure import SecretWaiver, import_roots
+from backtrail.provenance.detection import capture_closure, importable
+from backtrail.provenance.reading import LARGE
 
 
 @pytest.fixture
@@ -438,3 +442,279 @@ def test_a_folder_as_strategy_is_refused(tmp_path):
 def test_imports_are_looked_up_beside_the_strategy_and_then_at_the_root():
     assert import_roots("strategies/deep/s.py") == ("strategies/deep", ".")
     assert import_roots("s.py") == (".",)
+
+
+# Files as they lie on disk
+
+
+def test_a_record_has_size_time_and_permissions_of_every_file(project, tmp_path):
+    files = {"strategies/s.py": "import a", "strategies/a.py": "x = 1\n"}
+    project(files)
+    os.utime(tmp_path / "strategies/a.py", ns=(0, 1_700_000_000_123_456_000))
+    (tmp_path / "strategies/a.py").chmod(0o640)
+    closure = capture_closure(tmp_path / "strategies/s.py", tmp_path)
+    record = closure.as_record()
+    assert json.loads(json.dumps(record)) == record
+    assert list(record) == ["mode", "origin", "files", "warnings", "notes"]
+    assert record["files"][0] == {
+        "path": "strategies/a.py",
+        "sha256": sha256_bytes(b"x = 1\n"),
+        "size": 6,
+        "modified_at": "2023-11-14T22:13:20.123456Z",
+        "mode": "0640",
+        "imported_by": ["strategies/s.py"],
+    }
+    assert [file.content for file in closure.files] == [None, None]
+
+
+def test_times_and_permissions_do_not_move_the_code_hash(project, tmp_path):
+    first = project({"strategies/s.py": ""})
+    (tmp_path / "strategies/s.py").chmod(0o755)
+    os.utime(tmp_path / "strategies/s.py", (1, 1))
+    second = capture_closure(tmp_path / "strategies/s.py", tmp_path)
+    assert (second.code_hash, second.files[0].mode) == (first.code_hash, "0755")
+
+
+def test_a_project_reached_through_a_link_is_the_same_project(project, tmp_path):
+    closure = project({"one/strategies/s.py": "import a", "one/a.py": ""}, "one/strategies/s.py")
+    (tmp_path / "two").symlink_to("one")
+    assert [file.path for file in closure.files] == ["one/strategies/s.py"]
+    names = ["a.py", "strategies/s.py"]
+    for entry, root in (("two", "two"), ("two", "one"), ("one", "two")):
+        found = capture_closure(tmp_path / entry / "strategies/s.py", tmp_path / root)
+        assert paths(found) == names
+
+
+def test_a_strategy_that_is_a_link_has_its_own_place_and_neighbours(project, tmp_path):
+    project(
+        {"strategies/near.py": "", "shared/real.py": "import near", "shared/near.py": ""},
+        "shared/real.py",
+    )
+    (tmp_path / "strategies/s.py").symlink_to("../shared/real.py")
+    found = capture_closure(tmp_path / "strategies/s.py", tmp_path)
+    assert paths(found) == ["strategies/near.py", "strategies/s.py"]
+    assert found.warnings == ()
+
+
+def test_a_strategy_that_leads_outside_is_captured_and_the_warning_says_whose_it_is(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "outside.py").write_text("import near\n")
+    (tmp_path / "project/near.py").write_text("")
+    (tmp_path / "project/s.py").symlink_to("../outside.py")
+    found = capture_closure(tmp_path / "project/s.py", tmp_path / "project")
+    assert paths(found) == ["near.py", "s.py"]
+    (warning,) = found.warnings
+    assert warning.startswith("s.py is read through a link that leads outside the project, to ")
+    assert str(tmp_path / "outside.py") in warning
+
+
+def test_a_link_to_nothing_is_no_module(project, tmp_path):
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies/a.py").symlink_to("nowhere.py")
+    assert paths(project({"strategies/s.py": "import a", "a.py": ""})) == [
+        "a.py",
+        "strategies/s.py",
+    ]
+
+
+def test_a_folder_linked_into_itself_ends_where_the_system_ends(project, tmp_path):
+    (tmp_path / "strategies/p").mkdir(parents=True)
+    (tmp_path / "strategies/p/loop").symlink_to(".")
+    closure = project(
+        {
+            "strategies/s.py": "import p.m",
+            "strategies/p/__init__.py": "",
+            "strategies/p/m.py": "try:\n    from .loop import m\nexcept ImportError:\n    pass\n",
+        }
+    )
+    assert "strategies/p/loop/loop/loop/m.py" in paths(closure)
+    assert closure.warnings == ()
+
+
+def test_compiled_files_of_the_cache_are_never_captured(project):
+    closure = project(
+        {
+            "strategies/s.py": "import a",
+            "strategies/a.py": "",
+            "strategies/__pycache__/a.cpython-311.pyc": b"\0",
+            "strategies/strategy.yaml": "files: ['**/*']",
+        }
+    )
+    assert paths(closure) == ["strategies/a.py", "strategies/s.py", "strategies/strategy.yaml"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that cannot be read")
+def test_a_module_that_cannot_be_read_is_a_warning_and_a_strategy_an_error(project, tmp_path):
+    """The memory of a process is a file whose first byte cannot be read, whoever asks."""
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies/a.py").symlink_to("/proc/self/mem")
+    closure = project({"strategies/s.py": "import a\nimport b", "strategies/b.py": "import a"})
+    assert paths(closure) == ["strategies/b.py", "strategies/s.py"]
+    assert closure.warnings == (
+        "strategies/a.py cannot be read (Input/output error); it is not captured",
+    )
+    with pytest.raises(CodeCaptureError, match=r"cannot read .*a\.py: Input/output error"):
+        capture_closure(tmp_path / "strategies/a.py", tmp_path)
+    listed = project({"strategies/s.py": "", "strategies/strategy.yaml": "files: [b.py]"})
+    assert listed.warnings == ()
+    named = "from backtrail.engine.api import data_file\ndata_file('a.py')"
+    (tmp_path / "strategies/strategy.yaml").unlink()
+    with pytest.raises(
+        CodeCaptureError, match=r"s\.py:2 names the data file 'a\.py', which cannot"
+    ):
+        project({"strategies/s.py": named})
+
+
+def test_a_pipe_is_no_strategy_and_nobody_waits_for_its_writer(tmp_path):
+    os.mkfifo(tmp_path / "s.py")
+    with pytest.raises(CodeCaptureError, match=r"cannot read .*s\.py: Is no regular file"):
+        capture_closure(tmp_path / "s.py", tmp_path)
+
+
+def test_a_large_data_file_is_captured_without_being_held_or_searched(project, tmp_path):
+    project(
+        {
+            "strategies/s.py": "from backtrail.engine.api import data_file\ndata_file('x.bin')",
+            "strategies/x.bin": b"",
+        }
+    )
+    with (tmp_path / "strategies/x.bin").open("wb") as stream:
+        stream.truncate(LARGE + 1)
+    closure = capture_closure(tmp_path / "strategies/s.py", tmp_path)
+    (_, large) = closure.files
+    assert (large.path, large.size) == ("strategies/x.bin", LARGE + 1)
+    assert large.sha256 == sha256_bytes(bytes(LARGE + 1))
+    assert closure.warnings == ("strategies/x.bin has 16 MB and was not searched for secrets",)
+
+
+# Modules outside of the project
+
+
+def test_a_namespace_package_may_continue_among_installed_packages(project, tmp_path, monkeypatch):
+    (tmp_path / "site/vendor/sub").mkdir(parents=True)
+    (tmp_path / "site/vendor/sub/__init__.py").write_text("")
+    (tmp_path / "site/vendor/sub/deep.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    closure = project(
+        {
+            "strategies/s.py": "import vendor.sub.deep, vendor.own\nfrom vendor import nothing",
+            "strategies/vendor/own.py": "import vendor.none",
+        }
+    )
+    assert paths(closure) == ["strategies/s.py", "strategies/vendor/own.py"]
+    assert closure.warnings == (f"strategies/vendor/own.py:1 imports 'vendor.none', {NOWHERE}",)
+
+
+def test_an_installed_package_hides_a_bare_folder_of_its_name(project, tmp_path, monkeypatch):
+    (tmp_path / "site/vendor").mkdir(parents=True)
+    (tmp_path / "site/vendor/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    files = {"strategies/s.py": "from vendor import own", "strategies/vendor/own.py": ""}
+    assert paths(project(files)) == ["strategies/s.py"]
+
+
+# Modes, waivers, notebooks
+
+
+def test_an_unknown_mode_is_a_value_error(project, tmp_path):
+    project({"strategies/s.py": ""})
+    with pytest.raises(ValueError, match="'git' is no capture mode; use import_analysis or"):
+        capture_closure(tmp_path / "strategies/s.py", tmp_path, mode="git")
+
+
+def test_a_strategy_yaml_is_part_of_the_code_hash_and_names_what_it_lists(project):
+    files = {"strategies/s.py": "import a", "strategies/a.py": "", "strategies/b.txt": ""}
+    listed = {**files, "strategies/strategy.yaml": "files: [a.py, b.txt]"}
+    closure = project(listed)
+    assert {file.path: file.imported_by for file in closure.files} == {
+        "strategies/a.py": ("strategies/s.py", "strategies/strategy.yaml"),
+        "strategies/b.txt": ("strategies/strategy.yaml",),
+        "strategies/s.py": (),
+        "strategies/strategy.yaml": (),
+    }
+    other = project({**listed, "strategies/strategy.yaml": "files: ['a.py', 'b.txt']"})
+    assert other.code_hash != closure.code_hash
+
+
+def test_a_secret_in_any_captured_file_stops_the_capture(project, tmp_path):
+    secret = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    files = {
+        "strategies/s.py": "import a",
+        "strategies/a.py": f"# fine\nx = '{secret}'\n",
+        "strategies/unused.py": f"x = '{secret}'\n",
+    }
+    with pytest.raises(
+        CodeCaptureError, match=r"^strategies/a\.py:2 holds .* GitHub token\. "
+    ) as caught:
+        project(files)
+    assert secret not in str(caught.value)
+    assert "unused" not in str(caught.value)
+    waiver = SecretWaiver("strategies/a.py", "it was revoked")
+    closure = capture_closure(tmp_path / "strategies/s.py", tmp_path, secret_waivers=[waiver])
+    assert closure.as_record()["waived_secrets"] == [
+        {
+            "file": "strategies/a.py",
+            "line": 2,
+            "kind": "a GitHub token",
+            "reason": "it was revoked",
+        }
+    ]
+    data = {"strategies/s.py": "", "strategies/strategy.yaml": "files: [keys.json]"}
+    data["strategies/keys.json"] = f'{{"x": "{secret}"}}'
+    with pytest.raises(CodeCaptureError, match=r"^strategies/keys\.json:1 holds"):
+        project(data)
+
+
+def notebook(*sources, output="1\n"):
+    cells = [
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "execution_count": number,
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": output}],
+            "source": source,
+        }
+        for number, source in enumerate(sources)
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells})
+
+
+def test_outputs_and_text_of_a_notebook_do_not_move_its_code_hash(project, tmp_path):
+    entry = "notebooks/s.ipynb"
+    first = project({entry: notebook("x = 1", "y = 2")}, entry)
+    again = project({entry: notebook("x = 1", "", "y = 2", output="another\n")}, entry)
+    changed = project({entry: notebook("x = 1", "y = 3")}, entry)
+    assert first.code_hash == again.code_hash != changed.code_hash
+    assert (first.entry, first.origin) == ("notebooks/s_ipynb.py", entry)
+    (file,) = first.files
+    assert file.sha256 == sha256_bytes(file.content)
+    assert file.size == len(file.content)
+    assert file.mode == f"{(tmp_path / entry).stat().st_mode & 0o777:04o}"
+
+
+def test_a_secret_in_a_cell_is_found_and_one_in_an_output_is_not_captured(project):
+    secret = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    entry = "notebooks/s.ipynb"
+    assert project({entry: notebook("x = 1", output=secret)}, entry).files[0].size < 80
+    with pytest.raises(CodeCaptureError, match=r"^notebooks/s_ipynb\.py:4 holds"):
+        project({entry: notebook(f"x = '{secret}'")}, entry)
+
+
+def test_without_nbformat_the_error_names_the_extra(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    with pytest.raises(CodeCaptureError, match=r"pip install 'backtrail\[notebook\]'"):
+        project({"s.ipynb": notebook("x = 1")}, "s.ipynb")
+
+
+def test_only_a_notebook_needs_a_folder_of_its_own_to_be_imported(project, tmp_path):
+    closure = project({"strategies/s.py": ""})
+    with importable(closure, tmp_path) as folder:
+        assert folder == tmp_path
+    entry = "notebooks/s.ipynb"
+    files = {entry: notebook("import a"), "notebooks/a.py": "x = 1", "notebooks/b.py": ""}
+    with importable(project(files, entry), tmp_path) as folder:
+        assert sorted(path.name for path in folder.rglob("*.*")) == ["a.py", "s_ipynb.py"]
+        assert (folder / "notebooks/a.py").read_text() == "x = 1"
+        assert "import a" in (folder / "notebooks/s_ipynb.py").read_text()
+    assert not folder.exists()
+    assert not (tmp_path / "notebooks/s_ipynb.py").exists()
