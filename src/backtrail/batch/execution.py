@@ -1,6 +1,7 @@
 """Executing one run in the sandbox and writing what it made, into the run or beside it."""
 
 import os
+import re
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -140,6 +141,7 @@ class Executor:
 def _keep(stream: BinaryIO, target: RunDir, name: str) -> None:
     """Write a log with paths inside the run, so that it does not tell where the run lies."""
     stream.seek(0)
-    home = os.fsencode(f"{target.path.resolve()}/")
+    home = re.escape(os.fsencode(target.path.resolve()))
+    text = re.sub(home + rb"/", b"", stream.read())
     with atomic_path(target.logs / name) as temporary:
-        temporary.write_bytes(stream.read().replace(home, b""))
+        temporary.write_bytes(re.sub(home + rb"(?![\w.-])", b".", text))

@@ -198,10 +198,12 @@ def test_only_what_was_printed_may_differ_and_is_said_to(project):
 
 def test_where_a_run_lies_does_not_show_in_its_logs(project):
     project.write("strategies/sma.py", functions(
-        top="import warnings", initialize="warnings.warn('odd')\nprint(__file__)"))  # fmt: skip
+        top="import warnings", initialize="warnings.warn('odd')\nprint(__file__)\n"
+        "home = __file__.partition('/code/')[0]\nprint(home)"))  # fmt: skip
     project.run()
     (run,) = project.store.run_dirs()
-    assert (run.logs / "stdout.txt").read_text() == "code/strategies/sma.py\n"
+    printed = (run.logs / "stdout.txt").read_text()
+    assert printed == "code/strategies/sma.py\n.\n"
     assert (run.logs / "stderr.txt").read_text().startswith("code/strategies/sma.py:3: UserWarning")
     moved = project.root.with_name("moved")
     project.root.rename(moved)
