@@ -124,7 +124,7 @@ def _collect(plan: CellPlan, unread: pl.Expr) -> pl.DataFrame:
     late = pl.lit(False)
     if plan.daily and plan.time.has_time and not plan.dated:
         late = wall_clock(plan.timestamp, plan.time).dt.time() != pl.time()
-    return plan.lazy.select(
+    lazy = plan.lazy.select(
         "row",
         *([pl.col("symbol").cast(pl.Categorical)] if plan.has_symbol else []),
         _parsed_time(plan).alias("timestamp"),
@@ -132,7 +132,11 @@ def _collect(plan: CellPlan, unread: pl.Expr) -> pl.DataFrame:
         *([] if "volume" in plan.numbers else [pl.lit(0.0).alias("volume")]),
         late.alias("late"),
         unread.alias("unread"),
-    ).collect(engine="streaming")
+    )
+    columns = lazy.collect(engine="streaming").get_columns()
+    for at in range(len(columns)):  # one after the other: a frame at once would be there twice
+        columns[at] = columns[at].rechunk()
+    return pl.DataFrame(columns)
 
 
 def _late(plan: CellPlan, frame: pl.DataFrame) -> tuple[int, str] | None:

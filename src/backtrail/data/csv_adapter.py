@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from backtrail.canonical import sha256_bytes
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.cells import Cells
 from backtrail.data.csv_cells import read_cells
 from backtrail.data.csv_dialect import CsvDialect, Structure, detect_structure
 from backtrail.data.csv_lines import blank_lines, number_lines
 from backtrail.data.csv_options import CsvOptions
-from backtrail.data.csv_text import unpack
+from backtrail.data.csv_text import CsvText, read_text
 from backtrail.data.file_rows import (
     FileRows,
     finish_rows,
@@ -53,15 +52,15 @@ def read_csv_bundle(bundle: BundleConfig, root: Path, *, threads: int = 1) -> Ra
 
 
 def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, index: int) -> FileRows:
-    text, record = _read_bytes(file, options)
+    text = read_text(file.path, file.label, options.encoding)
     where = f"bundles.{bundle.name}.options"
-    structure = detect_structure(where, file.label, text, options)
+    structure = detect_structure(where, file.label, text.head, options)
     if not structure.sample:
         raise DatasetError(f"{file.label} has a header and no rows")
     if file.symbol is None and "symbol" not in structure.columns.positions:
         raise DatasetError(f"{file.label}: no symbol column; give options.symbol")
-    cells = read_cells(file.label, text, structure, options, bundle.timeframe)
-    numbers = number_lines(file.label, text, structure, cells.frame.height)
+    cells = read_cells(text, structure, options, bundle.timeframe)
+    numbers = number_lines(text, structure, cells.frame.height)
     if cells.late is not None:
         row, time = cells.late
         line = numbers.of(np.array([row], dtype=np.uint32))[0]
@@ -72,21 +71,20 @@ def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, inde
     if file.symbol is not None:
         frame, columns = of_one_symbol(file, file.symbol, frame, columns)
     frame, unread = finish_rows(file, index, frame, cells, columns)
-    record = replace(record, blank_lines=blank, comment_lines=numbers.comments)
+    text.check_unchanged()
+    record = SourceRecord(
+        path=file.label,
+        sha256=text.sha256,
+        size=text.size,
+        symbol=file.symbol,
+        blank_lines=blank,
+        comment_lines=numbers.comments,
+    )
     dialect = _dialect(replace(structure, columns=columns), options, cells)
     return FileRows(frame, unread, record, dialect.to_mapping())
 
 
-def _read_bytes(file: SourceFile, options: CsvOptions) -> tuple[bytes, SourceRecord]:
-    try:
-        data = file.path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{file.label} cannot be read: {error}") from error
-    record = SourceRecord(file.label, sha256_bytes(data), len(data), file.symbol)
-    return unpack(file.label, data, options.encoding), record
-
-
-def _without_blank_lines(frame: pl.DataFrame, text: bytes) -> tuple[pl.DataFrame, int]:
+def _without_blank_lines(frame: pl.DataFrame, text: CsvText) -> tuple[pl.DataFrame, int]:
     empty = pl.all_horizontal(pl.exclude("row", "line", "volume").is_null())
     if not frame.select(empty.any()).item():
         return frame, 0

@@ -10,6 +10,7 @@ from backtrail.data.cells import NUMBERS, CellPlan, Cells, collect_cells, collec
 from backtrail.data.csv_dialect import Structure
 from backtrail.data.csv_lines import wide_rows
 from backtrail.data.csv_options import CsvOptions
+from backtrail.data.csv_text import CsvText
 from backtrail.data.number_forms import (
     NULL_VALUES,
     NumberForm,
@@ -26,13 +27,10 @@ from backtrail.errors import DatasetError
 __all__ = ["read_cells"]
 
 
-def read_cells(
-    label: str, text: bytes, structure: Structure, options: CsvOptions, timeframe: str
-) -> Cells:
+def read_cells(text: CsvText, structure: Structure, options: CsvOptions, timeframe: str) -> Cells:
     """Return the cells of a file.
 
     Args:
-        label: Name of the file in messages.
         text: The whole file.
         structure: Where its cells are.
         options: What the config says about numbers and times.
@@ -42,19 +40,19 @@ def read_cells(
         DatasetError: If it is no CSV file, or its numbers or times could mean two things.
     """
     try:
-        reader = _Reader(label, text, structure, options, timeframe)
+        reader = _Reader(text, structure, options, timeframe)
         return reader.read_typed() or reader.read_text()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DatasetError(_refusal(label, options, str(error))) from error
+        raise DatasetError(_refusal(text.label, options, str(error))) from error
 
 
 class _Reader:
     """One file on its way from text to columns."""
 
     def __init__(
-        self, label: str, text: bytes, structure: Structure, options: CsvOptions, timeframe: str
+        self, text: CsvText, structure: Structure, options: CsvOptions, timeframe: str
     ) -> None:
-        self._label = label
+        self._label = text.label
         self._text = text
         self._structure = structure
         self._options = options
@@ -140,7 +138,7 @@ class _Reader:
         positions = structure.columns.positions
         by_position = {at: types.get(name, pl.String()) for name, at in positions.items()}
         lazy = pl.scan_csv(
-            self._text,
+            self._text.source,
             has_header=False,
             separator=structure.delimiter,
             quote_char=structure.quote,

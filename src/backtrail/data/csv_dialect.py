@@ -122,20 +122,20 @@ class CsvDialect:
         }
 
 
-def detect_structure(where: str, label: str, text: bytes, options: CsvOptions) -> Structure:
+def detect_structure(where: str, label: str, head: bytes, options: CsvOptions) -> Structure:
     """Return where the cells of a file are.
 
     Args:
         where: Key of the bundle's options in messages.
         label: Name of the file in messages.
-        text: The file, or its beginning, as UTF-8.
+        head: The first quarter megabyte of the file as UTF-8, or all of it.
         options: What the config says.
 
     Raises:
         DatasetError: If it is no CSV file, or its columns are unclear; nothing is guessed.
         ConfigError: If `options.columns` names what the file has not.
     """
-    lines = first_lines(label, text)
+    lines = first_lines(label, head)
     comment = options.comment
     if comment is None and any(line.startswith(_COMMENT) for line in lines):
         comment = _COMMENT

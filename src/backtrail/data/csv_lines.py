@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.data.csv_dialect import Structure
+from backtrail.data.csv_text import CsvText
 from backtrail.errors import DatasetError
 
 __all__ = ["LineNumbers", "blank_lines", "number_lines", "wide_rows"]
@@ -38,11 +39,10 @@ class LineNumbers:
         return found.astype(np.uint32)
 
 
-def number_lines(label: str, text: bytes, structure: Structure, rows: int) -> LineNumbers:
+def number_lines(text: CsvText, structure: Structure, rows: int) -> LineNumbers:
     """Return on which lines the rows of a file stand.
 
     Args:
-        label: Name of the file in messages.
         text: The whole file.
         structure: Where its cells are.
         rows: How many rows were read, blank lines included.
@@ -50,10 +50,9 @@ def number_lines(label: str, text: bytes, structure: Structure, rows: int) -> Li
     Raises:
         DatasetError: If rows and lines cannot be matched.
     """
-    start = _offset(text, structure.first_row)
-    lines = text.count(b"\n", start) + (start < len(text) and not text.endswith(b"\n"))
+    lines = text.newlines + text.is_open - structure.first_row
     first = structure.first_row + 1
-    comments = _comment_rows(text, start, structure.comment)
+    comments = _comment_rows(text, structure)
     if lines - len(comments) == rows:
         if not comments:
             return LineNumbers(first, None, 0)
@@ -62,66 +61,72 @@ def number_lines(label: str, text: bytes, structure: Structure, rows: int) -> Li
         numbers = np.arange(rows)
         listed = numbers + first + np.searchsorted(before, numbers, side="right")
         return LineNumbers(first, listed.astype(np.uint32), len(comments))
-    found = [line for line, _ in _records(text[start:], first, structure)]
+    found = [line for line, _ in _records(text, structure)]
     if len(found) != rows:
-        raise DatasetError(f"{label}: rows cannot be matched with lines; is a quote unclosed?")
+        raise DatasetError(f"{text.label}: rows cannot be matched with lines; is a quote unclosed?")
     return LineNumbers(first, np.array(found, dtype=np.uint32), len(comments))
 
 
-def blank_lines(text: bytes) -> npt.NDArray[np.uint32]:
+def blank_lines(text: CsvText) -> npt.NDArray[np.uint32]:
     """Return the numbers of lines after the first that hold nothing but space."""
     found, line, at = [], 1, 0
-    for match in _BLANK.finditer(text):
-        line += text.count(b"\n", at, match.start() + 1)
-        at = match.start() + 1
-        found.append(line)
+    with text.buffer() as buffer:
+        for match in _BLANK.finditer(buffer):
+            line += buffer[at : match.start() + 1].count(b"\n")
+            at = match.start() + 1
+            found.append(line)
+            del match  # it holds the buffer
     return np.array(found, dtype=np.uint32)
 
 
-def wide_rows(text: bytes, structure: Structure) -> list[tuple[int, int]]:
+def wide_rows(text: CsvText, structure: Structure) -> list[tuple[int, int]]:
     """Return the number and the width of rows with more cells than the header."""
-    start = _offset(text, structure.first_row)
-    records = _records(text[start:], structure.first_row + 1, structure)
     return [
         (row, len(cells))
-        for row, (_, cells) in enumerate(records)
+        for row, (_, cells) in enumerate(_records(text, structure))
         if len(cells) > structure.width
         or (structure.trailing and len(cells) == structure.width and cells[-1].strip())
     ]
 
 
-def _offset(text: bytes, lines: int) -> int:
+def _offset(head: bytes, lines: int) -> int:
     at = 0
     for _ in range(lines):
-        at = text.find(b"\n", at) + 1
+        at = head.find(b"\n", at) + 1
         if at == 0:
-            return len(text)
+            return len(head)
     return at
 
 
-def _comment_rows(text: bytes, start: int, comment: str | None) -> list[int]:
+def _comment_rows(text: CsvText, structure: Structure) -> list[int]:
     """Return for each comment line how many lines of data and comments stand above it."""
-    if comment is None:
+    if structure.comment is None:
         return []
-    mark = b"\n" + comment.encode()
+    start = _offset(text.head, structure.first_row)
+    mark = b"\n" + structure.comment.encode()
     found, above, at = [], 0, start
-    begin = text.find(mark, max(start - 1, 0))
-    while begin >= 0:
-        above += text.count(b"\n", at, begin + 1)
-        found.append(above)
-        at = begin + 1
-        begin = text.find(mark, at)
+    with text.buffer() as buffer:
+        begin = buffer.find(mark, max(start - 1, 0))
+        while begin >= 0:
+            above += buffer[at : begin + 1].count(b"\n")
+            found.append(above)
+            at = begin + 1
+            begin = buffer.find(mark, at)
     return found
 
 
-def _records(text: bytes, first: int, structure: Structure) -> Iterator[tuple[int, list[str]]]:
-    stream = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", errors="replace", newline="")
-    reader = csv.reader(stream, delimiter=structure.delimiter, quotechar=structure.quote)
-    former = 0
-    try:
-        for cells in reader:
-            line, former = first + former, reader.line_num
-            if not (structure.comment and cells and cells[0].startswith(structure.comment)):
-                yield line, cells
-    except csv.Error:
-        return
+def _records(text: CsvText, structure: Structure) -> Iterator[tuple[int, list[str]]]:
+    start, first = _offset(text.head, structure.first_row), structure.first_row + 1
+    with (
+        text.open(start) as raw,
+        io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="") as stream,
+    ):
+        reader = csv.reader(stream, delimiter=structure.delimiter, quotechar=structure.quote)
+        former = 0
+        try:
+            for cells in reader:
+                line, former = first + former, reader.line_num
+                if not (structure.comment and cells and cells[0].startswith(structure.comment)):
+                    yield line, cells
+        except csv.Error:
+            return

@@ -16,7 +16,8 @@ from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE
 
 __all__ = ["row_group_ends", "write_dataset_files"]
 
-_ROWS_PER_GROUP: Final = 1 << 17
+_ROWS_PER_GROUP: Final = 1 << 18
+_REPEATING: Final = ("symbol", "open", "high", "low", "close", "kind", "value")
 _LEVEL: Final = 1
 
 
@@ -63,14 +64,13 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
     import pyarrow.parquet as pq
 
     counts = frame.group_by("symbol", maintain_order=True).len()["len"].to_list()
-    texts = [name for name, dtype in frame.schema.items() if dtype != pl.Datetime("us", "UTC")]
     schema = frame.clear().cast({"symbol": pl.String}).to_arrow().schema
     with pq.ParquetWriter(
         path,
         pa.schema([_plain_text(field) for field in schema]),
         compression="zstd",
         compression_level=_LEVEL,
-        use_dictionary=texts,
+        use_dictionary=[name for name in _REPEATING if name in frame.columns],
         column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
         write_statistics=True,
         store_schema=False,

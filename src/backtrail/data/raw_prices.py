@@ -67,7 +67,7 @@ def join_files(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         symbol = symbol.cast(pl.String).str.strip_chars().replace("", None)
     symbols = pl.Enum(clean)
     typed = [frame.with_columns(symbol.cast(symbols)) for frame in frames]
-    return pl.concat(typed, how="diagonal", rechunk=True)
+    return typed[0] if len(typed) == 1 else pl.concat(typed, how="diagonal")
 
 
 def unread_rows(cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:

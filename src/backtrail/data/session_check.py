@@ -26,10 +26,12 @@ def symbol_records(bars: pl.DataFrame, calendar: str) -> dict[str, SymbolRecord]
     """
     if not bars.height:
         return {}
-    codes = bars["symbol"].cast(pl.Categorical).to_physical().to_numpy()
+    symbols = bars["symbol"]
+    coded = symbols.cast(pl.Categorical) if symbols.dtype == pl.String else symbols
+    codes = coded.to_physical().to_numpy()
     moments = bars["timestamp"].to_physical().to_numpy()
     days = moments // _MICROSECONDS_PER_DAY
-    new_symbol = np.flatnonzero(np.diff(codes)) + 1
+    new_symbol = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     starts = np.concatenate([[0], new_symbol])
     ends = np.concatenate([new_symbol, [len(codes)]])
     records = {}
