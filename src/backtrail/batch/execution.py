@@ -12,7 +12,7 @@ from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.batch.child import pack_bars
 from backtrail.batch.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
-from backtrail.batch.written import move_written, remove_written
+from backtrail.batch.written import gather_written, remove_written
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year
@@ -100,7 +100,7 @@ class Executor:
         try:
             if outcome.answer is None:
                 raise StrategyFailedError(outcome)
-            move_written(code, request["files"], target.results)
+            gather_written(code, request["files"], target.path)
         finally:
             remove_written(code, request["files"])
         return outcome, self._write(outcome.answer["tables"], identity, target)

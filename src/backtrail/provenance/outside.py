@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from backtrail.artifacts.paths import reserved_result
+from backtrail.artifacts.paths import RUN_RECORDS, reserved_result
 
 __all__ = ["OutsideFiles", "Shield", "is_known", "readable", "site_folders"]
 
@@ -26,9 +26,6 @@ _SYSTEM = (
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _PREFIX_FOLDERS = ("bin", "etc", "include", "lib", "lib64", "share", "ssl", "pyvenv.cfg")
 _LIBRARY = Path(__file__).parents[1]
-_RECORDS = frozenset(
-    {"code", "metadata", "inputs", "logs", "errors", "run.json", "_SUCCESS", "_FAILED"}
-)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT
 
 
@@ -111,7 +108,7 @@ class Shield:
             name = path.removeprefix(self.code_dir)
         elif self._target is not None and path.startswith(self._target):
             folder, _, name = path.removeprefix(self._target).partition("/")
-            if folder in _RECORDS or folder.startswith("."):
+            if folder in RUN_RECORDS or folder.startswith("."):
                 return (
                     f"{path} belongs to the run's own records; a strategy writes to results/ of "
                     "its run, best by self.artifact_manager.get_result_path(...)"

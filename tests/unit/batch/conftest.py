@@ -40,7 +40,7 @@ def sandbox():
 def execute(sandbox, packed, tmp_path):
     """Run a strategy text; return the outcome and what it printed."""
 
-    def execute(text, *, entry="s.py", files=(), using=sandbox, **limits):
+    def execute(text, *, entry="s.py", files=(), using=sandbox, functions=None, **limits):
         code = tmp_path / "run" / "code"
         given = {entry: text, **dict(files)}
         for name, content in given.items():
@@ -51,6 +51,7 @@ def execute(sandbox, packed, tmp_path):
             "code_dir": str(code),
             "entry": entry,
             "files": list(given),
+            "functions": functions,
             "identity": IDENTITY,
             "seed": 1,
             "backtest_id": "20260102_000000_000",
