@@ -84,10 +84,15 @@ class Shield:
         self.code_dir = os.path.realpath(code_dir) + "/"
         self._target = None if target is None else os.path.realpath(target) + "/"
         self._captured = set()
+        self._names = frozenset(self.code_dir + name for name in captured)
         for name in captured:
             with suppress(FileNotFoundError):  # the strategy will miss it in its own words
                 found = os.stat(self.code_dir + name)
                 self._captured.add((found.st_dev, found.st_ino))
+
+    def covers(self, path: str) -> bool:
+        """Say whether a path is that of a captured file, which nothing can take the place of."""
+        return path in self._names
 
     def refusal(self, path: str | int) -> str | None:
         """Return why a file must not be changed, or None when it may be."""
@@ -164,7 +169,7 @@ class OutsideFiles:
                 self._own.add(new + name.removeprefix(old))
 
     def _read(self, path: str) -> None:
-        if path in self.opened:
+        if path in self.opened or self.shield.covers(path):
             return
         try:
             real = os.path.realpath(path)
