@@ -1,4 +1,4 @@
-"""What the child process of a run does: import the captured strategy, run it, hand back arrays."""
+"""What the child process of a run does: import the captured strategy, run it, hand back tables."""
 
 import dataclasses
 import importlib
@@ -11,22 +11,14 @@ import resource
 import sys
 import traceback
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from backtrail.artifacts.paths import RunPaths
+from backtrail.batch.evaluation import evaluate_run
 from backtrail.batch.importing import import_entry
-from backtrail.engine import (
-    Bars,
-    CommissionConfig,
-    EngineConfig,
-    ExecutionRules,
-    run_event,
-    run_signal,
-)
+from backtrail.data.packed_bars import PackedBars
+from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
 from backtrail.engine.strategy import Strategy, load_strategy, params_from
 from backtrail.errors import StrategyError
@@ -34,9 +26,8 @@ from backtrail.provenance.closure import import_roots
 from backtrail.provenance.outside import Shield, readable
 from backtrail.provenance.usage import UsageRecorder
 
-__all__ = ["main", "pack_bars", "unpack_bars"]
+__all__ = ["main"]
 
-_BARS = ("open", "high", "low", "close", "volume", "splits", "dividends")
 _CPU_GRACE_SECONDS = 5
 
 
@@ -153,39 +144,24 @@ def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
 def _run(
     strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
 ) -> dict[str, Any]:
-    identity = asked["identity"]
-    config = EngineConfig(
-        ledger=identity["ledger"],
-        rules=ExecutionRules(**identity["execution"]),
-        commission=CommissionConfig(
-            identity["commission"]["model"], Decimal(identity["commission"]["cost"])
-        ),
-        capital_base=Decimal(identity["capital_base"]),
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    return evaluate_run(
+        strategy,
+        asked["identity"],
+        _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
         seed=asked["seed"],
+        periods_per_year=asked["periods_per_year"],
+        attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
     )
-    benchmark_bars = None if benchmark is None else unpack_bars(benchmark)
-    params = params_from(strategy, identity["params"])
-    if strategy.form == "signal":
-        result = run_signal(
-            strategy,
-            unpack_bars(bars),
-            config,
-            benchmark=identity["benchmark"],
-            benchmark_bars=benchmark_bars,
-            params=params,
-        )
-    else:
-        paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
-        result = run_event(
-            strategy,
-            unpack_bars(bars),
-            config,
-            benchmark=identity["benchmark"],
-            benchmark_bars=benchmark_bars,
-            params=params,
-            attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
-        )
-    return dict(result.tables)
+
+
+def _mapped(descriptor: int) -> Bars:
+    """Map packed bars into memory; nothing is copied, and nothing can be written."""
+    packed = PackedBars.from_block(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    return Bars.over(
+        packed.symbols, packed.columns, calendar=packed.calendar, timeframe=packed.timeframe
+    )
 
 
 def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
@@ -200,46 +176,3 @@ def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
         "message": readable(str(error)) or type(error).__name__,
         "traceback": readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
     }
-
-
-def pack_bars(bars: Bars) -> bytes:
-    """Return bars as one block of bytes: a JSON line, then the columns."""
-    header = {
-        "symbols": bars.symbols,
-        "bars": len(bars.timestamps),
-        "calendar": bars.calendar,
-        "timeframe": bars.timeframe,
-    }
-    line = json.dumps(header).encode()
-    line += b" " * (-(len(line) + 1) % 8) + b"\n"  # columns stay aligned to eight bytes
-    columns = [bars.timestamps.tobytes(), bars.delisted.tobytes()]
-    columns += [getattr(bars, name).tobytes(order="F") for name in _BARS]
-    return b"".join([line, *columns])
-
-
-def unpack_bars(descriptor: int) -> Bars:
-    """Map packed bars into memory; nothing is copied, and nothing can be written."""
-    block = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    line = block.readline()
-    header = json.loads(line)
-    count, width = header["bars"], len(header["symbols"])
-    offset = len(line)
-
-    def take(dtype: str, size: int) -> np.ndarray[Any, Any]:
-        nonlocal offset
-        column = np.frombuffer(block, dtype=dtype, count=size, offset=offset)
-        offset += column.nbytes
-        return column
-
-    timestamps, delisted = take("<i8", count), take("<i8", width)
-    columns = {
-        name: take("<f8", count * width).reshape((count, width), order="F") for name in _BARS
-    }
-    return Bars(
-        symbols=tuple(header["symbols"]),
-        timestamps=timestamps,
-        delisted=delisted,
-        calendar=header["calendar"],
-        timeframe=header["timeframe"],
-        **columns,
-    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import backtrail
 from backtrail.artifacts.store import RunDir
-from backtrail.batch.sandbox import Outcome
+from backtrail.batch.outcome import Outcome
 from backtrail.canonical import sha256_json, utc_iso
 from backtrail.provenance.inputs import usage_gaps
 
