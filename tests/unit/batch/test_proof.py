@@ -1,6 +1,7 @@
 """Grades, gaps, kept inputs and own artifacts of whole runs."""
 
 import os
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -288,6 +289,19 @@ def test_what_a_strategy_writes_is_sealed_and_comes_back(made, project, form, te
     restore(project, run)
     assert {name: (run.path / name).read_bytes() for name in manifest["inventory"]} == before
     assert not inspect_run(run)
+
+
+def test_the_examples_of_the_guide_write_what_they_say(made):
+    page = (REPOSITORY / "docs/how-to/write-own-artifacts.md").read_text()
+    by_class, by_function = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    run = made(by_class)
+    lines = (run.results / "signals/closes.csv").read_text().splitlines()
+    assert len(lines) == 40
+    assert lines[0].startswith("2020-01-02T")
+    assert run.read_manifest()["grade"] == "B"
+    run = made(by_function)
+    assert (run.results / "last_value.txt").read_text() == "100000.0\n"
+    assert "results/last_value.txt" in run.read_manifest()["inventory"]
 
 
 def test_own_artifacts_go_beside_the_run_when_it_is_repeated(made, project, tmp_path):
