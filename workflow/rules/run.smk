@@ -100,7 +100,7 @@ rule restore_artifact:
     benchmark:
         "logs/restore_artifact/{backtest_id}/{path}.tsv"
     wildcard_constraints:
-        path=r"(code|logs|inputs)/.+|results/[^/]+\.csv|metadata/environment\.json",
+        path=targets.RESTORED_PATHS,
     conda:
         "../../environment.yml"
     threads: 1

@@ -33,6 +33,7 @@ def evaluate_run(
     *,
     seed: int,
     periods_per_year: float,
+    attributes: Mapping[str, object] | None = None,
 ) -> dict[str, Columns]:
     """Run a strategy and return the engine's tables and `summary`, the metrics.
 
@@ -43,19 +44,34 @@ def evaluate_run(
         benchmark_bars: Prices of a benchmark outside the universe.
         seed: Derived from the run's identity.
         periods_per_year: Bars per year, for annual metrics.
+        attributes: Set on the context and the instance before `initialize`; the signal form has
+            neither.
 
     Returns:
         Lists, and arrays of the standard library, so that who reads them needs no NumPy.
     """
-    runner = run_signal if strategy.form == "signal" else run_event
-    result = runner(
-        strategy,
-        bars,
-        engine_config(identity, seed),
-        benchmark=identity["benchmark"],
-        benchmark_bars=benchmark_bars,
-        params=params_from(strategy, identity["params"]),
-    )
+    params = params_from(strategy, identity["params"])
+    config = engine_config(identity, seed)
+    benchmark = identity["benchmark"]
+    if strategy.form == "signal":
+        result = run_signal(
+            strategy,
+            bars,
+            config,
+            benchmark=benchmark,
+            benchmark_bars=benchmark_bars,
+            params=params,
+        )
+    else:
+        result = run_event(
+            strategy,
+            bars,
+            config,
+            benchmark=benchmark,
+            benchmark_bars=benchmark_bars,
+            params=params,
+            attributes=attributes,
+        )
     metrics = summarize_tables(result.tables, periods_per_year=periods_per_year)
     summary = {
         field.name: [getattr(row, field.name) for row in metrics] for field in fields(MetricRow)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self
 
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
+from backtrail.batch.written import gather_written, remove_written
 from backtrail.canonical import derive_seed
 from backtrail.data.calendars import periods_per_year
 from backtrail.files import atomic_path
@@ -77,6 +78,7 @@ class Executor:
 
         Raises:
             StrategyFailedError: If the strategy failed; its output is kept in the logs.
+            ArtifactManagerError: If the strategy wrote a file under a name that is not its own.
         """
         if self._sandbox is None:
             self._sandbox = Sandbox()
@@ -90,7 +92,11 @@ class Executor:
             "code_dir": str(code.resolve()),
             "entry": identity["strategy"]["entry"],
             "identity": identity,
+            "files": [file["path"] for file in spec["code"]["files"]],
+            "functions": identity["strategy"].get("functions"),
             "seed": derive_seed(identity["seed"], spec["run_key"], "run"),
+            "backtest_id": spec["backtest_id"],
+            "target": str(target.path.resolve()),
             "periods_per_year": periods_per_year(dataset["calendar"], dataset["timeframe"]),
         }
         with (
@@ -102,8 +108,12 @@ class Executor:
             )
             _keep(stdout, target, "stdout.txt")
             _keep(stderr, target, "stderr.txt")
-        if outcome.answer is None:
-            raise StrategyFailedError(outcome)
+        try:
+            if outcome.answer is None:
+                raise StrategyFailedError(outcome)
+            gather_written(code, request["files"], target.path)
+        finally:
+            remove_written(code, request["files"])
         twins = self.csv_twins if csv_twins is None else csv_twins
         tables = {name: outcome.answer["tables"][name] for name in (*RESULT_TABLES, "summary")}
         return outcome, write_results(tables, target, csv_twins=twins)

@@ -46,11 +46,12 @@ class Outcome:
     max_rss_mb: float
 
 
-@dataclass(frozen=True, slots=True)
 class StrategyFailedError(Exception):
     """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
 
-    outcome: Outcome
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(f"{outcome.kind}: {outcome.message}")
 
 
 def read_outcome(

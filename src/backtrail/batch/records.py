@@ -11,7 +11,7 @@ import backtrail
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.outcome import Outcome
 from backtrail.canonical import sha256_json, utc_iso
-from backtrail.provenance.tracing import NOWHERE, trace_imports
+from backtrail.provenance.inputs import usage_gaps
 
 __all__ = [
     "begin_record",
@@ -56,17 +56,20 @@ def _user() -> str | None:
 
 
 def finished_record(
-    record: Mapping[str, Any], outcome: Outcome, contents: Mapping[str, str], now: datetime
+    record: Mapping[str, Any],
+    outcome: Outcome,
+    contents: Mapping[str, str],
+    usage: Mapping[str, Any],
+    now: datetime,
 ) -> dict[str, Any]:
     """Return the manifest of a run whose results are written and that only lacks its seal."""
-    assert outcome.answer is not None
     return {
         **record,
         "status": "executed",
         "finished_at": utc_iso(now),
         "timings": _timings(outcome),
         "contents": dict(contents),
-        "opened_files": list(outcome.answer.get("opened", ())),
+        "usage": dict(usage),
     }
 
 
@@ -109,16 +112,15 @@ def _log_tail(run: RunDir) -> list[str]:
 
 
 def sealed_record(
-    record: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    run: RunDir,
-    listed: Mapping[str, Any],
+    record: Mapping[str, Any], run: RunDir, listed: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the final manifest of a completed run.
 
-    Its grade says how complete the capture was: B complete, C with gaps, which are named.
+    Its grade says how complete the capture was: B complete, C with gaps, which are named. What
+    could not be followed when the code was captured is no gap: the run itself has shown that it
+    needed nothing else.
     """
-    gaps = _gaps(spec, record, run)
+    gaps = usage_gaps(record["usage"])
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
@@ -128,17 +130,6 @@ def sealed_record(
         "metrics": {name: entry["value"] for name, entry in metrics.items()},
         "inventory": dict(listed),
     }
-
-
-def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any], run: RunDir) -> list[str]:
-    """Name what the run used or may have used that was not captured."""
-    gaps = list(spec["code"]["warnings"])
-    if gaps:
-        # A package that was not found when the run was planned may have been installed since.
-        entry = spec["identity"]["strategy"]["entry"]
-        still = trace_imports(str(run.code.resolve()), entry, {}).warnings
-        gaps = [text for text in gaps if not text.endswith(NOWHERE) or text in still]
-    return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
 
 
 def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from backtrail.batch.outcome import Limits, Outcome, StrategyFailedError, read_outcome
 from backtrail.batch.zygote import FORK
 from backtrail.errors import BacktrailError
+from backtrail.provenance.inputs import merge_usage
+from backtrail.provenance.kernel_watch import KernelWatch
+from backtrail.provenance.outside import OutsideFiles, Shield
 
 __all__ = ["Limits", "Outcome", "Sandbox", "StrategyFailedError"]
 
@@ -72,13 +76,20 @@ class Sandbox:
         """Process id of the zygote that serves now."""
         return self._zygote.process.pid
 
-    def check_params(self, root: Path, entry: str, params: Sequence[Mapping[str, Any]]) -> Outcome:
+    def check_params(
+        self,
+        root: Path,
+        entry: str,
+        params: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Import a strategy file and resolve parameter sets against its `Params`.
 
         Args:
             root: Folder that holds the strategy's files.
             entry: Strategy file, relative to `root`.
             params: Parameter sets as given in the config.
+            functions: What of the file is the strategy, as `load_strategy` takes it.
 
         Returns:
             An outcome whose answer has a list `params` with `values` or `error` for each set.
@@ -91,6 +102,7 @@ class Sandbox:
             "code_dir": str(root),
             "entry": entry,
             "params": [dict(item) for item in params],
+            "functions": functions,
         }
         with tempfile.TemporaryFile() as sink:
             return self._fork(request, Limits(seconds=60.0), sink, sink)
@@ -107,24 +119,39 @@ class Sandbox:
         """Run one strategy from its captured copy.
 
         Args:
-            request: `code_dir`, `entry`, `identity`, `periods_per_year` and the derived `seed`.
+            request: `code_dir`, `entry`, the captured `files`, `identity`, `periods_per_year`, the
+                derived `seed`, `backtest_id`, the directory `target` that takes what the strategy
+                writes, and `functions` when the strategy is not found by name.
             limits: Time and memory the run may use.
             bars: Packed bars, and those of a benchmark outside the universe.
             stdout: Takes what the strategy prints.
             stderr: Takes what it writes to standard error.
 
+        Returns:
+            An outcome whose answer has `tables`, and `usage` as `merge_usage` returns it.
+
         Raises:
             BacktrailError: If no zygote can be started.
         """
+
+        def outside() -> OutsideFiles:
+            return OutsideFiles(Shield(request["code_dir"], request["files"], request["target"]))
+
         started = time.monotonic()
-        try:
-            return self._fork({"kind": "run", **request}, limits, stdout, stderr, bars)
-        except _LostRunError as lost:
-            message = (
-                f"the process that forks runs {lost.how} while it served this run (out of memory, "
-                "perhaps); the next run gets a new one"
-            )
-            return Outcome(None, "signal", message, "", time.monotonic() - started, 0.0, 0.0)
+        with closing(KernelWatch(outside)) as watch:
+            try:
+                asked = {"kind": "run", **request}
+                outcome = self._fork(asked, limits, stdout, stderr, bars, watch)
+            except _LostRunError as lost:
+                message = (
+                    f"the process that forks runs {lost.how} while it served this run (out of "
+                    "memory, perhaps); the next run gets a new one"
+                )
+                return Outcome(None, "signal", message, "", time.monotonic() - started, 0.0, 0.0)
+            if outcome.answer is None:
+                return outcome
+            usage = merge_usage(outcome.answer["usage"], watch)
+            return replace(outcome, answer={**outcome.answer, "usage": usage})
 
     def _fork(
         self,
@@ -133,15 +160,19 @@ class Sandbox:
         stdout: BinaryIO,
         stderr: BinaryIO,
         bars: Sequence[BinaryIO] = (),
+        watch: KernelWatch | None = None,
     ) -> Outcome:
         limited = {"seconds": limits.seconds, "memory_bytes": limits.memory_bytes}
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as output:
             asked.write(json.dumps({**request, "limits": limited}).encode())
             asked.flush()
             started = time.monotonic()
-            pid = self._begin([asked, output, stdout, stderr, *bars])
+            streams = [asked, output, stdout, stderr, *([watch.channel] if watch else ()), *bars]
+            pid = self._begin(streams)
             try:
-                timed_out = not self._zygote.wait(limits.seconds)
+                if watch:
+                    watch.channel.close()  # its end is the child's now
+                timed_out = not self._zygote.wait(limits.seconds, watch)
                 if timed_out:
                     _kill(pid)
                 ended = self._zygote.answer()
@@ -152,7 +183,7 @@ class Sandbox:
             output.seek(0)
             return read_outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
 
-    def _begin(self, streams: Sequence[BinaryIO]) -> int:
+    def _begin(self, streams: Sequence[BinaryIO | socket.socket]) -> int:
         """Let a child be forked, by a new zygote if the present one has ended; return its id."""
         try:
             return self._zygote.fork(streams)
@@ -184,7 +215,7 @@ class _Zygote:
         self._channel.close()
         self.process.wait()
 
-    def fork(self, streams: Sequence[BinaryIO]) -> int:
+    def fork(self, streams: Sequence[BinaryIO | socket.socket]) -> int:
         """Let a child be forked that has these files; return its process id."""
         try:
             socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
@@ -192,12 +223,16 @@ class _Zygote:
             raise self._ended() from None
         return int(self.answer()["pid"])
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float, watch: KernelWatch | None) -> bool:
         """Wait until a whole answer has come; say whether it did."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
             left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._channel], [], [], left)[0]:
+            if watch:
+                has_come = watch.wait(self._channel, left)
+            else:
+                has_come = bool(select.select([self._channel], [], [], left)[0])
+            if not has_come:
                 return False
             self._receive()
         return True

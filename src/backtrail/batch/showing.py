@@ -55,12 +55,14 @@ def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
     pages = (run.reports / "basic_report.html", run.errors / "failed_run.html")
     report = next((str(page) for page in pages if page.exists()), None)
     attempt = described.get("attempt", 1)
+    packages = described.get("usage", {}).get("packages", {})
     return {
         "id": described["backtest_id"],
         "names": ", ".join(described["labels"]["names"]),
         "status": _status(run, described) + (f", attempt {attempt}" if attempt > 1 else ""),
         "grade": described.get("grade"),
         "gaps": "; ".join(described.get("gaps", ())) or None,
+        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()) or None,
         "began": began and f"{began}{took}",
         "folder": str(run.path),
         "report": report,

@@ -2,19 +2,41 @@
 
 import json
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed, require_all_intact
+from backtrail.artifacts.paths import RESERVED_RESULTS
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.loading import Batch
 from backtrail.batch.plan import Plan
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["BatchSummary", "damaged_runs", "object_targets", "run_targets", "summarize_batch"]
+__all__ = [
+    "RESTORED_PATHS",
+    "BatchSummary",
+    "damaged_runs",
+    "object_targets",
+    "run_targets",
+    "summarize_batch",
+]
 
+# CSV twins are made or not as the config says, so no rule declares them.
+_DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not name.endswith(".csv"))
+_MADE_BY_A_STAGE = "|".join(
+    (
+        *(re.escape(f"results/{name}") for name in _DECLARED_RESULTS),
+        r"metadata/(?:run_spec|code_manifest|backtest_metadata)\.json",
+        r"run\.json",
+        "_SUCCESS",
+        "results/reports/.*",
+    )
+)
+# Pattern of the files of a run that no stage declares as its output, a strategy's own among them.
+RESTORED_PATHS = f"(?!(?:{_MADE_BY_A_STAGE})$).+"
 _REPORT = "results/reports/basic_report.html"
 
 

@@ -119,6 +119,9 @@ def _main() -> None:
     die_with_parent()
     adopt_orphans()
     from backtrail.batch import child  # noqa: F401  imported before the first fork
+    from backtrail.provenance.outside import is_known
+
+    is_known("")  # where Python and its packages lie is found once for all children
 
     with socket.socket(fileno=os.dup(0)) as channel, open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)  # the socket is no standard input of a strategy

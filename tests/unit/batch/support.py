@@ -1,5 +1,6 @@
 """A project in a folder, taken through the stages by library calls alone."""
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,19 @@ def handle_data(context, data):
 
 def functions(*, top="", initialize="pass", handle_data="pass"):
     """Return a strategy in function form from the bodies of its functions."""
-    import textwrap
-
     bodies = [textwrap.indent(textwrap.dedent(text), "    ") for text in (initialize, handle_data)]
     body = FUNCTIONS.format(initialize=bodies[0], handle_data=bodies[1])
     return textwrap.dedent(top) + body
+
+
+def on_first_bar(text, top=""):
+    """Return a strategy that does something once, at its first bar."""
+    return functions(
+        top=top,
+        initialize="context.done = False",
+        handle_data="if not context.done:\n    context.done = True\n"
+        + textwrap.indent(text, "    "),
+    )
 
 
 def batch_config(**sections):
