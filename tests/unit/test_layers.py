@@ -7,11 +7,11 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src/backtrail"
 
 # A module imports from its own layer and from layers below it.
 LAYERS = (
-    {"errors", "canonical", "files"},
+    {"errors", "canonical", "files", "project"},
     {"engine", "metrics", "optimization", "validation"},
     {"data", "provenance", "artifacts", "catalog", "reports"},
     {"batch"},
-    {"jobs", "cli"},
+    {"jobs", "cli", "backtest", "__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

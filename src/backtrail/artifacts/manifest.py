@@ -13,9 +13,9 @@ from backtrail.files import write_bytes, write_json
 
 __all__ = ["Damage", "inspect_run", "inventory", "is_sealed", "require_intact", "seal"]
 
-# What is sealed. Reports are derived; logs of earlier attempts are kept but promise nothing.
+# What is sealed. Reports and exports are derived; logs of earlier attempts are kept but promise nothing.
 _SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
-_DERIVED = ("results/reports/", "logs/attempt-")
+_DERIVED = ("results/reports/", "results/exports/", "logs/attempt-")
 
 
 @dataclass(frozen=True, slots=True)

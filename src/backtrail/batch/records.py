@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any
 
 import backtrail
+from backtrail.artifacts.environment import describe_machine
 from backtrail.artifacts.store import RunDir
-from backtrail.batch.sandbox import Outcome
+from backtrail.batch.sandbox import ENVIRONMENT, Outcome
 from backtrail.canonical import sha256_json, utc_iso
 
 __all__ = [
     "begin_record",
+    "captured_record",
     "failure_record",
     "finished_record",
-    "metadata_projection",
     "sealed_record",
     "trial_record",
 ]
@@ -29,6 +30,7 @@ def begin_record(
     spec: Mapping[str, Any], former: Mapping[str, Any] | None, now: datetime
 ) -> dict[str, Any]:
     """Return the manifest of a run that begins now."""
+    is_retry = former is not None and former["status"] != "captured"
     return {
         "version": _VERSION,
         "backtest_id": spec["backtest_id"],
@@ -37,14 +39,28 @@ def begin_record(
         "identity": spec["identity"],
         "labels": spec["labels"],
         "status": "running",
-        "attempt": 1 if former is None else former["attempt"] + 1,
+        "attempt": 1 + former["attempt"] if former is not None and is_retry else 1,
         "started_at": utc_iso(now),
         "host": platform.node(),
         "user": _user(),
+        "machine": describe_machine(ENVIRONMENT),
         "framework_version": backtrail.__version__,
         "python_version": platform.python_version(),
         "error": None,
+        "timings": _kept_timings(former),
     }
+
+
+def captured_record(spec: Mapping[str, Any], seconds: float, now: datetime) -> dict[str, Any]:
+    """Return the manifest of a run whose code has been captured and that has not begun."""
+    record = begin_record(spec, None, now)
+    return {**record, "status": "captured", "timings": {"capture_seconds": round(seconds, 6)}}
+
+
+def _kept_timings(former: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return the times of stages that are not repeated."""
+    timings = {} if former is None else former.get("timings", {})
+    return {name: timings[name] for name in ("capture_seconds",) if name in timings}
 
 
 def _user() -> str | None:
@@ -63,7 +79,7 @@ def finished_record(
         **record,
         "status": "executed",
         "finished_at": utc_iso(now),
-        "timings": _timings(outcome),
+        "timings": {**record["timings"], **_timings(outcome)},
         "contents": dict(contents),
         "opened_files": list(outcome.answer.get("opened", ())),
     }
@@ -77,7 +93,7 @@ def failure_record(
         **record,
         "status": "failed",
         "finished_at": utc_iso(now),
-        "timings": _timings(outcome),
+        "timings": {**record["timings"], **_timings(outcome)},
         "grade": "D",
         "gaps": ["the run failed; it has no results"],
         "error": {
@@ -133,38 +149,6 @@ def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """Name what the run used or may have used that was not captured."""
     gaps = list(spec["code"]["warnings"])
     return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
-
-
-def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `backtest_metadata.json`: the provenance of a run under the seeds' names."""
-    identity = spec["identity"]
-    return {
-        "backtest_id": spec["backtest_id"],
-        "timestamp": record["started_at"],
-        "framework_version": record["framework_version"],
-        "python_version": record["python_version"],
-        "strategy_entry_point": identity["strategy"]["entry"],
-        "captured_files": [file["path"] for file in spec["code"]["files"]],
-        "code_capture": {
-            "mode": "import_analysis",
-            "code_hash": identity["strategy"]["code_hash"],
-        },
-        "data_bundle_info": {
-            "bundle_name": spec["labels"]["bundle"],
-            "dataset_ids": [identity["dataset"]["dataset_id"]],
-            "calendar": identity["dataset"]["calendar"],
-            "timeframe": identity["dataset"]["timeframe"],
-        },
-        "parameters": identity["params"],
-        "symbols": identity["symbols"],
-        "start": identity["start"],
-        "end": identity["end"],
-        "capital_base": identity["capital_base"],
-        "commission": identity["commission"],
-        "slippage": identity["slippage"],
-        "execution": identity["execution"],
-        "seed": identity["seed"],
-    }
 
 
 def trial_record(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Deciding the identity of every run of a batch from its code, its data and its parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -23,10 +23,15 @@ _COVERAGE_SLACK_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRun:
-    """A request whose data, code and parameters are known: its identity is decided."""
+    """A request whose data, code and parameters are known: its identity is decided.
+
+    Attributes:
+        content: Checksums of the canonical columns of the dataset's tables.
+    """
 
     request: RunRequest
     identity: Mapping[str, Any]
+    content: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_key(self) -> str:
@@ -83,6 +88,7 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
                 seed=batch.config["seed"],
                 library=fingerprint,
             ),
+            datasets[request.bundle].content,
         )
         for request, (form, params) in zip(wanted, _parameters(batch, wanted), strict=True)
     ]

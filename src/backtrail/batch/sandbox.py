@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, Self
 from backtrail.batch.zygote import FORK
 from backtrail.errors import BacktrailError
 
-__all__ = ["Limits", "Outcome", "Sandbox", "StrategyFailedError"]
+__all__ = ["ENVIRONMENT", "Limits", "Outcome", "Sandbox", "StrategyFailedError"]
 
 # One thread per child, and no difference between two processes that a strategy could see.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
@@ -92,7 +92,7 @@ class Sandbox:
             [sys.executable, "-s", "-P", "-m", "backtrail.batch.zygote"],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
-            env={**environment, **_ENVIRONMENT},
+            env={**environment, **ENVIRONMENT},
             cwd="/",
         )
         theirs.close()

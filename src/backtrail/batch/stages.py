@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +26,9 @@ from backtrail.artifacts.manifest import (
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.records import (
     begin_record,
+    captured_record,
     failure_record,
     finished_record,
-    metadata_projection,
     sealed_record,
     trial_record,
 )
@@ -35,6 +36,7 @@ from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
+from backtrail.provenance.metadata import BacktestMetadataGenerator
 from backtrail.provenance.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -57,7 +59,11 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
     with run.lease():
         if _sealed_and_whole(store, run, executor=None):
             return
-        _materialize(store, run.read_spec(), run)
+        spec, started = run.read_spec(), time.monotonic()
+        _materialize(store, spec, run)
+        if not run.manifest.exists():
+            seconds = time.monotonic() - started
+            write_json(run.manifest, captured_record(spec, seconds, datetime.now(UTC)))
 
 
 def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
@@ -76,6 +82,9 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
             "warnings": spec["code"]["warnings"],
         },
     )
+    git = spec["origin"]["git"]
+    if git is not None and git["diff_sha256"] is not None:
+        objects.materialize(git["diff_sha256"], target.git_diff)
 
 
 def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
@@ -100,6 +109,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
         _clear_former_attempt(run, former)
         write_json(run.manifest, record)
         write_json(run.environment, describe_environment())
+        _write_metadata(run, spec, record)
         try:
             outcome, contents = executor.execute(spec, run.code, run)
         except (StrategyFailedError, BacktrailError) as error:
@@ -111,6 +121,15 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
                 f"It is catalogued; its logs are in {run.logs}"
             ) from None
         write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
+
+
+def _write_metadata(
+    target: RunDir, spec: Mapping[str, Any], record: Mapping[str, Any], **changed: Any
+) -> None:
+    """Write the run's metadata as its manifest stands, or will stand with some keys changed."""
+    environment = json.loads(target.environment.read_bytes())
+    generator = BacktestMetadataGenerator(spec["backtest_id"], target.metadata.parent)
+    generator.generate_for_run(spec, {**record, **changed}, environment)
 
 
 def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
@@ -156,6 +175,7 @@ def _mark_failed(
         ),
     )
     write_json(run.manifest, failed, durable=True)
+    _write_metadata(run, run.read_spec(), failed)
     render_failed_page(run.path, bundles_dir=bundles_dir, out=run.errors / "failed_run.html")
     write_bytes(run.failed, f"{sha256_file(run.manifest)}\n".encode(), durable=True)
 
@@ -176,7 +196,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             status = "not begun" if record is None else record["status"]
             raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
         spec = run.read_spec()
-        write_json(run.metadata, metadata_projection(spec, record))
+        _write_metadata(run, spec, record, status="completed")
         listed = inventory(run, record["contents"])
         for file in spec["code"]["files"]:
             if listed.get(f"code/{file['path']}", {}).get("sha256") != file["sha256"]:
@@ -237,9 +257,12 @@ def _put_back(
     with tempfile.TemporaryDirectory(prefix="backtrail-restore-") as folder:
         scratch = RunDir(Path(folder))
         _materialize(store, spec, scratch)
-        write_json(scratch.environment, describe_environment())
+        if run.environment.exists():
+            write_bytes(scratch.environment, run.environment.read_bytes())
+        else:
+            write_json(scratch.environment, describe_environment())
         write_json(scratch.spec, spec)
-        write_json(scratch.metadata, metadata_projection(spec, manifest))
+        _write_metadata(scratch, spec, manifest)
         if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
             try:
                 executor.execute(spec, scratch.code, scratch)

@@ -1,0 +1,104 @@
+"""From a resolved run to its directory: the spec, the stored code, the claim of its key."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.resolving import ResolvedRun
+from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.git import GitState, read_git_state
+from backtrail.provenance.objects import ObjectStore
+
+__all__ = ["Claimant", "store_code"]
+
+
+class Claimant:
+    """Claims runs of one project; its repository is read once, and only when a run is new.
+
+    Args:
+        store: The run store.
+        root: Project folder.
+    """
+
+    def __init__(self, store: RunStore, root: Path) -> None:
+        self.store = store
+        self.root = root
+
+    def claim(
+        self,
+        run: ResolvedRun,
+        closure: CodeClosure,
+        names: Sequence[str],
+        *,
+        backtest_id: str | None = None,
+    ) -> tuple[str, bool]:
+        """Find the run of an identity or make its directory, and say whether it was made.
+
+        Args:
+            run: The run.
+            closure: Its code.
+            names: What it is called.
+            backtest_id: The id of a new run, in place of the moment's.
+
+        Raises:
+            ArtifactManagerError: If the store cannot be written, or the id is another run's.
+        """
+
+        def make_spec(claimed: str) -> dict[str, Any]:
+            return {
+                "backtest_id": claimed,
+                "run_key": run.run_key,
+                "identity": dict(run.identity),
+                "labels": {"names": list(names), "bundle": run.request.bundle},
+                "code": _code(closure),
+                "data": {"content": dict(run.content)},
+                "origin": {"strategy": str(self._strategy(closure)), "git": self._stored_git()},
+            }
+
+        found, is_new = self.store.claim(
+            run.run_key, make_spec, datetime.now(UTC), name=backtest_id
+        )
+        self.store.restore_spec(found)
+        return found, is_new
+
+    def _strategy(self, closure: CodeClosure) -> Path:
+        return self.root / closure.entry
+
+    def _stored_git(self) -> dict[str, Any] | None:
+        state = self._git
+        if state is None:
+            return None
+        if state.diff is not None:
+            ObjectStore(self.store.objects).put_bytes(state.diff)
+        return state.to_dict()
+
+    @cached_property
+    def _git(self) -> GitState | None:
+        return read_git_state(self.root)
+
+
+def _code(closure: CodeClosure) -> dict[str, Any]:
+    return {
+        "mode": "import_analysis",
+        "origin": None,
+        "files": [
+            {"path": f.path, "sha256": f.sha256, "imported_by": list(f.imported_by)}
+            for f in closure.files
+        ],
+        "warnings": list(closure.warnings),
+    }
+
+
+def store_code(store: RunStore, root: Path, closures: Iterable[CodeClosure]) -> None:
+    """Store every captured file once.
+
+    Raises:
+        CodeCaptureError: If a file changed since it was captured.
+    """
+    objects = ObjectStore(store.objects)
+    files = {file for closure in closures for file in closure.files}
+    for file in sorted(files, key=lambda item: item.path):
+        objects.put(root / file.path, file.sha256)
