@@ -11,11 +11,20 @@ from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
 from backtrail.files import write_bytes, write_json
 
-__all__ = ["Damage", "inspect_run", "inventory", "is_sealed", "require_intact", "seal"]
+__all__ = [
+    "DERIVED_RESULTS",
+    "Damage",
+    "inspect_run",
+    "inventory",
+    "is_sealed",
+    "require_intact",
+    "seal",
+]
 
-# What is sealed. Reports and exports are derived; logs of earlier attempts are kept but promise nothing.
+# What is sealed. Reports and exports are derived; logs of earlier attempts promise nothing.
 _SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
-_DERIVED = ("results/reports/", "results/exports/", "logs/attempt-")
+DERIVED_RESULTS = ("results/reports/", "results/exports/")
+_DERIVED = (*DERIVED_RESULTS, "logs/attempt-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ class RunStore:
             self._link_id(found, run_key)  # a claim may have been killed between its two links
             return found, False
         while True:
-            backtest_id = self.take_id(now) if name is None else self._take_name(name)
+            backtest_id = self.take_id(now) if name is None else self.take_name(name)
             spec = make_spec(backtest_id)
             try:
                 return self._link(self.run(backtest_id), run_key, spec)
@@ -297,8 +297,13 @@ class RunStore:
             self._last_named = moment
         return name_of(moment)
 
-    def _take_name(self, name: str) -> str:
-        """Make the directory of a name that was asked for; an orphan of that name is removed."""
+    def take_name(self, name: str) -> str:
+        """Make the directory of an id that was asked for, and return the id.
+
+        Raises:
+            ArtifactManagerError: If it cannot name a run, or names one, or the store cannot be
+                written.
+        """
         run = self.run(check_id(name))
         while not self._take(name):
             if not self._sweep(run):

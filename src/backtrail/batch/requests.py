@@ -12,7 +12,7 @@ from backtrail.batch.grid import expand_grid
 from backtrail.data.bundles import ADAPTERS
 from backtrail.errors import Problem
 
-__all__ = ["RunRequest", "RunSettings", "expand_batch"]
+__all__ = ["RunRequest", "RunSettings", "entry_problems", "entry_requests", "expand_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class RunRequest:
         entry: Name of the batch entry.
         symbols: Symbols as listed, or None for all of the bundle.
         params: Parameters as given, without the strategy's defaults.
+        functions: What of the file is the strategy, where that is not found by name: qualified
+            names under `initialize`, `handle_data` and `analyze`, or one under `class`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class RunRequest:
     end: date
     params: Mapping[str, Any]
     settings: RunSettings
+    functions: Mapping[str, str] | None = None
 
 
 def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunRequest], list[Problem]]:
@@ -76,11 +79,15 @@ def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunReques
         problems.extend(found)
         if found:
             continue
-        found = list(_entry_problems(config, name, entry, source))
+        where = f"{source}: batch.{name}"
+        found = [
+            *entry_problems(config["defaults"], entry, where),
+            *_bundle_name_problems(config, entry, where),
+        ]
         problems.extend(found)
         if not found:
             try:
-                requests.extend(_requests(name, entry, config["defaults"]))
+                requests.extend(entry_requests(name, entry, config["defaults"]))
             except ValueError as error:
                 problems.append(
                     Problem(f"{source}: batch.{name}", str(error), "mend the grid or its condition")
@@ -116,25 +123,36 @@ def _inherit(
     return entry, []
 
 
-def _entry_problems(
-    config: Mapping[str, Any], name: str, entry: Mapping[str, Any], source: str
+def _bundle_name_problems(
+    config: Mapping[str, Any], entry: Mapping[str, Any], where: str
 ) -> Iterator[Problem]:
-    where = f"{source}: batch.{name}"
-    for key in ("strategy", "bundle", "start", "end"):
-        if key not in entry:
-            yield Problem(
-                where, f"the key {key!r} is missing", f"add {key!r} here or in an entry it extends"
-            )
     bundle = entry.get("bundle")
     if bundle is not None and bundle not in config["bundles"]:
         near = difflib.get_close_matches(bundle, config["bundles"], n=1)
         known = ", ".join(config["bundles"])
         remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {known}"
         yield Problem(f"{where}.bundle", f"there is no bundle {bundle!r}", remedy)
+
+
+def entry_problems(
+    defaults: Mapping[str, Any], entry: Mapping[str, Any], where: str
+) -> Iterator[Problem]:
+    """Yield what is wrong between the keys of one entry.
+
+    Args:
+        defaults: The config's section `defaults`, filled in.
+        entry: The entry with what it inherits.
+        where: What names the entry in messages.
+    """
+    for key in ("strategy", "bundle", "start", "end"):
+        if key not in entry:
+            yield Problem(
+                where, f"the key {key!r} is missing", f"add {key!r} here or in an entry it extends"
+            )
     if "start" in entry and "end" in entry and entry["start"] > entry["end"]:
         found = f"start {entry['start']} is after end {entry['end']}"
         yield Problem(where, found, "exchange them")
-    commission = {**config["defaults"], **entry}["commission"]
+    commission = {**defaults, **entry}["commission"]
     if commission["model"] == "none" and commission.get("cost"):
         found = f"model none has the cost {commission['cost']}"
         yield Problem(f"{where}.commission", found, "name a model or drop the cost")
@@ -142,13 +160,23 @@ def _entry_problems(
         yield Problem(f"{where}.where", "there is no grid to filter", "add 'grid' or drop 'where'")
 
 
-def _requests(
+def entry_requests(
     name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[RunRequest]:
+    """Yield the runs of one entry, one per combination of its grid.
+
+    Args:
+        name: Name of the entry.
+        entry: The entry with what it inherits; its keys have been checked.
+        defaults: The config's section `defaults`, filled in.
+
+    Raises:
+        ValueError: If its condition cannot be read, or lets no combination pass.
+    """
     settings = _settings({**defaults, **entry})
     symbols = entry.get("symbols", "all")
     grid = entry.get("grid", {})
-    combinations = list(expand_grid(entry["params"], grid, entry.get("where")))
+    combinations = list(expand_grid(entry.get("params", {}), grid, entry.get("where")))
     if not combinations:
         raise ValueError(f"where {entry.get('where')!r} lets no combination of the grid pass")
     for params in combinations:

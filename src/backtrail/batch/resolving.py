@@ -1,6 +1,7 @@
 """Deciding the identity of every run of a batch from its code, its data and its parameters."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from backtrail.batch.loading import Batch
 from backtrail.batch.requests import RunRequest
 from backtrail.batch.sandbox import Sandbox
-from backtrail.canonical import sha256_json
+from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
@@ -51,12 +52,15 @@ def outdated_bundles(batch: Batch) -> dict[str, str]:
     return reasons
 
 
-def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> list[ResolvedRun]:
+def resolve_runs(
+    batch: Batch, requests: Sequence[RunRequest] | None = None, *, sandbox: Sandbox | None = None
+) -> list[ResolvedRun]:
     """Decide the identity of runs from code, data and parameters.
 
     Args:
         batch: An open batch.
         requests: Runs of the batch whose bundles are ingested; all by default.
+        sandbox: Where strategies are imported; one of its own when None.
 
     Raises:
         ConfigError: If a symbol or a date is not in the data; every mistake is named.
@@ -90,7 +94,7 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
             ),
             datasets[request.bundle].content,
         )
-        for request, (form, params) in zip(wanted, _parameters(batch, wanted), strict=True)
+        for request, (form, params) in zip(wanted, _parameters(batch, wanted, sandbox), strict=True)
     ]
 
 
@@ -133,7 +137,7 @@ def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -
 
 
 def _parameters(
-    batch: Batch, requests: Sequence[RunRequest]
+    batch: Batch, requests: Sequence[RunRequest], sandbox: Sandbox | None
 ) -> list[tuple[str | None, Mapping[str, Any]]]:
     """Return each request's strategy form, and its parameters with the defaults filled in.
 
@@ -143,20 +147,30 @@ def _parameters(
     resolved: list[tuple[str | None, Mapping[str, Any]]] = [
         (None, request.params) for request in requests
     ]
-    by_strategy: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
-        by_strategy.setdefault(request.strategy, []).append(index)
+        groups.setdefault(canonical_json([request.strategy, request.functions]), []).append(index)
     problems = []
-    with Sandbox() as sandbox:
-        for strategy, indices in by_strategy.items():
-            given = [requests[index].params for index in indices]
-            outcome = sandbox.check_params(batch.root, batch.closures[strategy].entry, given)
+    with Sandbox() if sandbox is None else nullcontext(sandbox) as checker:
+        for indices in groups.values():
+            first = requests[indices[0]]
+            outcome = checker.check_params(
+                batch.root,
+                batch.closures[first.strategy].entry,
+                [requests[index].params for index in indices],
+                first.functions,
+            )
+            if outcome.kind == "StrategyError":  # the contract of strategies is broken
+                where = f"{batch.source}: batch.{first.entry}.strategy"
+                found = f"{first.strategy}: {outcome.message}"
+                problems.append(Problem(where, found, "see strategies/README.md for the forms"))
             if outcome.answer is None:
                 continue
             for index, item in zip(indices, outcome.answer["params"], strict=True):
                 if "error" in item:
                     where = f"{batch.source}: batch.{requests[index].entry}.params"
-                    problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
+                    remedy = f"see Params in {first.strategy}"
+                    problems.append(Problem(where, item["error"], remedy))
                 else:
                     resolved[index] = (outcome.answer["form"], item["values"])
     if problems:
@@ -179,7 +193,7 @@ def _identity(
         "run_type": "backtest",
         "engine": settings.engine,
         "ledger": settings.ledger,
-        "strategy": {"entry": closure.entry, "form": form, "code_hash": closure.code_hash},
+        "strategy": _strategy(request, closure, form),
         "dataset": {
             "dataset_id": dataset.dataset_id,
             "calendar": dataset.calendar,
@@ -202,3 +216,8 @@ def _identity(
         "seed": seed,
         "library": library,
     }
+
+
+def _strategy(request: RunRequest, closure: CodeClosure, form: str | None) -> dict[str, Any]:
+    named = {} if request.functions is None else {"functions": dict(request.functions)}
+    return {"entry": closure.entry, "form": form, "code_hash": closure.code_hash, **named}

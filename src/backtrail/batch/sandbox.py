@@ -111,13 +111,20 @@ class Sandbox:
         self._channel.close()
         self._process.wait()
 
-    def check_params(self, root: Path, entry: str, params: Sequence[Mapping[str, Any]]) -> Outcome:
+    def check_params(
+        self,
+        root: Path,
+        entry: str,
+        params: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Import a strategy file and resolve parameter sets against its `Params`.
 
         Args:
             root: Folder that holds the strategy's files.
             entry: Strategy file, relative to `root`.
             params: Parameter sets as given in the config.
+            functions: What of the file is the strategy, as `load_strategy` takes it.
 
         Returns:
             An outcome whose answer has a list `params` with `values` or `error` for each set.
@@ -127,6 +134,7 @@ class Sandbox:
             "code_dir": str(root),
             "entry": entry,
             "params": [dict(item) for item in params],
+            "functions": functions,
         }
         with tempfile.TemporaryFile() as sink:
             return self._fork(request, Limits(seconds=60.0), sink, sink)

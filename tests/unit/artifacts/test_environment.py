@@ -1,6 +1,6 @@
 import json
-import re
 import platform
+import re
 import sys
 from importlib.metadata import version
 
