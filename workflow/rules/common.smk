@@ -7,7 +7,7 @@ from pathlib import Path
 from backtrail.batch.closing import close_failed_batch
 from backtrail.batch.loading import open_batch
 from backtrail.batch.plan import Plan
-from backtrail.batch.targets import run_targets, summarize_batch
+from backtrail.batch.targets import RESTORED_PATHS, run_targets, summarize_batch
 from backtrail.canonical import canonical_json
 from backtrail.data.sources import source_checksum
 from backtrail.errors import BacktrailError

@@ -101,7 +101,7 @@ rule restore_artifact:
     benchmark:
         "logs/restore_artifact/{backtest_id}/{path}.tsv"
     wildcard_constraints:
-        path="(code|logs|inputs)/.+|metadata/environment.json",
+        path=RESTORED_PATHS,
     conda:
         "../../environment.yml"
     threads: 1

@@ -9,7 +9,7 @@ from typing import Any
 from backtrail.artifacts.store import RunDir
 from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
-from backtrail.files import write_bytes, write_json
+from backtrail.files import is_temporary, write_bytes, write_json
 
 __all__ = [
     "DERIVED_RESULTS",
@@ -23,6 +23,7 @@ __all__ = [
 
 # What is sealed. Reports and exports are derived; logs of earlier attempts promise nothing.
 _SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
+_UNSEALED = frozenset({"run.json", "_SUCCESS", "_FAILED", ".lock", "errors"})
 DERIVED_RESULTS = ("results/reports/", "results/exports/")
 _DERIVED = (*DERIVED_RESULTS, "logs/attempt-")
 
@@ -54,6 +55,17 @@ def _sealed_files(run: RunDir) -> list[str]:
     return sorted(name for name in names if not name.startswith(_DERIVED))
 
 
+def _further_files(run: RunDir) -> list[str]:
+    """Return what a strategy put elsewhere in its run; after the seal, notes may be added there."""
+    names = []
+    for entry in run.path.iterdir():
+        if entry.name in _UNSEALED or is_temporary(entry) or entry.name in _SEALED_FOLDERS:
+            continue
+        inside = entry.rglob("*") if entry.is_dir() else [entry]
+        names += [path.relative_to(run.path).as_posix() for path in inside if path.is_file()]
+    return names
+
+
 def inventory(run: RunDir, contents: dict[str, str]) -> dict[str, dict[str, Any]]:
     """List every file a seal covers, with size and sha256.
 
@@ -62,7 +74,7 @@ def inventory(run: RunDir, contents: dict[str, str]) -> dict[str, dict[str, Any]
         contents: Content checksums of its Parquet tables, by path inside the run.
     """
     listed: dict[str, dict[str, Any]] = {}
-    for name in _sealed_files(run):
+    for name in sorted({*_sealed_files(run), *_further_files(run)}):
         path = run.path / name
         listed[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
         if name in contents:

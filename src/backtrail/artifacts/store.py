@@ -101,6 +101,11 @@ class RunDir:
         return self.path / "results"
 
     @property
+    def inputs(self) -> Path:
+        """What the run used from outside."""
+        return self.path / "inputs"
+
+    @property
     def reports(self) -> Path:
         """Pages; derived, outside the seal."""
         return self.results / "reports"

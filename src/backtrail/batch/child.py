@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from backtrail.artifacts.paths import RunPaths
+from backtrail.batch.importing import import_entry
 from backtrail.engine import (
     Bars,
     CommissionConfig,
@@ -25,16 +27,17 @@ from backtrail.engine import (
     run_event,
     run_signal,
 )
+from backtrail.engine.data_files import data_folders
 from backtrail.engine.strategy import Strategy, load_strategy, params_from
 from backtrail.errors import StrategyError
 from backtrail.provenance.closure import import_roots
+from backtrail.provenance.outside import Shield, readable
+from backtrail.provenance.usage import UsageRecorder
 
 __all__ = ["main", "pack_bars", "unpack_bars"]
 
 _BARS = ("open", "high", "low", "close", "volume", "splits", "dividends")
 _CPU_GRACE_SECONDS = 5
-# Belongs to the machine and decides no result; zone data come with every system.
-_SYSTEM = ("/proc", "/dev", "/sys", "/usr/share/zoneinfo")
 
 
 def main(
@@ -42,6 +45,7 @@ def main(
     output: int,
     stdout: int,
     stderr: int,
+    watch: int | None = None,
     bars: int | None = None,
     benchmark: int | None = None,
 ) -> int:
@@ -52,6 +56,7 @@ def main(
         output: Descriptor the pickled answer is written to.
         stdout: Descriptor that takes the strategy's standard output.
         stderr: Descriptor that takes its standard error.
+        watch: Descriptor of the socket for reports of the kernel, for a run.
         bars: Descriptor of the packed bars, for a run.
         benchmark: Descriptor of the packed bars of a benchmark outside the universe.
     """
@@ -61,25 +66,33 @@ def main(
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     process = os.getpid()
-    opened: set[str] = set()
     try:
         _limit(asked["limits"])
-        _watch_files(opened, asked["code_dir"])
-        strategy = _load(Path(asked["code_dir"]), asked["entry"])
-        if asked["kind"] == "params":
-            answer: dict[str, Any] = {
-                "form": strategy.form,
-                "params": [_check(strategy, item) for item in asked["params"]],
-            }
-        else:
-            assert bars is not None
-            tables = _run(strategy, asked, bars, benchmark)
-            answer = {"tables": tables, "opened": sorted(opened)}
+        answer = _answer(asked, watch, bars, benchmark)
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
         answer = {"error": _describe(error, asked["code_dir"])}
     if os.getpid() != process:  # a copy that the strategy forked has nothing to say
         return 0
     return _hand_back(answer, output, asked["code_dir"])
+
+
+def _answer(
+    asked: Mapping[str, Any], watch: int | None, bars: int | None, benchmark: int | None
+) -> dict[str, Any]:
+    code_dir, entry = Path(asked["code_dir"]), asked["entry"]
+    functions = asked.get("functions")
+    with data_folders([code_dir / folder for folder in import_roots(entry)]):
+        if asked["kind"] == "params":
+            strategy = _load(code_dir, entry, functions)
+            params = [_check(strategy, item) for item in asked["params"]]
+            return {"form": strategy.form, "params": params}
+        shield = Shield(asked["code_dir"], asked["files"], asked["target"])
+        recorder = UsageRecorder(shield, watch)
+        recorder.start()
+        strategy = _load(code_dir, entry, functions)
+        assert bars is not None
+        tables = _run(strategy, asked, bars, benchmark)
+        return {"tables": tables, "usage": recorder.report()}
 
 
 def _hand_back(answer: Mapping[str, Any], output: int, code_dir: str) -> int:
@@ -106,25 +119,7 @@ def _limit(limits: Mapping[str, float]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (total, total))
 
 
-def _watch_files(opened: set[str], code_dir: str) -> None:
-    """Collect every file that is opened for reading and belongs neither to the copy nor Python."""
-    library = str(Path(__file__).parents[1])
-    known = tuple(
-        f"{folder.rstrip('/')}/"
-        for folder in {code_dir, library, sys.prefix, sys.base_prefix, *_SYSTEM}
-    )
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
-            return
-        path = os.path.abspath(os.fsdecode(arguments[0]))
-        if not path.startswith(known) and os.path.isfile(path):
-            opened.add(_readable(path))
-
-    sys.addaudithook(watch)
-
-
-def _load(code_dir: Path, entry: str) -> Strategy:
+def _load(code_dir: Path, entry: str, functions: Mapping[str, str] | None) -> Strategy:
     """Import the strategy from the captured copy alone."""
     sys.dont_write_bytecode = True
     os.chdir(code_dir)
@@ -141,15 +136,7 @@ def _load(code_dir: Path, entry: str) -> Strategy:
         if name.partition(".")[0] != "backtrail":
             del sys.modules[name]
     importlib.invalidate_caches()
-    module = importlib.import_module(_module_name(code_dir, entry))
-    return load_strategy(module)
-
-
-def _module_name(code_dir: Path, entry: str) -> str:
-    """Return the bare file name, or for a strategy in a package the dotted path from the root."""
-    path = Path(entry).with_suffix("")
-    in_package = len(path.parts) > 1 and (code_dir / entry).with_name("__init__.py").exists()
-    return ".".join(path.parts) if in_package else path.name
+    return load_strategy(import_entry(code_dir, entry), functions)
 
 
 def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,15 +163,28 @@ def _run(
         capital_base=Decimal(identity["capital_base"]),
         seed=asked["seed"],
     )
-    runner = run_signal if strategy.form == "signal" else run_event
-    result = runner(
-        strategy,
-        unpack_bars(bars),
-        config,
-        benchmark=identity["benchmark"],
-        benchmark_bars=None if benchmark is None else unpack_bars(benchmark),
-        params=params_from(strategy, identity["params"]),
-    )
+    benchmark_bars = None if benchmark is None else unpack_bars(benchmark)
+    params = params_from(strategy, identity["params"])
+    if strategy.form == "signal":
+        result = run_signal(
+            strategy,
+            unpack_bars(bars),
+            config,
+            benchmark=identity["benchmark"],
+            benchmark_bars=benchmark_bars,
+            params=params,
+        )
+    else:
+        paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+        result = run_event(
+            strategy,
+            unpack_bars(bars),
+            config,
+            benchmark=identity["benchmark"],
+            benchmark_bars=benchmark_bars,
+            params=params,
+            attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
+        )
     return dict(result.tables)
 
 
@@ -197,14 +197,9 @@ def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
     lines += traceback.format_exception_only(error)
     return {
         "kind": "memory" if isinstance(error, MemoryError) else type(error).__name__,
-        "message": _readable(str(error)) or type(error).__name__,
-        "traceback": _readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
+        "message": readable(str(error)) or type(error).__name__,
+        "traceback": readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
     }
-
-
-def _readable(text: str) -> str:
-    """Return text that every file and database takes: no lone surrogates, no NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def pack_bars(bars: Bars) -> bytes:

@@ -12,6 +12,7 @@ from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.batch.child import pack_bars
 from backtrail.batch.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
+from backtrail.batch.written import move_written, remove_written
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year
@@ -74,13 +75,18 @@ class Executor:
 
         Raises:
             StrategyFailedError: If the strategy failed; its output is kept in the logs.
+            ArtifactManagerError: If the strategy wrote a file under a name that is not its own.
         """
         identity = spec["identity"]
         request = {
             "code_dir": str(code.resolve()),
             "entry": identity["strategy"]["entry"],
             "identity": identity,
+            "files": [file["path"] for file in spec["code"]["files"]],
+            "functions": identity["strategy"].get("functions"),
             "seed": derive_seed(identity["seed"], spec["run_key"], "run"),
+            "backtest_id": spec["backtest_id"],
+            "target": str(target.path.resolve()),
         }
         with (
             tempfile.TemporaryFile() as stdout,
@@ -91,8 +97,12 @@ class Executor:
             )
             _keep(stdout, target.logs / "stdout.txt")
             _keep(stderr, target.logs / "stderr.txt")
-        if outcome.answer is None:
-            raise StrategyFailedError(outcome)
+        try:
+            if outcome.answer is None:
+                raise StrategyFailedError(outcome)
+            move_written(code, request["files"], target.results)
+        finally:
+            remove_written(code, request["files"])
         return outcome, self._write(outcome.answer["tables"], identity, target)
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:

@@ -12,6 +12,7 @@ from backtrail.artifacts.environment import describe_machine
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.sandbox import ENVIRONMENT, Outcome
 from backtrail.canonical import sha256_json, utc_iso
+from backtrail.provenance.inputs import usage_gaps
 
 __all__ = [
     "begin_record",
@@ -71,17 +72,20 @@ def _user() -> str | None:
 
 
 def finished_record(
-    record: Mapping[str, Any], outcome: Outcome, contents: Mapping[str, str], now: datetime
+    record: Mapping[str, Any],
+    outcome: Outcome,
+    contents: Mapping[str, str],
+    usage: Mapping[str, Any],
+    now: datetime,
 ) -> dict[str, Any]:
     """Return the manifest of a run whose results are written and that only lacks its seal."""
-    assert outcome.answer is not None
     return {
         **record,
         "status": "executed",
         "finished_at": utc_iso(now),
         "timings": {**record["timings"], **_timings(outcome)},
         "contents": dict(contents),
-        "opened_files": list(outcome.answer.get("opened", ())),
+        "usage": dict(usage),
     }
 
 
@@ -124,16 +128,15 @@ def _log_tail(run: RunDir) -> list[str]:
 
 
 def sealed_record(
-    record: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    run: RunDir,
-    listed: Mapping[str, Any],
+    record: Mapping[str, Any], run: RunDir, listed: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the final manifest of a completed run.
 
-    Its grade says how complete the capture was: B complete, C with gaps, which are named.
+    Its grade says how complete the capture was: B complete, C with gaps, which are named. What
+    could not be followed when the code was captured is no gap: the run itself has shown that it
+    needed nothing else.
     """
-    gaps = _gaps(spec, record)
+    gaps = usage_gaps(record["usage"])
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
@@ -145,10 +148,6 @@ def sealed_record(
     }
 
 
-def _gaps(spec: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """Name what the run used or may have used that was not captured."""
-    gaps = list(spec["code"]["warnings"])
-    return gaps + [f"{path} was read but is not captured" for path in record["opened_files"]]
 
 
 def trial_record(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from backtrail.batch.zygote import FORK
 from backtrail.errors import BacktrailError
+from backtrail.provenance.inputs import merge_usage
+from backtrail.provenance.kernel_watch import KernelWatch
+from backtrail.provenance.outside import OutsideFiles, Shield
 
 __all__ = ["ENVIRONMENT", "Limits", "Outcome", "Sandbox", "StrategyFailedError"]
 
@@ -71,11 +74,12 @@ class Outcome:
     max_rss_mb: float
 
 
-@dataclass(frozen=True, slots=True)
 class StrategyFailedError(Exception):
     """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
 
-    outcome: Outcome
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(f"{outcome.kind}: {outcome.message}")
 
 
 class Sandbox:
@@ -151,13 +155,28 @@ class Sandbox:
         """Run one strategy from its captured copy.
 
         Args:
-            request: `code_dir`, `entry`, `identity` and the derived `seed`.
+            request: `code_dir`, `entry`, the captured `files`, `identity`, the derived `seed`,
+                `backtest_id`, the directory `target` that takes what the strategy writes, and
+                `functions` when the strategy is not found by name.
             limits: Time and memory the run may use.
             bars: Packed bars, and those of a benchmark outside the universe.
             stdout: Takes what the strategy prints.
             stderr: Takes what it writes to standard error.
+
+        Returns:
+            An outcome whose answer has `tables`, and `usage` as `merge_usage` returns it.
         """
-        return self._fork({"kind": "run", **request}, limits, stdout, stderr, bars)
+
+        def outside() -> OutsideFiles:
+            return OutsideFiles(Shield(request["code_dir"], request["files"], request["target"]))
+
+        with closing(KernelWatch(outside)) as watch:
+            asked = {"kind": "run", **request}
+            outcome = self._fork(asked, limits, stdout, stderr, bars, watch)
+            if outcome.answer is None:
+                return outcome
+            usage = merge_usage(outcome.answer["usage"], watch)
+            return replace(outcome, answer={**outcome.answer, "usage": usage})
 
     def _fork(
         self,
@@ -166,19 +185,22 @@ class Sandbox:
         stdout: BinaryIO,
         stderr: BinaryIO,
         bars: Sequence[BinaryIO] = (),
+        watch: KernelWatch | None = None,
     ) -> Outcome:
         limited = {"seconds": limits.seconds, "memory_bytes": limits.memory_bytes}
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as output:
             asked.write(json.dumps({**request, "limits": limited}).encode())
             asked.flush()
-            streams = [asked, output, stdout, stderr, *bars]
+            streams = [asked, output, stdout, stderr, *([watch.channel] if watch else ()), *bars]
             started = time.monotonic()
             try:
                 socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
             except ConnectionError:
                 raise _ended() from None
+            if watch:
+                watch.channel.close()  # its end is the child's now
             pid = int(self._answer()["pid"])
-            timed_out = not self._wait(limits.seconds)
+            timed_out = not self._wait(limits.seconds, watch)
             if timed_out:
                 with suppress(ProcessLookupError):  # it may have ended this very moment
                     os.killpg(pid, signal.SIGKILL)
@@ -187,12 +209,16 @@ class Sandbox:
             output.seek(0)
             return _outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, seconds: float, watch: KernelWatch | None) -> bool:
         """Wait until a whole answer has come; say whether it did."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
             left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._channel], [], [], left)[0]:
+            if watch:
+                has_come = watch.wait(self._channel, left)
+            else:
+                has_come = bool(select.select([self._channel], [], [], left)[0])
+            if not has_come:
                 return False
             self._receive()
         return True

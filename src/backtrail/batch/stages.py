@@ -24,6 +24,7 @@ from backtrail.artifacts.manifest import (
     seal,
 )
 from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.batch.hints import with_hint
 from backtrail.batch.records import (
     begin_record,
     captured_record,
@@ -33,9 +34,11 @@ from backtrail.batch.records import (
     trial_record,
 )
 from backtrail.batch.sandbox import Outcome, StrategyFailedError
+from backtrail.batch.written import remove_written
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
+from backtrail.provenance.inputs import OPENED, keep_inputs, restore_input
 from backtrail.provenance.metadata import BacktestMetadataGenerator
 from backtrail.provenance.objects import ObjectStore
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from backtrail.batch.execution import Executor
 
 __all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
+
+_BEFORE_A_RUN = frozenset({"code", "metadata", "logs", "run.json", ".lock"})
 
 
 def capture_code(store: RunStore, backtest_id: str) -> None:
@@ -106,21 +111,24 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
             return
         spec = run.read_spec()
         record = begin_record(spec, former, datetime.now(UTC))
-        _clear_former_attempt(run, former)
+        _clear_former_attempt(run, former, spec)
         write_json(run.manifest, record)
         write_json(run.environment, describe_environment())
         _write_metadata(run, spec, record)
         try:
             outcome, contents = executor.execute(spec, run.code, run)
         except (StrategyFailedError, BacktrailError) as error:
-            failure = _outcome_of(error)
+            failure = with_hint(_outcome_of(error), spec)
             _mark_failed(run, record, failure, executor.bundles_dir)
             raise RunFailedError(
                 f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
                 f"{failure.kind}: {failure.message}\n{failure.traceback}"
                 f"It is catalogued; its logs are in {run.logs}"
             ) from None
-        write_json(run.manifest, finished_record(record, outcome, contents, datetime.now(UTC)))
+        assert outcome.answer is not None
+        usage = keep_inputs(outcome.answer["usage"], ObjectStore(store.objects), run.path)
+        now = datetime.now(UTC)
+        write_json(run.manifest, finished_record(record, outcome, contents, usage, now))
 
 
 def _write_metadata(
@@ -138,11 +146,12 @@ def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
     return Outcome(None, type(error).__name__, str(error), "", 0.0, 0.0, 0.0)
 
 
-def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None:
+def _clear_former_attempt(
+    run: RunDir, former: Mapping[str, Any] | None, spec: Mapping[str, Any]
+) -> None:
     """Move earlier logs aside and remove what a failed or killed attempt left."""
-    run.failed.unlink(missing_ok=True)
-    shutil.rmtree(run.errors, ignore_errors=True)
-    shutil.rmtree(run.results, ignore_errors=True)
+    _remove_outputs(run)
+    remove_written(run.code, [file["path"] for file in spec["code"]["files"]])
     if former is None:
         return
     kept = run.logs / f"attempt-{former['attempt']}"
@@ -152,13 +161,23 @@ def _clear_former_attempt(run: RunDir, former: Mapping[str, Any] | None) -> None
             (run.logs / name).replace(kept / name)
 
 
+def _remove_outputs(run: RunDir) -> None:
+    """Remove everything but what was there before the run: code, records, logs and the lease."""
+    for entry in os.scandir(run.path):
+        if entry.name not in _BEFORE_A_RUN:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
 def _mark_failed(
     run: RunDir, record: Mapping[str, Any], failure: Outcome, bundles_dir: Path
 ) -> None:
     from backtrail.artifacts.tables import build_table, write_table
     from backtrail.reports.failed import render_failed_page
 
-    shutil.rmtree(run.results, ignore_errors=True)
+    _remove_outputs(run)
     failed = failure_record(record, failure, run, datetime.now(UTC))
     error = failed["error"]
     write_table(
@@ -213,7 +232,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             / f"{spec['run_key']}.json",
             trial_record(spec),
         )
-        seal(run, sealed_record(record, spec, run, listed))
+        seal(run, sealed_record(record, run, listed))
 
 
 def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None:
@@ -241,7 +260,8 @@ def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: "Executor | Non
     return True
 
 
-_COMPUTED = ("results/", "logs/", "metadata/environment.json")
+_INPUTS = f"{OPENED}/"
+_KEPT = ("code/", "metadata/", _INPUTS)
 
 
 def _put_back(
@@ -263,7 +283,11 @@ def _put_back(
             write_json(scratch.environment, describe_environment())
         write_json(scratch.spec, spec)
         _write_metadata(scratch, spec, manifest)
-        if executor is not None and any(name.startswith(_COMPUTED) for name in missing):
+        for name in missing:
+            if name.startswith(_INPUTS):
+                objects = ObjectStore(store.objects)
+                restore_input(manifest["usage"], name, objects, scratch.path)
+        if executor is not None and any(_is_computed(name) for name in missing):
             try:
                 executor.execute(spec, scratch.code, scratch)
             except StrategyFailedError as failure:
@@ -274,6 +298,10 @@ def _put_back(
         for name in missing:
             if (scratch.path / name).exists():
                 _put_back_file(run, scratch, name, manifest["inventory"][name]["sha256"])
+
+
+def _is_computed(name: str) -> bool:
+    return not name.startswith(_KEPT) or name == "metadata/environment.json"
 
 
 def _put_back_file(run: RunDir, scratch: RunDir, name: str, sha256: str) -> None:
@@ -303,7 +331,7 @@ def _made_with(run: RunDir, name: str) -> Path:
     """
     if name.startswith(("code/", "metadata/code", "metadata/run_spec")):
         anchor = run.spec
-    elif name.startswith(_COMPUTED):
+    elif name.startswith(_INPUTS) or _is_computed(name):
         anchor = run.code_manifest
     else:
         anchor = run.manifest

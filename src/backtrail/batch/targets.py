@@ -1,18 +1,31 @@
 """What a batch still lacks: the files that rule `all` asks for, and the summary at the end."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
+from backtrail.artifacts.paths import RESERVED_RESULTS
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.loading import Batch
 from backtrail.batch.plan import Plan
 
-__all__ = ["BatchSummary", "run_targets", "summarize_batch"]
+__all__ = ["RESTORED_PATHS", "BatchSummary", "run_targets", "summarize_batch"]
 
+_MADE_BY_A_STAGE = "|".join(
+    (
+        *(re.escape(f"results/{name}") for name in sorted(RESERVED_RESULTS)),
+        r"metadata/(?:run_spec|code_manifest|backtest_metadata)\.json",
+        r"run\.json",
+        "_SUCCESS",
+        "results/reports/.*",
+    )
+)
+# Pattern of the files of a run that no stage declares as its output, a strategy's own among them.
+RESTORED_PATHS = f"(?!(?:{_MADE_BY_A_STAGE})$).+"
 _REPORT = "results/reports/basic_report.html"
 
 

@@ -80,6 +80,9 @@ def _child(descriptors: list[int]) -> NoReturn:
 def _main() -> None:
     die_with_parent()
     from backtrail.batch import child  # noqa: F401  imported before the first fork
+    from backtrail.provenance.outside import is_known
+
+    is_known("")  # where Python and its packages lie is found once for all children
 
     with socket.socket(fileno=os.dup(0)) as channel:
         serve(channel)

@@ -1,6 +1,7 @@
 """The engine: bars and a strategy in, orders, fills, trades and an equity curve out.
 
-Pure: NumPy and the standard library, no files, no clock, no randomness but the config's seed.
+Pure: NumPy and the standard library, no clock, no randomness but the config's seed; no files, but
+for the paths that `data_file` finds for a strategy.
 """
 
 from backtrail.engine.account import Context

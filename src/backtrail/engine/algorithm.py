@@ -1,7 +1,9 @@
 """The functions a strategy calls, and the base class of the class form."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backtrail.engine import data_files
 from backtrail.engine.account import Context, check_record_value
 from backtrail.engine.data_view import BarData
 from backtrail.engine.orders import OpenOrder, Order
@@ -118,6 +120,10 @@ class Actions:
         for name, value in values.items():
             self._recorded.append((row, name, check_record_value(name, value)))
 
+    def data_file(self, name: str) -> Path:
+        """Return the path of a captured file; see `backtrail.engine.api.data_file`."""
+        return data_files.data_file(name)
+
     def _running(self) -> Simulation:
         if self._simulation is None:
             raise StrategyError("no run is bound to this algorithm; it runs through run_event")
@@ -129,9 +135,13 @@ class TradingAlgorithm(Actions):
 
     Attributes:
         params: The strategy's `Params` instance; None without a `Params` class.
+        artifact_manager: The run's folders, to write own files to; None without a run directory.
+        output_dir: The run's directory; None without one.
     """
 
     params: Any = None
+    artifact_manager: Any = None
+    output_dir: Path | None = None
 
     def initialize(self, context: Context) -> None:
         """Prepare state, once, before the first bar; no orders, no prices."""

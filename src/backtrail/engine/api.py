@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from backtrail.engine.algorithm import Actions
+from backtrail.engine.data_files import data_file
 from backtrail.engine.orders import OpenOrder
 from backtrail.errors import StrategyError
 
 __all__ = [
     "cancel_order",
+    "data_file",
     "get_open_orders",
     "order",
     "order_percent",

@@ -1,9 +1,11 @@
 """From an imported strategy module to something that can be run, and its parameters."""
 
 import dataclasses
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -11,9 +13,20 @@ from typing import Any, Final
 from backtrail.engine.algorithm import TradingAlgorithm
 from backtrail.errors import StrategyError
 
-__all__ = ["Strategy", "load_strategy", "params_from"]
+__all__ = ["LOADING", "EntryReached", "Strategy", "load_strategy", "params_from"]
 
 _ABSENT_HOOKS: Final = ("before_trading_start",)
+_ROLES: Final = ("initialize", "handle_data", "analyze")
+
+LOADING: ContextVar[bool] = ContextVar("backtrail_loading", default=False)
+"""Whether a strategy file is being loaded for a run that another call has begun."""
+
+
+class EntryReached(BaseException):
+    """A script that is loaded as a strategy has reached the call that would run it.
+
+    What the script defined until then is the strategy. No `except Exception` catches it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +54,26 @@ class Strategy:
     target_weights: Callable[..., Any] | None = None
 
 
-def load_strategy(module: types.ModuleType) -> Strategy:
+def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None = None) -> Strategy:
     """Return the strategy that an imported module defines.
 
     A module has exactly one form: one subclass of `TradingAlgorithm` defined in it (a class that
     others in the module derive from does not count), or `handle_data`, or `target_weights`. A
     class named `Params` in it has to be a frozen dataclass with a default for every field.
 
+    Args:
+        module: The imported module.
+        functions: What of the module is the strategy, when it is not found by name: qualified
+            names under `initialize`, `handle_data` and `analyze`, or one under `class`.
+
     Raises:
         StrategyError: If there is no form, more than one, a hook that this version does not
-            call, or a `Params` that is no frozen dataclass with defaults.
+            call, a name in `functions` that the module does not define, or a `Params` that is
+            no frozen dataclass with defaults.
     """
     name = module.__name__
+    if functions is not None:
+        return _named_strategy(module, functions)
     algorithms = _algorithms(module)
     forms = [f"class {algorithm.__name__}" for algorithm in algorithms]
     forms += [f for f in ("handle_data", "target_weights") if callable(getattr(module, f, None))]
@@ -76,6 +97,48 @@ def load_strategy(module: types.ModuleType) -> Strategy:
         handle_data=module.handle_data,
         analyze=getattr(module, "analyze", None),
     )
+
+
+def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> Strategy:
+    name = module.__name__
+    params_type = _params_type(module)
+    found = {role: _named(module, role, qualname) for role, qualname in functions.items()}
+    if set(found) == {"class"}:
+        algorithm = found["class"]
+        if not (isinstance(algorithm, type) and issubclass(algorithm, TradingAlgorithm)):
+            raise StrategyError(
+                f"{functions['class']} of strategy {name} is no subclass of TradingAlgorithm"
+            )
+        return strategy_of(algorithm, params_type)
+    if "handle_data" not in found or set(found) - set(_ROLES):
+        raise StrategyError(
+            f"strategy {name} is given by {', '.join(sorted(found)) or 'nothing'}; name a class,"
+            " or handle_data and if wanted initialize and analyze"
+        )
+    return Strategy(
+        name,
+        "function",
+        params_type,
+        initialize=found.get("initialize"),
+        handle_data=found["handle_data"],
+        analyze=found.get("analyze"),
+    )
+
+
+def _named(module: types.ModuleType, role: str, qualname: str) -> Callable[..., Any]:
+    try:
+        found = operator.attrgetter(qualname)(module)
+    except AttributeError:
+        raise StrategyError(
+            f"strategy {module.__name__} defines no {qualname!r}, which was given as {role};"
+            " define it at the top of its file, above the call that runs it"
+        ) from None
+    if not callable(found):
+        raise StrategyError(
+            f"{qualname!r} of strategy {module.__name__}, given as {role}, is"
+            f" {type(found).__name__} and cannot be called"
+        )
+    return typing.cast("Callable[..., Any]", found)
 
 
 def strategy_of(

@@ -24,25 +24,33 @@ SEALED = {
     "results/trades.parquet": b"PAR1",
     "results/validation/walk-forward/folds.csv": b"a,b\n",
     "logs/stdout.txt": b"",
+    "own.csv": b"of the strategy",
+    "plots/own.txt": b"of the strategy",
 }
-OUTSIDE = {
+DERIVED = {
     "results/reports/basic_report.html": b"<html>",
     "logs/attempt-1/stdout.txt": b"earlier",
     "errors/errors.parquet": b"",
-    "notes.txt": b"mine",
+    ".own.csv.host.1.2.tmp~": b"unfinished",
 }
+LATER = {"notes.txt": b"mine", "mine/notes.txt": b"mine"}
 
 
 @pytest.fixture
 def run(tmp_path):
     run = RunDir(tmp_path / "20200101_000000_000")
-    for name, data in {**SEALED, **OUTSIDE}.items():
+    write(run, {**SEALED, **DERIVED})
+    contents = {"results/trades.parquet": "c" * 64, "results/absent.parquet": "d" * 64}
+    seal(run, {"status": "completed", "inventory": inventory(run, contents)})
+    write(run, LATER)
+    return run
+
+
+def write(run, files):
+    for name, data in files.items():
         path = run.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    contents = {"results/trades.parquet": "c" * 64, "results/absent.parquet": "d" * 64}
-    seal(run, {"status": "completed", "inventory": inventory(run, contents)})
-    return run
 
 
 def test_the_inventory_lists_every_sealed_file_with_size_and_checksum(run):
@@ -111,7 +119,7 @@ def test_unlisted_files_count_only_in_sealed_folders_and_stop_nothing(run):
 
 
 def test_files_outside_the_seal_may_change_and_go(run):
-    for name in OUTSIDE:
+    for name in (*DERIVED, *LATER):
         (run.path / name).unlink()
     assert inspect_run(run) == Damage()
 

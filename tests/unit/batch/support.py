@@ -1,6 +1,7 @@
 """A project in a folder, taken through the stages by library calls alone."""
 
 import random
+import textwrap
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -54,11 +55,19 @@ def handle_data(context, data):
 
 def functions(*, top="", initialize="pass", handle_data="pass"):
     """Return a strategy in function form from the bodies of its functions."""
-    import textwrap
-
     bodies = [textwrap.indent(textwrap.dedent(text), "    ") for text in (initialize, handle_data)]
     body = FUNCTIONS.format(initialize=bodies[0], handle_data=bodies[1])
     return textwrap.dedent(top) + body
+
+
+def on_first_bar(text, top=""):
+    """Return a strategy that does something once, at its first bar."""
+    return functions(
+        top=top,
+        initialize="context.done = False",
+        handle_data="if not context.done:\n    context.done = True\n"
+        + textwrap.indent(text, "    "),
+    )
 
 
 def write_prices(folder, symbols=("AAA", "BBB"), sessions=40):
