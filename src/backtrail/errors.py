@@ -143,7 +143,13 @@ class SealError(BacktrailError):
 
 
 class RunFailedError(BacktrailError):
-    """One or more runs failed; they are catalogued and the others are finished."""
+    """One or more runs failed; they are catalogued and the others are finished.
+
+    Attributes:
+        backtest_id: The run, where it is a single one.
+    """
+
+    backtest_id: str | None = None
 
 
 class CatalogError(BacktrailError):

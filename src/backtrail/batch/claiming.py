@@ -21,11 +21,13 @@ class Claimant:
     Args:
         store: The run store.
         root: Project folder.
+        strategy: Where the strategy was found, for the record; the file in the project when None.
     """
 
-    def __init__(self, store: RunStore, root: Path) -> None:
+    def __init__(self, store: RunStore, root: Path, *, strategy: str | None = None) -> None:
         self.store = store
         self.root = root
+        self.strategy = strategy
 
     def claim(
         self,
@@ -55,7 +57,10 @@ class Claimant:
                 "labels": {"names": list(names), "bundle": run.request.bundle},
                 "code": _code(closure),
                 "data": {"content": dict(run.content)},
-                "origin": {"strategy": str(self._strategy(closure)), "git": self._stored_git()},
+                "origin": {
+                    "strategy": self.strategy or str(self.root / (closure.entry)),
+                    "git": self._stored_git(),
+                },
             }
 
         found, is_new = self.store.claim(
@@ -63,9 +68,6 @@ class Claimant:
         )
         self.store.restore_spec(found)
         return found, is_new
-
-    def _strategy(self, closure: CodeClosure) -> Path:
-        return self.root / closure.entry
 
     def _stored_git(self) -> dict[str, Any] | None:
         state = self._git

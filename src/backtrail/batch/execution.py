@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+import polars as pl
+
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.batch.child import pack_bars
@@ -20,7 +22,7 @@ from backtrail.data.datasets import Dataset
 from backtrail.files import atomic_path, write_json
 from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["RESULT_TABLES", "Executor"]
+__all__ = ["RESULT_TABLES", "Executor", "build_results", "write_results"]
 
 RESULT_TABLES = (
     "backtest_results",
@@ -51,6 +53,11 @@ class Executor:
         self.csv_twins = csv_twins
         self._sandbox = Sandbox()
         self._bars: OrderedDict[tuple[Any, ...], BinaryIO] = OrderedDict()
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Where strategies run; it may check parameters, too."""
+        return self._sandbox
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +110,8 @@ class Executor:
             move_written(code, request["files"], target.results)
         finally:
             remove_written(code, request["files"])
-        return outcome, self._write(outcome.answer["tables"], identity, target)
+        tables = outcome.answer["tables"]
+        return outcome, write_results(tables, identity, target, csv_twins=self.csv_twins)
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
         """Return the packed bars of the universe, then those of a benchmark outside it."""
@@ -131,27 +139,49 @@ class Executor:
         self._bars.move_to_end(key)
         return self._bars[key]
 
-    def _write(
-        self, tables: Mapping[str, Any], identity: Mapping[str, Any], target: RunDir
-    ) -> dict[str, str]:
-        contents: dict[str, str] = {}
-        frames = {name: build_table(name, tables[name]) for name in RESULT_TABLES}
-        dataset = identity["dataset"]
-        metrics = summarize_tables(
-            tables, periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"])
-        )
-        columns = [field.name for field in fields(MetricRow)]
-        frames["summary"] = build_table(
-            "summary", {name: [getattr(row, name) for row in metrics] for name in columns}
-        )
-        for name, frame in frames.items():
-            path = target.results / f"{name}.parquet"
-            contents[f"results/{name}.parquet"] = write_table(path, frame)
-        if self.csv_twins:
-            write_csv(target.results / "backtest_results.csv", frames["backtest_results"])
-            write_csv(target.results / "summary_statistics.csv", frames["summary"])
-        write_json(target.results / "performance-metrics.json", _metrics_json(metrics))
-        return contents
+
+def build_results(
+    tables: Mapping[str, Any], identity: Mapping[str, Any]
+) -> tuple[dict[str, pl.DataFrame], Sequence[MetricRow]]:
+    """Return the frames of a run's tables, the summary among them, and its metrics.
+
+    Args:
+        tables: What the engine returned.
+        identity: The run's; calendar and timeframe say how to annualize.
+    """
+    frames = {name: build_table(name, tables[name]) for name in RESULT_TABLES}
+    dataset = identity["dataset"]
+    metrics = summarize_tables(
+        tables, periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"])
+    )
+    columns = [field.name for field in fields(MetricRow)]
+    frames["summary"] = build_table(
+        "summary", {name: [getattr(row, name) for row in metrics] for name in columns}
+    )
+    return frames, metrics
+
+
+def write_results(
+    tables: Mapping[str, Any], identity: Mapping[str, Any], target: RunDir, *, csv_twins: bool
+) -> dict[str, str]:
+    """Write a run's results and return the content checksum of every table.
+
+    Args:
+        tables: What the engine returned.
+        identity: The run's.
+        target: The run, or a scratch directory.
+        csv_twins: Write CSV beside the Parquet tables.
+    """
+    frames, metrics = build_results(tables, identity)
+    contents: dict[str, str] = {}
+    for name, frame in frames.items():
+        path = target.results / f"{name}.parquet"
+        contents[f"results/{name}.parquet"] = write_table(path, frame)
+    if csv_twins:
+        write_csv(target.results / "backtest_results.csv", frames["backtest_results"])
+        write_csv(target.results / "summary_statistics.csv", frames["summary"])
+    write_json(target.results / "performance-metrics.json", _metrics_json(metrics))
+    return contents
 
 
 def _keep(stream: BinaryIO, path: Path) -> None:

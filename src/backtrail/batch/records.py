@@ -134,20 +134,21 @@ def sealed_record(
 
     Its grade says how complete the capture was: B complete, C with gaps, which are named. What
     could not be followed when the code was captured is no gap: the run itself has shown that it
-    needed nothing else.
+    needed nothing else. D is a run whose code was not captured at all.
     """
     gaps = usage_gaps(record["usage"])
+    is_captured = record["identity"]["strategy"]["code_hash"] is not None
+    if not is_captured:
+        gaps.insert(0, "the code was not captured; the run cannot be repeated")
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
         "status": "completed",
-        "grade": "C" if gaps else "B",
+        "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,
         "metrics": {name: entry["value"] for name, entry in metrics.items()},
         "inventory": dict(listed),
     }
-
-
 
 
 def trial_record(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from backtrail.batch.loading import Batch
 from backtrail.batch.requests import RunRequest
-from backtrail.batch.sandbox import Sandbox
+from backtrail.batch.sandbox import Outcome, Sandbox
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
@@ -16,7 +17,7 @@ from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["ResolvedRun", "outdated_bundles", "resolve_runs"]
+__all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
 
 # Config windows and data rarely begin on the same day; a week covers weekends and holidays.
 _COVERAGE_SLACK_DAYS = 7
@@ -40,6 +41,20 @@ class ResolvedRun:
         return sha256_json(self.identity)
 
 
+class ParameterChecker(Protocol):
+    """What imports a strategy and resolves parameters: a sandbox, or a script's own process."""
+
+    def check_params(
+        self,
+        root: Path,
+        entry: str,
+        params: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Resolve parameter sets; see `Sandbox.check_params`."""
+        ...
+
+
 def outdated_bundles(batch: Batch) -> dict[str, str]:
     """Return the bundles whose dataset is not that of their source now, each with the reason."""
     reasons = {}
@@ -53,7 +68,10 @@ def outdated_bundles(batch: Batch) -> dict[str, str]:
 
 
 def resolve_runs(
-    batch: Batch, requests: Sequence[RunRequest] | None = None, *, sandbox: Sandbox | None = None
+    batch: Batch,
+    requests: Sequence[RunRequest] | None = None,
+    *,
+    sandbox: ParameterChecker | None = None,
 ) -> list[ResolvedRun]:
     """Decide the identity of runs from code, data and parameters.
 
@@ -137,7 +155,7 @@ def _data_problems(request: RunRequest, dataset: DatasetManifest, source: str) -
 
 
 def _parameters(
-    batch: Batch, requests: Sequence[RunRequest], sandbox: Sandbox | None
+    batch: Batch, requests: Sequence[RunRequest], sandbox: ParameterChecker | None
 ) -> list[tuple[str | None, Mapping[str, Any]]]:
     """Return each request's strategy form, and its parameters with the defaults filled in.
 

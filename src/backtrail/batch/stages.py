@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import (
@@ -42,13 +42,31 @@ from backtrail.provenance.inputs import OPENED, keep_inputs, restore_input
 from backtrail.provenance.metadata import BacktestMetadataGenerator
 from backtrail.provenance.objects import ObjectStore
 
-if TYPE_CHECKING:
-    # Capturing and sealing need no tables, and each job pays for what it imports.
-    from backtrail.batch.execution import Executor
-
-__all__ = ["capture_code", "render_report", "restore_run", "run_backtest", "seal_run"]
+__all__ = [
+    "RunExecutor",
+    "capture_code",
+    "render_report",
+    "restore_run",
+    "run_backtest",
+    "seal_run",
+]
 
 _BEFORE_A_RUN = frozenset({"code", "metadata", "logs", "run.json", ".lock"})
+
+
+class RunExecutor(Protocol):
+    """What executes a spec: children of a sandbox, or a script's own process."""
+
+    @property
+    def bundles_dir(self) -> Path:
+        """Folder of the bundles."""
+        ...
+
+    def execute(
+        self, spec: Mapping[str, Any], code: Path, target: RunDir
+    ) -> tuple[Outcome, dict[str, str]]:
+        """Run a spec and write its results; see `Executor.execute`."""
+        ...
 
 
 def capture_code(store: RunStore, backtest_id: str) -> None:
@@ -92,7 +110,7 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
         objects.materialize(git["diff_sha256"], target.git_diff)
 
 
-def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
+def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> None:
     """Execute a run from its captured copy and write its results.
 
     A run that was executed and only lacks its seal is left as it is. A failed one is tried again
@@ -235,7 +253,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         seal(run, sealed_record(record, run, listed))
 
 
-def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None:
+def restore_run(store: RunStore, backtest_id: str, executor: RunExecutor) -> None:
     """Put back what is missing from a sealed run, byte for byte, and nothing else.
 
     Raises:
@@ -246,7 +264,7 @@ def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None
         _sealed_and_whole(store, run, executor=executor)
 
 
-def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: "Executor | None") -> bool:
+def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: RunExecutor | None) -> bool:
     """Say whether the run is sealed; when it is, leave it without a missing file.
 
     Without an executor only files that need no computation are put back.
@@ -265,7 +283,7 @@ _KEPT = ("code/", "metadata/", _INPUTS)
 
 
 def _put_back(
-    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: "Executor | None"
+    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: RunExecutor | None
 ) -> None:
     manifest = run.read_manifest()
     if manifest is None or "run.json" in missing:

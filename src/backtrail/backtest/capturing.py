@@ -1,0 +1,72 @@
+"""Capturing a strategy's files into a run that is kept by hand."""
+
+import json
+from pathlib import Path
+
+from backtrail.artifacts.store import RunDir, RunStore, unavailable
+from backtrail.errors import InvalidNameError, RunNotFoundError
+from backtrail.files import write_json
+from backtrail.project import project_root
+from backtrail.provenance.closure import trace_imports
+from backtrail.provenance.objects import ObjectStore
+
+__all__ = ["capture_into", "check_strategy_path", "read_captured"]
+
+_SUFFIXES = (".py", ".ipynb")
+
+
+def check_strategy_path(strategy: str | Path) -> Path:
+    """Return a strategy's path, absolute.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is a folder, or neither Python nor a notebook.
+    """
+    if not isinstance(strategy, (str, Path)) or not str(strategy).strip():
+        raise InvalidNameError(f"invalid strategy path {strategy!r}: give the strategy's file")
+    path = Path(strategy).expanduser().absolute()
+    if not path.exists():
+        raise RunNotFoundError(f"strategy file {strategy} does not exist (looked for {path})")
+    if not path.is_file() or path.suffix not in _SUFFIXES:
+        raise InvalidNameError(
+            f"invalid strategy path {strategy}: name one file ending in {' or '.join(_SUFFIXES)}"
+        )
+    return path
+
+
+def capture_into(
+    store: RunStore, run: RunDir, strategy: Path, *, mode: str, yaml: Path | None
+) -> list[str]:
+    """Store a strategy's files and put them into a run's `code/`; return them, strategy first."""
+    root = project_root(strategy)
+    closure = trace_imports(strategy, root)
+    objects = ObjectStore(store.objects)
+    try:
+        for file in closure.files:
+            objects.put(root / file.path, file.sha256)
+            objects.materialize(file.sha256, run.code / file.path)
+        write_json(
+            run.code_manifest,
+            {
+                "capture_mode": mode,
+                "code_hash": closure.code_hash,
+                "entry": closure.entry,
+                "files": [{"path": f.path, "sha256": f.sha256} for f in closure.files],
+                "warnings": list(closure.warnings),
+            },
+        )
+    except OSError as error:
+        raise unavailable("write the captured code of", run.path, error) from error
+    return _strategy_first(closure.entry, [file.path for file in closure.files])
+
+
+def read_captured(run: RunDir) -> list[str]:
+    """Return what `capture_into` returned for a run; nothing when no code was captured."""
+    if not run.code_manifest.exists():
+        return []
+    manifest = json.loads(run.code_manifest.read_bytes())
+    return _strategy_first(manifest["entry"], [file["path"] for file in manifest["files"]])
+
+
+def _strategy_first(entry: str, files: list[str]) -> list[str]:
+    return [entry, *(file for file in files if file != entry)]
