@@ -21,14 +21,14 @@ from backtrail.errors import (
     RunNotFoundError,
 )
 from backtrail.files import is_temporary, write_json
+from backtrail.provenance.detection import CAPTURE_MODES
 from backtrail.provenance.metadata import BacktestMetadataGenerator
 
 if TYPE_CHECKING:
     from backtrail.data.catalog import DataCatalog
 
-__all__ = ["CAPTURE_MODES", "BacktestArtifactManager"]
+__all__ = ["BacktestArtifactManager"]
 
-CAPTURE_MODES = ("import_analysis", "strategy_yaml")
 _FOLDERS = ("results", "code", "metadata")
 
 _log = logging.getLogger(__name__)
@@ -240,9 +240,7 @@ class BacktestArtifactManager:
         if self._mode is None:
             return []
         yaml = None if strategy_yaml_path is None else Path(strategy_yaml_path)
-        files = capture_into(self._store, self._run, strategy, mode=self._mode, yaml=yaml)
-        _log.debug("captured %s", ", ".join(files), extra={"backtest_id": self.backtest_id})
-        return files
+        return capture_into(self._store, self._run, strategy, mode=self._mode, yaml=yaml)
 
     def save_metadata(self, metadata: dict[str, Any]) -> Path:
         """Write the run's metadata: sorted and indented JSON, by a temporary name and a rename.

@@ -9,17 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import check_id
-from backtrail.backtest.artifact_manager import CAPTURE_MODES, BacktestArtifactManager
+from backtrail.backtest.artifact_manager import BacktestArtifactManager
 from backtrail.backtest.bundles import choose_bundle, ensure_bundle
 from backtrail.backtest.callables import LiveStrategy, live_strategy
 from backtrail.backtest.capturing import check_strategy_path
 from backtrail.backtest.default import Default
 from backtrail.backtest.in_process import InProcess, file_strategy, held_strategy
 from backtrail.backtest.result import BacktestResult
+from backtrail.backtest.session import running_session, session_code
 from backtrail.backtest.settings import (
     ProjectConfig,
     RunArguments,
@@ -31,7 +32,7 @@ from backtrail.batch import stages
 from backtrail.batch.claiming import Claimant, store_code
 from backtrail.batch.closing import link_catalog
 from backtrail.batch.execution import Executor, build_results
-from backtrail.batch.loading import Batch
+from backtrail.batch.loading import Batch, secret_waivers
 from backtrail.batch.places import Places
 from backtrail.batch.requests import RunRequest
 from backtrail.batch.resolving import ParameterChecker, ResolvedRun, resolve_runs
@@ -45,7 +46,8 @@ from backtrail.errors import (
     StrategyError,
 )
 from backtrail.project import find_project_root, project_root
-from backtrail.provenance.closure import CodeClosure, trace_imports
+from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.detection import CAPTURE_MODES, CaptureMode, capture_closure
 
 __all__ = ["RunCall", "StrategySource", "file_source", "live_source", "run_call"]
 
@@ -142,10 +144,17 @@ def file_source(strategy_file: str | Path | None) -> StrategySource:
 def live_source(live: LiveStrategy) -> StrategySource:
     """Return where objects come from; the folder is that of their file, else where we are."""
     file = live.defined_in()
-    if file is not None:
+    if file is not None and running_session(live) is None:
         return StrategySource(project_root(file), _entry_name(file.stem), file, live)
     here = Path.cwd()
     return StrategySource(find_project_root(here) or here, _entry_name(live.name), None, live)
+
+
+def _session_file(root: Path) -> Path:
+    """Return where the code of a session would lie: in its working directory, under a free name."""
+    here = Path.cwd() if Path.cwd().is_relative_to(root) else root
+    names = ("notebook_session.py", *(f"notebook_session_{number}.py" for number in range(2, 100)))
+    return next(here / name for name in names if not (here / name).exists())
 
 
 def _entry_name(text: str) -> str:
@@ -176,12 +185,30 @@ class RunCall:
 
     def _capture(self) -> tuple[CodeClosure, Mapping[str, str] | None]:
         """Return the strategy's files, and what of them is the strategy where names do not say."""
-        file, functions = self.source.file, None
-        if self.source.live is not None:
-            functions = self.source.live.qualified_names()
-            file = self.source.live.file()
-        assert file is not None
-        return trace_imports(file, self.project.root), functions
+        live, root = self.source.live, self.project.root
+        output = self.project.values["backtest_output"]
+        mode = cast("CaptureMode", self.project.capture_mode)
+        waivers = secret_waivers(output)
+        if live is None:
+            assert self.source.file is not None
+            return capture_closure(self.source.file, root, mode=mode, secret_waivers=waivers), None
+        functions = live.qualified_names()
+        names = running_session(live)
+        if names is None:
+            file = live.file()
+            return capture_closure(file, root, mode=mode, secret_waivers=waivers), functions
+        code = session_code(live, names)
+        closure = capture_closure(
+            _session_file(root),
+            root,
+            mode=mode,
+            secret_waivers=waivers,
+            source=code.source.encode(),
+        )
+        # What else the session defines is no part of the file, so the names are always given.
+        named = {role: item.__qualname__ for role, item in live.named.items()}
+        warnings = (*code.warnings, *closure.warnings)
+        return dataclasses.replace(closure, warnings=warnings), named
 
     def without_code(self) -> BacktestResult:
         """Run in this process, and keep a run without code, which is never found again."""
@@ -214,7 +241,7 @@ class RunCall:
         entry = self.source.entry
         request = make_request(self.arguments, self.project, entry, None)
         ensure_bundle(self.project, request.bundle)
-        closure = CodeClosure(entry, ())
+        closure = CodeClosure(entry, (), mode=None)
         batch = self.project.batch({entry: closure})
         return self._resolve(batch, request, worker), closure
 

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 from backtrail.artifacts.store import RunDir, RunStore, unavailable
+from backtrail.backtest.settings import read_project
+from backtrail.batch.claiming import store_code
+from backtrail.batch.loading import secret_waivers
 from backtrail.errors import InvalidNameError, RunNotFoundError
 from backtrail.files import write_json
 from backtrail.project import project_root
-from backtrail.provenance.closure import trace_imports
+from backtrail.provenance.closure import log_capture
+from backtrail.provenance.detection import CaptureMode, capture_closure
 from backtrail.provenance.objects import ObjectStore
 
 __all__ = ["capture_into", "check_strategy_path", "read_captured"]
@@ -35,24 +39,28 @@ def check_strategy_path(strategy: str | Path) -> Path:
 
 
 def capture_into(
-    store: RunStore, run: RunDir, strategy: Path, *, mode: str, yaml: Path | None
+    store: RunStore, run: RunDir, strategy: Path, *, mode: CaptureMode, yaml: Path | None
 ) -> list[str]:
     """Store a strategy's files and put them into a run's `code/`; return them, strategy first."""
     root = project_root(strategy)
-    closure = trace_imports(strategy, root)
+    output = read_project(root, None).values["backtest_output"]
+    closure = capture_closure(
+        strategy, root, mode=mode, secret_waivers=secret_waivers(output), strategy_yaml=yaml
+    )
+    record = closure.as_record()
+    log_capture(record, backtest_id=run.backtest_id, output_dir=run.path)
     objects = ObjectStore(store.objects)
     try:
+        store_code(store, root, [closure])
         for file in closure.files:
-            objects.put(root / file.path, file.sha256)
             objects.materialize(file.sha256, run.code / file.path)
         write_json(
             run.code_manifest,
             {
-                "capture_mode": mode,
+                "capture_mode": record.pop("mode"),
                 "code_hash": closure.code_hash,
                 "entry": closure.entry,
-                "files": [{"path": f.path, "sha256": f.sha256} for f in closure.files],
-                "warnings": list(closure.warnings),
+                **record,
             },
         )
     except OSError as error:

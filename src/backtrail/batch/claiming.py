@@ -55,7 +55,7 @@ class Claimant:
                 "run_key": run.run_key,
                 "identity": dict(run.identity),
                 "labels": {"names": list(names), "bundle": run.request.bundle},
-                "code": _code(closure),
+                "code": closure.as_record(),
                 "data": {"content": dict(run.content)},
                 "origin": {
                     "strategy": self.strategy or str(self.root / (closure.entry)),
@@ -82,18 +82,6 @@ class Claimant:
         return read_git_state(self.root)
 
 
-def _code(closure: CodeClosure) -> dict[str, Any]:
-    return {
-        "mode": "import_analysis",
-        "origin": None,
-        "files": [
-            {"path": f.path, "sha256": f.sha256, "imported_by": list(f.imported_by)}
-            for f in closure.files
-        ],
-        "warnings": list(closure.warnings),
-    }
-
-
 def store_code(store: RunStore, root: Path, closures: Iterable[CodeClosure]) -> None:
     """Store every captured file once.
 
@@ -101,6 +89,9 @@ def store_code(store: RunStore, root: Path, closures: Iterable[CodeClosure]) -> 
         CodeCaptureError: If a file changed since it was captured.
     """
     objects = ObjectStore(store.objects)
-    files = {file for closure in closures for file in closure.files}
-    for file in sorted(files, key=lambda item: item.path):
-        objects.put(root / file.path, file.sha256)
+    files = {file.path: file for closure in closures for file in closure.files}
+    for path, file in sorted(files.items()):
+        if file.content is None:
+            objects.put(root / path, file.sha256)
+        else:
+            objects.put_bytes(file.content)

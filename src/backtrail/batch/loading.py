@@ -16,10 +16,18 @@ from backtrail.canonical import sha256_json
 from backtrail.data.bundles import BundleConfig, Waiver
 from backtrail.data.sources import list_symbols
 from backtrail.errors import CodeCaptureError, ConfigError, Problem
-from backtrail.provenance.closure import CodeClosure, trace_imports
+from backtrail.provenance.closure import CodeClosure, SecretWaiver
+from backtrail.provenance.detection import CAPTURE_MODES, capture_closure, importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["CHAIN_LIMIT", "Batch", "bundle_config", "check_batch", "open_batch"]
+__all__ = [
+    "CHAIN_LIMIT",
+    "Batch",
+    "bundle_config",
+    "check_batch",
+    "open_batch",
+    "secret_waivers",
+]
 
 CHAIN_LIMIT = 32  # up to so many runs, each has its own chain of jobs
 _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
@@ -156,7 +164,7 @@ def open_batch(
     closures: dict[str, CodeClosure] = {}
     for strategy in strategies:
         try:
-            closures[strategy] = trace_imports(root / strategy, root)
+            closures[strategy] = _capture(strategy, values, root)
         except CodeCaptureError:
             continue  # reported with its config key below
     key = sha256_json(
@@ -176,6 +184,29 @@ def open_batch(
         if problems:
             raise ConfigError(problems)
     return Batch(tuple(files), root, with_defaults(values), closures, key)
+
+
+def _capture(strategy: str, values: Mapping[str, Any], root: Path) -> CodeClosure:
+    """Capture a strategy as a config asks for, however broken the rest of it is."""
+    output = values.get("backtest_output")
+    settings = output if isinstance(output, dict) else {}
+    mode = settings.get("code_capture_mode")
+    return capture_closure(
+        root / strategy,
+        root,
+        mode=mode if mode in CAPTURE_MODES else "import_analysis",
+        secret_waivers=secret_waivers(settings),
+    )
+
+
+def secret_waivers(settings: Mapping[str, Any]) -> list[SecretWaiver]:
+    """Return the waivers of a config's section `backtest_output`; broken ones are left out."""
+    waivers = settings.get("secret_waivers")
+    return [
+        SecretWaiver(item["file"], item["reason"])
+        for item in (waivers if isinstance(waivers, list) else ())
+        if isinstance(item, dict) and item.keys() >= {"file", "reason"}
+    ]
 
 
 def _strategies(values: Mapping[str, Any]) -> list[str]:
@@ -208,7 +239,7 @@ def check_batch(
     }
     problems += [problem for problem in found if problem.found not in dropped]
     problems += _symbol_problems(config, requests, source, root)
-    problems += _strategy_problems(requests, closures, source, root)
+    problems += _strategy_problems(requests, closures, values, source, root)
     return problems
 
 
@@ -271,6 +302,7 @@ def _symbol_problems(
 def _strategy_problems(
     requests: Sequence[RunRequest],
     closures: Mapping[str, CodeClosure],
+    values: Mapping[str, Any],
     source: str,
     root: Path,
 ) -> list[Problem]:
@@ -282,9 +314,9 @@ def _strategy_problems(
             continue
         where = f"{source}: batch.{request.entry}.strategy"
         try:
-            trace_imports(root / request.strategy, root)
+            _capture(request.strategy, values, root)
         except CodeCaptureError as error:
-            problems[where] = Problem(where, str(error), "name a file inside the project")
+            problems[where] = Problem(where, str(error), "name a file that can be captured")
     if by_strategy:
         with Sandbox() as sandbox:
             for strategy, wanted in by_strategy.items():
@@ -300,7 +332,8 @@ def _params_problems(
     source: str,
     root: Path,
 ) -> list[Problem]:
-    outcome = sandbox.check_params(root, closure.entry, [item.params for item in requests])
+    with importable(closure, root) as folder:
+        outcome = sandbox.check_params(folder, closure.entry, [item.params for item in requests])
     if outcome.answer is None:
         # A strategy that cannot even be imported is a failing run, not a wrong config: the others
         # of the batch go on, and the run keeps the error. Only a broken contract stops the batch.

@@ -15,6 +15,7 @@ from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.detection import importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
 __all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
@@ -172,12 +173,10 @@ def _parameters(
     with Sandbox() if sandbox is None else nullcontext(sandbox) as checker:
         for indices in groups.values():
             first = requests[indices[0]]
-            outcome = checker.check_params(
-                batch.root,
-                batch.closures[first.strategy].entry,
-                [requests[index].params for index in indices],
-                first.functions,
-            )
+            closure = batch.closures[first.strategy]
+            given = [requests[index].params for index in indices]
+            with importable(closure, batch.root) as folder:
+                outcome = checker.check_params(folder, closure.entry, given, first.functions)
             if outcome.kind == "StrategyError":  # the contract of strategies is broken
                 where = f"{batch.source}: batch.{first.entry}.strategy"
                 found = f"{first.strategy}: {outcome.message}"

@@ -38,6 +38,7 @@ from backtrail.batch.written import remove_written
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError
 from backtrail.files import atomic_path, write_bytes, write_json
+from backtrail.provenance.closure import log_capture
 from backtrail.provenance.inputs import OPENED, keep_inputs, restore_input
 from backtrail.provenance.metadata import BacktestMetadataGenerator
 from backtrail.provenance.objects import ObjectStore
@@ -87,6 +88,7 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
         if not run.manifest.exists():
             seconds = time.monotonic() - started
             write_json(run.manifest, captured_record(spec, seconds, datetime.now(UTC)))
+        log_capture(spec["code"], backtest_id=backtest_id, output_dir=run.path)
 
 
 def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> None:
@@ -95,14 +97,14 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
         path = target.code / file["path"]
         if not path.exists() or sha256_file(path) != file["sha256"]:
             objects.materialize(file["sha256"], path)
+    strategy, code = spec["identity"]["strategy"], dict(spec["code"])
     write_json(
         target.code_manifest,
         {
-            "capture_mode": "import_analysis",
-            "code_hash": spec["identity"]["strategy"]["code_hash"],
-            "entry": spec["identity"]["strategy"]["entry"],
-            "files": spec["code"]["files"],
-            "warnings": spec["code"]["warnings"],
+            "capture_mode": code.pop("mode", "import_analysis"),
+            "code_hash": strategy["code_hash"],
+            "entry": strategy["entry"],
+            **code,
         },
     )
     git = spec["origin"]["git"]

@@ -44,16 +44,13 @@ class ObjectStore:
                 f"{source} changed while it was being captured "
                 f"(expected sha256 {sha256[:12]}…, found {found[:12]}…); run again"
             )
-        return self._write(target, data)
+        return self.put_bytes(data)
 
-    def put_bytes(self, data: bytes) -> str:
-        """Store bytes that lie in no file of their own, and return their sha256."""
-        sha256 = sha256_bytes(data)
-        if not self.path(sha256).exists():
-            self._write(self.path(sha256), data)
-        return sha256
-
-    def _write(self, target: Path, data: bytes) -> Path:
+    def put_bytes(self, data: bytes) -> Path:
+        """Store bytes that no file holds."""
+        target = self.path(sha256_bytes(data))
+        if target.exists():
+            return target
         remove_stale(target.parent)
         with atomic_path(target) as temporary:
             temporary.write_bytes(data)

@@ -124,7 +124,7 @@ MISTAKES = [
     ("execution: {memory_limit: 2G}", '"2G" has a form that is not allowed; most memory one run may allocate'),
     ("execution: null", "execution: null stands there; write keys and values"),
     ("backtest_output: {enabled: false}", "the key 'enabled' is refused; a batch always keeps its runs"),
-    ("backtest_output: {code_capture_mode: null}", "null is not known here; use \"import_analysis\" (how the files of a strategy are found."),
+    ("backtest_output: {code_capture_mode: null}", "null is not known here; use one of \"import_analysis\", \"strategy_yaml\" (how the files"),
     ("backtest_output: {base_dir: ../x}", "\"../x\" is not a usable path ('..' could lead outside the project); write a path without '..'"),
     ("backtest_output: {base_dir: ''}", "the path is empty"),
     ("storage: {catalog_url: ''}", "storage.catalog_url: it is empty; give at least one value or leave the key out"),

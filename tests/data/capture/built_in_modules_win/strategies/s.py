@@ -1,0 +1,1 @@
+import sys, time, os, builtins

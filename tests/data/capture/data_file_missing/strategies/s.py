@@ -1,0 +1,3 @@
+from backtrail.engine.api import data_file
+
+x = data_file('gone.csv')

@@ -1,0 +1,1 @@
+__import__('k', globals(), None, ('x',), 1)

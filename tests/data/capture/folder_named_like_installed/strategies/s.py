@@ -1,0 +1,2 @@
+import numpy
+from numpy import arrays

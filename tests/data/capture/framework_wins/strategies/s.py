@@ -1,0 +1,2 @@
+from backtrail.engine import TradingAlgorithm
+import backtrail_tools

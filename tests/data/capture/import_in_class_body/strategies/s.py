@@ -1,0 +1,3 @@
+class C:
+    import a
+    from b import x

@@ -1,0 +1,5 @@
+import importlib
+
+for name in ('a', 'b'):
+    importlib.import_module(name)
+__import__(name)

@@ -1,0 +1,2 @@
+from importlib import import_module
+import_module('.a', __name__)

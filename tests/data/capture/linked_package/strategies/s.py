@@ -1,0 +1,1 @@
+from lib.m import x

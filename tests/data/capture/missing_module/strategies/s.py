@@ -1,0 +1,5 @@
+try:
+    import nowhere.at.all
+except ImportError:
+    pass
+import a

@@ -1,0 +1,4 @@
+try:
+    import a.b
+except ImportError:
+    pass

@@ -1,0 +1,1 @@
+import p.bare.m

@@ -1,0 +1,4 @@
+try:
+    from ..x import y
+except ImportError:
+    pass

@@ -1,0 +1,2 @@
+from .m import x
+from . import n

@@ -1,0 +1,3 @@
+from . import a
+from .lib.b import x
+from .. import top

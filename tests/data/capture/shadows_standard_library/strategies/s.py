@@ -1,0 +1,3 @@
+import random
+import json
+from statistics import mean

@@ -1,0 +1,2 @@
+from p import *
+from a import *

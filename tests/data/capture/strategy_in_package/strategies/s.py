@@ -1,0 +1,1 @@
+from .near import x

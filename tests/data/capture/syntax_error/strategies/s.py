@@ -1,0 +1,5 @@
+try:
+    import broken
+except SyntaxError:
+    pass
+import a

@@ -1,0 +1,2 @@
+import lib.m
+import strategies.lib.m

@@ -1,0 +1,2 @@
+import größe
+from 指标 import x
