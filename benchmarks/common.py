@@ -1,14 +1,16 @@
-"""What the benchmarks share: a project in a temporary folder, timed commands, tables, results."""
+"""What the benchmarks share: options, projects, timed commands, tables, results."""
 
+import argparse
 import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,45 @@ class Timed:
     output: str
 
 
+def options(
+    doc: str | None,
+    *,
+    repeats: int | None = None,
+    cores: int | None = None,
+    keep: bool = True,
+    **others: Mapping[str, Any],
+) -> argparse.Namespace:
+    """Read the options that a benchmark has.
+
+    Args:
+        doc: Its description.
+        repeats: Default of `--repeats`; None for a benchmark without.
+        cores: Default of `--cores`; None for a benchmark without.
+        keep: Whether it works in a folder that may be kept.
+        others: Its own options, each with the keyword arguments of `add_argument`.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    if repeats is not None:
+        parser.add_argument("--repeats", type=int, default=repeats, help="calls that count")
+    if cores is not None:
+        parser.add_argument("--cores", type=int, default=cores)
+    for name, settings in others.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **settings)
+    if keep:
+        parser.add_argument("--keep", help="work in this folder and leave it")
+    return parser.parse_args()
+
+
+def model_strategy(project: Path, name: str) -> Any:
+    """Load a model strategy of a project as the engine takes it."""
+    from importlib import import_module
+
+    from backtrail.engine import load_strategy
+
+    sys.path.insert(0, str(project / "strategies"))
+    return load_strategy(import_module(name))
+
+
 def run_command(command: Sequence[str], folder: Path, *, fails: bool = False) -> Timed:
     """Run a command with its children, measure it, and stop the benchmark when it fails."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
@@ -69,6 +110,25 @@ def snakemake(folder: Path, *arguments: str, cores: int = 2, fails: bool = False
     """Run snakemake in a project as its users do."""
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
     return run_command(command, folder, fails=fails)
+
+
+def middle(found: Sequence[Timed]) -> tuple[float, float, float]:
+    """Return median wall and processor seconds and peak memory; the first call is dropped."""
+    rest = found[1:]
+    return (
+        statistics.median(item.wall for item in rest),
+        statistics.median(item.cpu for item in rest),
+        max(item.max_rss_mb for item in rest),
+    )
+
+
+def in_turns(calls: Mapping[str, Callable[[], Timed]], repeats: int) -> dict[str, list[Timed]]:
+    """Make calls in turns, so that a busy moment hits all, one more of each than asked for."""
+    found: dict[str, list[Timed]] = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            found[name].append(call())
+    return found
 
 
 def require_no_op(timed: Timed) -> Timed:

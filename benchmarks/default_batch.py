@@ -1,12 +1,12 @@
 """Time of the default batch from a fresh copy, of the second call, and where the time goes."""
 
 import argparse
-import sys
 
 from common import (
     copy_project,
     job_seconds,
     manifests,
+    options,
     require_no_op,
     save,
     show,
@@ -59,7 +59,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    main(parser.parse_args())
+    main(options(__doc__, cores=2))

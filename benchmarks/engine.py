@@ -2,7 +2,6 @@
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -12,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from common import REPOSITORY, copy_project, save, show, work_folder
+from common import REPOSITORY, copy_project, model_strategy, options, save, show, work_folder
 
 from backtrail.batch.loading import open_batch
 from backtrail.data.arrays import load_bars
@@ -43,12 +42,8 @@ def spx(folder: Path) -> Bars:
 
 
 def cases(bars: Bars) -> dict[str, Callable[[EngineConfig], Any]]:
-    sys.path.insert(0, str(REPOSITORY / "strategies"))
-    import sma_cross
-    import sma_signal
-
-    empty, cross = load_strategy(empty_module()), load_strategy(sma_cross)
-    signal = load_strategy(sma_signal)
+    empty = load_strategy(empty_module())
+    cross, signal = (model_strategy(REPOSITORY, name) for name in ("sma_cross", "sma_signal"))
     params = {"fast": 10, "slow": 50}
     return {
         "empty handler": lambda config: run_event(empty, bars, config),
@@ -113,7 +108,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    main(parser.parse_args())
+    main(options(__doc__, repeats=15))

@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 
-from common import REPOSITORY, save, show
+from common import REPOSITORY, options, save, show
 
 CHILD = """
 import resource, sys, json
@@ -18,7 +19,9 @@ usage = resource.getrusage(resource.RUSAGE_SELF)
 names = sorted({{name.partition(".")[0] for name in sys.modules}})
 print(json.dumps([usage.ru_utime + usage.ru_stime, len(sys.modules) - before, names]))
 """
-HEAVY = ("SQLAlchemy", "arch", "jinja2", "numba", "pandas", "polars", "pyarrow", "scipy")
+HEAVY = ("SQLAlchemy", "arch", "jinja2", "numba", "numpy", "pandas", "polars", "pyarrow", "scipy")
+# What a job loads once it finds that a run has to be executed, while its zygote starts.
+EXECUTING = "\nimport backtrail.batch.results, backtrail.data.windows"
 
 
 def statements_of(path: str) -> str:
@@ -45,10 +48,11 @@ def cases() -> dict[str, str]:
     )
     return {
         "interpreter alone": "",
-        "scripts/run_backtest.py": statements_of("scripts/run_backtest.py"),
-        "scripts/execute_shard.py": statements_of("scripts/execute_shard.py"),
+        "scripts/run_backtest.py": statements_of("scripts/run_backtest.py") + EXECUTING,
+        "scripts/execute_shard.py": statements_of("scripts/execute_shard.py") + EXECUTING,
+        "run_backtest, all sealed": statements_of("scripts/run_backtest.py"),
         "scripts/capture_code.py": statements_of("scripts/capture_code.py"),
-        "backtrail.batch.child": "import backtrail.batch.child",
+        "zygote of a run job": "import backtrail.batch.zygote, backtrail.batch.child",
         "Snakefile, ours": ours,
         "numpy": "import numpy",
         "polars": "import polars",
@@ -56,26 +60,44 @@ def cases() -> dict[str, str]:
     }
 
 
-def measure(statements: str, repeats: int) -> tuple[float, int, list[str]] | None:
-    """Return median processor seconds, modules loaded and the heavy ones; None if not there."""
+def compile_sources() -> None:
+    """Compile the package as its installation does, so that no import compiles it again."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "compileall", "-qq", str(REPOSITORY / "src")]
+    subprocess.run(command, env=environment, check=True)
+
+
+def measure(statements: str) -> tuple[float, int, list[str]] | None:
+    """Return processor seconds, modules loaded and the heavy ones; None if one is not there."""
     code = CHILD.format(statements=statements)
-    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, check=False
+        )
+    if result.returncode != 0:
+        if b"ModuleNotFoundError" in result.stderr:
+            return None
+        raise SystemExit(result.stderr.decode())
+    seconds, modules, names = json.loads(result.stdout)
+    return seconds, modules, [name for name in HEAVY if name.lower() in names]
+
+
+def measure_in_turns(repeats: int) -> dict[str, tuple[float, int, list[str]] | None]:
+    """Return `measure` of every case, the seconds being a median; a busy moment hits all."""
+    found: dict[str, list[tuple[float, int, list[str]] | None]] = {name: [] for name in cases()}
     for _ in range(repeats + 1):  # the first fills caches and is dropped
-        with tempfile.TemporaryDirectory() as folder:
-            result = subprocess.run(
-                [sys.executable, "-c", code], cwd=folder, capture_output=True, check=False
-            )
-        if result.returncode != 0:
-            if b"ModuleNotFoundError" in result.stderr:
-                return None
-            raise SystemExit(result.stderr.decode())
-        found.append(json.loads(result.stdout))
-    heavy = [name for name in HEAVY if name.lower() in found[-1][2]]
-    return statistics.median(item[0] for item in found[1:]), found[-1][1], heavy
+        for name, statements in cases().items():
+            found[name].append(measure(statements))
+    medians = {}
+    for name, (_, *calls) in found.items():
+        known = [call for call in calls if call is not None]
+        medians[name] = (statistics.median(c[0] for c in known), *known[0][1:]) if known else None
+    return medians
 
 
 def main(arguments: argparse.Namespace) -> None:
-    measured = {name: measure(text, arguments.repeats) for name, text in cases().items()}
+    compile_sources()
+    measured = measure_in_turns(arguments.repeats)
     interpreter = measured["interpreter alone"]
     base = measured["numpy"]
     assert interpreter is not None
@@ -103,6 +125,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--repeats", type=int, default=11)
-    main(parser.parse_args())
+    main(options(__doc__, repeats=11, keep=False))

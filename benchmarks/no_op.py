@@ -1,15 +1,17 @@
 """Time and memory of a call that has nothing to do, over stores of sealed runs."""
 
 import argparse
-import statistics
-import sys
+from functools import partial
 from pathlib import Path
 
 from common import (
     Timed,
     bare_project,
     grid_project,
+    in_turns,
     manifests,
+    middle,
+    options,
     require_no_op,
     save,
     show,
@@ -33,14 +35,9 @@ def sealed_store(folder: Path, runs: int, cores: int) -> tuple[Path, float]:
     return project, taken
 
 
-def middle(found: list[Timed]) -> list[float]:
-    """Return median wall, processor seconds and memory; the first call is dropped."""
-    rest = found[1:]
-    return [
-        statistics.median(item.wall for item in rest),
-        statistics.median(item.cpu for item in rest),
-        max(item.max_rss_mb for item in rest),
-    ]
+def no_op(project: Path, cores: int) -> Timed:
+    """Call snakemake on a project that has nothing to do."""
+    return require_no_op(snakemake(project, cores=cores))
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -50,13 +47,10 @@ def main(arguments: argparse.Namespace) -> None:
         if not bare.exists():
             bare_project(bare)
         stores = {runs: sealed_store(folder, runs, arguments.cores) for runs in counts}
-        found: dict[str, list[Timed]] = {"bare workflow of one rule": []}
-        found |= {f"{runs:,} sealed runs": [] for runs in counts}
-        for _ in range(arguments.repeats + 1):  # in turns, so that a busy moment hits all
-            found["bare workflow of one rule"].append(require_no_op(snakemake(bare)))
-            for runs in counts:
-                timed = require_no_op(snakemake(stores[runs][0], cores=arguments.cores))
-                found[f"{runs:,} sealed runs"].append(timed)
+        calls = {"bare workflow of one rule": lambda: require_no_op(snakemake(bare))}
+        for runs in counts:
+            calls[f"{runs:,} sealed runs"] = partial(no_op, stores[runs][0], arguments.cores)
+        found = in_turns(calls, arguments.repeats)
     figures = {name: middle(calls) for name, calls in found.items()}
     base = figures["bare workflow of one rule"]
     sizes = [0, *counts]
@@ -87,9 +81,11 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10000])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--keep", help="work in this folder and leave it; its stores are used")
-    main(parser.parse_args())
+    main(
+        options(
+            __doc__,
+            repeats=5,
+            cores=2,
+            runs={"type": int, "nargs": "+", "default": [1000, 10000], "help": "sizes of stores"},
+        )
+    )

@@ -4,13 +4,14 @@ import argparse
 import shutil
 import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from common import (
-    Timed,
     bare_project,
     copy_project,
+    in_turns,
+    middle,
+    options,
     require_no_op,
     run_command,
     save,
@@ -30,16 +31,6 @@ for _ in range({repeats} + 1):
     taken.append(time.perf_counter() - started)
 print("taken", *taken)
 """
-
-
-def middle(call: Callable[[], Timed], repeats: int) -> tuple[float, float, float]:
-    """Return median wall and processor seconds and memory; the first call is dropped."""
-    found = [call() for _ in range(repeats + 1)][1:]
-    return (
-        statistics.median(item.wall for item in found),
-        statistics.median(item.cpu for item in found),
-        statistics.median(item.max_rss_mb for item in found),
-    )
 
 
 def open_times(project: Path, repeats: int) -> tuple[float, float]:
@@ -63,23 +54,19 @@ def main(arguments: argparse.Namespace) -> None:
                 shutil.copytree(Path(arguments.store) / name, project / name, dirs_exist_ok=True)
         require_no_op(snakemake(project))
         planned = open_times(project, arguments.repeats)
-        rows = {
-            "bare workflow of one rule, -n": middle(
-                lambda: snakemake(bare, "-n"), arguments.repeats
-            ),
-            "planned batch, -n": middle(lambda: snakemake(project, "-n"), arguments.repeats),
-            "planned batch, --list-rules": middle(
-                lambda: snakemake(project, "--list-rules"), arguments.repeats
-            ),
-            "bare workflow, --list-rules": middle(
-                lambda: snakemake(bare, "--list-rules"), arguments.repeats
-            ),
+        calls = {
+            "bare workflow of one rule, -n": lambda: snakemake(bare, "-n"),
+            "planned batch, -n": lambda: snakemake(project, "-n"),
+            "planned batch, --list-rules": lambda: snakemake(project, "--list-rules"),
+            "bare workflow, --list-rules": lambda: snakemake(bare, "--list-rules"),
         }
+        found = in_turns(calls, arguments.repeats)
+    rows = {name: middle(timed) for name, timed in found.items()}
     base = rows["bare workflow of one rule, -n"][0]
     show(
         f"snakemake, median of {arguments.repeats}",
         ["call", "wall s", "cpu s", "max rss MB", "x bare -n"],
-        [[name, *found, found[0] / base] for name, found in rows.items()],
+        [[name, *figures, figures[0] / base] for name, figures in rows.items()],
     )
     show(
         "open_batch alone, in a process that has imported it",
@@ -102,8 +89,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--store", help="project folder whose finished default batch is copied")
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    main(parser.parse_args())
+    main(
+        options(
+            __doc__,
+            repeats=5,
+            store={"help": "project folder whose finished default batch is copied"},
+        )
+    )

@@ -6,7 +6,6 @@ import functools
 import io
 import json
 import pstats
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from common import (
     grid_project,
     job_seconds,
     manifests,
+    model_strategy,
+    options,
     save,
     show,
     snakemake,
@@ -34,20 +35,11 @@ def child_seconds(project: Path) -> float:
 def engine_seconds(project: Path, sample: int) -> float:
     """Return the mean seconds of the engine itself over some runs of a store, in this process."""
     from datetime import date
-    from decimal import Decimal
 
+    from backtrail.batch.evaluation import engine_config
     from backtrail.data.arrays import load_bars
     from backtrail.data.datasets import Dataset
-    from backtrail.engine import (
-        CommissionConfig,
-        EngineConfig,
-        ExecutionRules,
-        load_strategy,
-        run_event,
-    )
-
-    sys.path.insert(0, str(project / "strategies"))
-    import sma_cross
+    from backtrail.engine import run_event
 
     runs = manifests(project)
     chosen = runs[:: max(1, len(runs) // sample)][:sample]
@@ -55,17 +47,10 @@ def engine_seconds(project: Path, sample: int) -> float:
     home = project / "bundles" / chosen[0]["labels"]["bundle"] / identity["dataset"]["dataset_id"]
     window = (date.fromisoformat(identity["start"]), date.fromisoformat(identity["end"]))
     bars = load_bars(Dataset.open(home), identity["symbols"], *window)
-    strategy, taken = load_strategy(sma_cross), 0.0
+    strategy, taken = model_strategy(project, "sma_cross"), 0.0
     for number, run in enumerate([chosen[0], *chosen]):
         identity = run["identity"]
-        commission = identity["commission"]
-        config = EngineConfig(
-            ledger=identity["ledger"],
-            rules=ExecutionRules(**identity["execution"]),
-            commission=CommissionConfig(commission["model"], Decimal(commission["cost"])),
-            capital_base=Decimal(identity["capital_base"]),
-            seed=identity["seed"],
-        )
+        config = engine_config(identity, identity["seed"])
         started = time.perf_counter()
         run_event(
             strategy, bars, config, benchmark=identity["benchmark"], params=identity["params"]
@@ -160,7 +145,7 @@ def stage_by_stage(project: Path, clock: Clock, profile: cProfile.Profile | None
     from contextlib import ExitStack
 
     from backtrail.artifacts.store import RunStore
-    from backtrail.batch import execution, plan, stages
+    from backtrail.batch import execution, plan, results, stages
     from backtrail.batch.loading import open_batch
     from backtrail.data.ingest import ingest_bundle
 
@@ -168,11 +153,10 @@ def stage_by_stage(project: Path, clock: Clock, profile: cProfile.Profile | None
     ingest_bundle(batch.bundle("prices"), root=project, bundles_dir=project / "bundles")
     inner = [
         (RunStore, "claim", "  claim of the directory"),
-        (execution.Sandbox, "run", "  child: fork, strategy, engine"),
+        (execution.Sandbox, "run", "  child: fork, strategy, engine, metrics"),
         (execution.Executor, "_bars_of", "  bars"),
-        (execution, "build_table", "  tables: frames"),
-        (execution, "write_table", "  tables: Parquet and checksum"),
-        (execution, "summarize_tables", "  statistics"),
+        (results, "build_table", "  tables: frames"),
+        (results, "write_table", "  tables: Parquet and checksum"),
         (stages, "inventory", "  inventory: sha256 of every file"),
         (stages, "seal", "  manifest and seal, flushed"),
     ]
@@ -229,7 +213,7 @@ SNAKEMAKE_ROWS = {
 def stage_table(clock: Clock, runs: int, engine: float) -> dict[str, float]:
     """Print and return milliseconds per run of every stage and its parts."""
     order = ["plan", "  claim of the directory", "capture", "execute"]
-    order += ["  bars", "  child: fork, strategy, engine", "  tables: frames", "  statistics"]
+    order += ["  bars", "  child: fork, strategy, engine, metrics", "  tables: frames"]
     order += ["  tables: Parquet and checksum", "seal", "  inventory: sha256 of every file"]
     order += ["  manifest and seal, flushed", "report"]
     each = {part: 1e3 * clock.seconds.get(part, 0.0) / runs for part in order}
@@ -276,18 +260,19 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--chains", type=int, default=32, help="runs as chains (0: leave out)")
-    parser.add_argument("--shards", type=int, default=1000, help="runs in shards (0: leave out)")
-    parser.add_argument(
-        "--runs-per-job",
-        type=lambda text: text if text == "auto" else int(text),
-        default="auto",
-        help="size of a shard; up to 32 runs, auto makes chains",
+    main(
+        options(
+            __doc__,
+            cores=2,
+            chains={"type": int, "default": 32, "help": "runs as chains (0: leave out)"},
+            shards={"type": int, "default": 1000, "help": "runs in shards (0: leave out)"},
+            runs_per_job={
+                "type": lambda text: text if text == "auto" else int(text),
+                "default": "auto",
+                "help": "size of a shard; up to 32 runs, auto makes chains",
+            },
+            stages={"type": int, "default": 100, "help": "runs in one process (0: none)"},
+            sample={"type": int, "default": 20, "help": "runs whose engine time is taken"},
+            profile={"type": int, "default": 0, "metavar": "LINES", "help": "print cProfile"},
+        )
     )
-    parser.add_argument("--stages", type=int, default=100, help="runs in one process (0: none)")
-    parser.add_argument("--sample", type=int, default=20, help="runs whose engine time is taken")
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--profile", type=int, default=0, metavar="LINES", help="print cProfile")
-    parser.add_argument("--keep", help="work in this folder and leave it")
-    main(parser.parse_args())

@@ -181,10 +181,13 @@ def _show(options: argparse.Namespace) -> int:
         f"slippage {_pairs(identity['slippage'])}",
         "capital": f"{identity['capital_base']}  {identity['ledger']} ledger",
         "grade": described.get("grade", ""),
+        "packages": _pairs(described.get("usage", {}).get("packages", {})),
         "folder": str(run.path),
     }
     for name, value in facts.items():
         print(f"{name:<11} {value}")
+    for gap in described.get("gaps", ()):
+        print(f"{'gap':<11} {gap}")
     for name, value in described.get("metrics", {}).items():
         print(f"  {name:<28} {'undefined' if value is None else f'{value:.6g}'}")
     if described.get("error"):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from batch.support import Project, batch_config, entry, functions
@@ -81,6 +82,20 @@ def test_show_tells_identity_and_figures(call, ids):
     shown = json.loads(call("show", ids["sma"], "--json")[1])
     assert shown["backtest_id"] == ids["sma"]
     assert shown["inventory"]["results/trades.parquet"]["sha256"]
+
+
+def test_show_names_packages_and_what_came_from_outside(tmp_path, monkeypatch, capsys):
+    project, outside = Project.make(tmp_path / "project"), tmp_path / "signals.csv"
+    outside.write_text("1")
+    read = functions(top="import yaml\n", initialize=f"open({str(outside)!r}).read()")
+    project.write("strategies/sma.py", read)
+    project.run()
+    monkeypatch.chdir(project.root)
+    assert main(["show", project.store.run_dirs()[0].backtest_id, *CONFIG]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "grade       C" in lines
+    assert f"packages    numpy={version('numpy')}, pyyaml={version('pyyaml')}" in lines
+    assert f"gap         {outside} was read; it is no part of the captured code" in "\n".join(lines)
 
 
 def test_show_tells_why_a_run_failed(call, ids):

@@ -1,52 +1,21 @@
 """A small project of a user's own: prices, strategies, a config, and the repository's workflow."""
 
-import csv
 import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.projects import PRICES, SMA, write_prices
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-SMA = '''"""Long while the fast average is above the slow one."""
-
-from dataclasses import dataclass
-
-from backtrail.engine import TradingAlgorithm
-from lib.indicators import is_above
-
-
-@dataclass(frozen=True)
-class Params:
-    fast: int = 5
-    slow: int = 20
-
-    def __post_init__(self):
-        if self.fast >= self.slow:
-            raise ValueError(f"fast={self.fast} must be below slow={self.slow}")
-
-
-class Sma(TradingAlgorithm):
-    def initialize(self, context):
-        context.asset = self.symbol("AAA")
-
-    def handle_data(self, context, data):
-        closes = data.history(context.asset, "close", context.params.slow)
-        if len(closes) < context.params.slow:
-            return
-        self.order_target_percent(
-            context.asset, 1.0 if is_above(closes, context.params.fast) else 0.0
-        )
-'''
 HOLD = '''"""Buy once and hold; imports nothing of the project."""
 
 
@@ -63,45 +32,22 @@ def handle_data(context, data):
 '''
 LIBRARY = {
     "strategies/lib/__init__.py": "",
-    "strategies/lib/indicators.py": (
-        "from lib.windows import mean\n\n\n"
-        "def is_above(closes, fast):\n    return mean(closes[-fast:]) > mean(closes)\n"
+    "strategies/lib/means.py": (
+        "from lib.windows import scaled_sum\n\n\n"
+        "def mean(values):\n    return scaled_sum(values) / len(values)\n"
     ),
     "strategies/lib/windows.py": (
         "from lib.constants import SCALE\n\n\n"
-        "def mean(values):\n    return float(sum(values)) * SCALE / len(values)\n"
+        "def scaled_sum(values):\n    return float(sum(values)) * SCALE\n"
     ),
     "strategies/lib/constants.py": "SCALE = 1.0\n",
 }
 
 
-def write_prices(folder: Path, symbols: tuple[str, ...], *, sessions: int = 260) -> None:
-    """Write daily bars of invented symbols, the same on every call."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for symbol in symbols:
-        generator = random.Random(symbol)
-        price, day = 100.0, date(2020, 1, 1)
-        with (folder / f"{symbol}.csv").open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(["date", "open", "high", "low", "close", "volume"])
-            written = 0
-            while written < sessions:
-                day += timedelta(days=1)
-                if day.weekday() >= 5:
-                    continue
-                opening = round(price * (1 + generator.gauss(0, 0.004)), 2)
-                price = round(opening * (1 + generator.gauss(0.0005, 0.015)), 2)
-                high, low = max(opening, price) + 0.25, min(opening, price) - 0.25
-                rows.writerow([day, opening, round(high, 2), round(low, 2), price, 1000 + written])
-                written += 1
-
-
 def batch_config(**sections: Any) -> dict[str, Any]:
     """Return a batch of four runs of two strategies on one bundle; sections replace its own."""
     config: dict[str, Any] = {
-        "bundles": {
-            "prices": {"adapter": "csv", "path": "prices", "calendar": "24/5", "timeframe": "1d"}
-        },
+        "bundles": {"prices": {**PRICES}},
         "defaults": {"commission": {"model": "per_dollar", "cost": 0.001}, "benchmark": "AAA"},
         "batch": {
             "sma": {
@@ -110,6 +56,7 @@ def batch_config(**sections: Any) -> dict[str, Any]:
                 "symbols": ["AAA"],
                 "start": "2020-01-02",
                 "end": "2020-12-25",
+                "params": {"fast": 5, "slow": 20},
             },
             "sma-grid": {"extends": "sma", "grid": {"fast": [3, 5, 8]}},
             "hold": {
@@ -141,7 +88,7 @@ class Project:
         project.write("strategies/hold.py", HOLD)
         for name, text in LIBRARY.items():
             project.write(name, text)
-        write_prices(root / "prices", ("AAA", "BBB"))
+        write_prices(root / "prices", sessions=260)
         project.configure(config or batch_config())
         return project
 

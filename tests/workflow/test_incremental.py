@@ -65,7 +65,7 @@ def test_a_constant_three_imports_down_makes_new_runs_of_its_users_alone(project
     assert preview["sma"]["predecessor"] == old["sma"]
     assert preview["sma"]["reasons"] == [
         "strategies/lib/constants.py changed, imported by strategies/lib/windows.py, imported by "
-        "strategies/lib/indicators.py, imported by strategies/sma.py"
+        "strategies/lib/means.py, imported by strategies/sma.py"
     ]
 
     assert "4 runs: 3 new, 1 reused, 0 failed" in project.snakemake()

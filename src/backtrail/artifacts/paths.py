@@ -1,16 +1,29 @@
 """Where the files of a run go, as the strategy that runs may ask for it."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backtrail.errors import ArtifactManagerError
 
-__all__ = ["OUTPUT_FOLDERS", "RESERVED_RESULTS", "RunPaths", "reserved_result", "result_name"]
+__all__ = [
+    "OUTPUT_FOLDERS",
+    "RESERVED_RESULTS",
+    "RUN_RECORDS",
+    "RunPaths",
+    "is_result_name",
+    "reserved_result",
+    "result_name",
+]
 
 # Folders of a run that a strategy may write to.
 OUTPUT_FOLDERS = ("results", "features", "truth", "policy")
 
+# What of a run directory the program alone writes.
+RUN_RECORDS = frozenset(
+    {"code", "metadata", "inputs", "logs", "errors", "run.json", "_SUCCESS", "_FAILED", ".lock"}
+)
 _TABLES = (
     "backtest_results",
     "orders",
@@ -23,6 +36,7 @@ _TABLES = (
     "optimization_results",
     "frontier",
 )
+_LONGEST_NAME = 255  # bytes, on every file system in use
 # Names in `results/` that the program itself writes.
 RESERVED_RESULTS = frozenset(
     {
@@ -34,12 +48,23 @@ RESERVED_RESULTS = frozenset(
     }
 )
 _RESERVED_FOLDERS = frozenset({"reports", "validation"})
-_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
+# Control characters, the other system's separator, and what a workflow takes for a wildcard.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\{}]")
 
 
 def reserved_result(name: str) -> bool:
     """Say whether a path inside `results/` is one that the program writes."""
     return name in RESERVED_RESULTS or PurePosixPath(name).parts[0] in _RESERVED_FOLDERS
+
+
+def is_result_name(name: str) -> bool:
+    """Say whether each part of a path inside `results/` may be part of an artifact's name."""
+    return all(map(_is_fit, name.split("/")))
+
+
+def _is_fit(part: str) -> bool:
+    is_named = bool(part) and not part.startswith(".") and not _UNFIT.search(part)
+    return is_named and len(os.fsencode(part)) <= _LONGEST_NAME
 
 
 def result_name(filename: str, subfolder: str | None = None) -> str:
@@ -50,8 +75,8 @@ def result_name(filename: str, subfolder: str | None = None) -> str:
         subfolder: A relative folder, with forward slashes; None for none.
 
     Raises:
-        ArtifactManagerError: If a part is empty, `.` or `..`, hidden, holds a control character
-            or a backslash, or the file name holds a separator.
+        ArtifactManagerError: If a part is empty, `.` or `..`, hidden, holds a control character,
+            a backslash or a brace, or the file name holds a separator.
     """
     if "/" in filename:
         raise ArtifactManagerError(
@@ -60,10 +85,10 @@ def result_name(filename: str, subfolder: str | None = None) -> str:
         )
     parts = [*([] if subfolder is None else str(subfolder).split("/")), filename]
     for part in parts:
-        if not part or part.startswith(".") or _UNFIT.search(part) or len(part.encode()) > 255:
+        if not _is_fit(part):
             raise ArtifactManagerError(
                 f"{'/'.join(parts)!r} cannot be the name of an artifact: {part!r} is empty, too "
-                "long, begins with a dot, or holds a backslash or a control character"
+                "long, begins with a dot, or holds a backslash, a brace or a control character"
             )
     return "/".join(parts)
 

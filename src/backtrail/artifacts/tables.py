@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
+from backtrail.arrow import column_bytes, positive_zeros
 from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import atomic_path
@@ -15,13 +15,14 @@ from backtrail.files import atomic_path
 __all__ = ["build_table", "content_checksum", "read_table", "write_csv", "write_table"]
 
 
-def build_table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> pl.DataFrame:
+def build_table(name: str, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     """Build the frame of an artifact from plain columns.
 
     Args:
         name: Key of `ARTIFACT_SCHEMAS`.
-        columns: Arrays or lists of equal length; timestamps as int64 microseconds UTC, decimals
-            as `Decimal`. NaN in float columns means missing and becomes null.
+        columns: Lists or arrays (of the standard library or NumPy) of equal length; timestamps as
+            int64 microseconds UTC, decimals as `Decimal`. NaN in float columns means missing and
+            becomes null.
 
     Raises:
         ArtifactManagerError: If columns are missing, unknown or do not fit their type.
@@ -45,8 +46,11 @@ def build_table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray]) ->
 def _series(name: str, values: Any, dtype: pl.DataType) -> pl.Series:
     if isinstance(dtype, pl.Datetime):
         return pl.Series(name, values, dtype=pl.Int64).cast(dtype)
+    if isinstance(dtype, pl.Decimal):  # from text: Polars takes decimals slowly, and by NumPy
+        texts = [None if value is None else str(value) for value in values]
+        return pl.Series(name, texts, dtype=pl.String).cast(dtype)
     series = pl.Series(name, values, dtype=dtype, strict=True)
-    if dtype == pl.Float64 and np.isnan(series.to_numpy()).any():
+    if dtype == pl.Float64 and series.is_nan().any():
         return series.fill_nan(None)
     return series
 
@@ -92,8 +96,7 @@ def content_checksum(frame: pl.DataFrame) -> str:
         digest.update(f"{series.name}|{series.dtype}|{len(series)}\n".encode())
         present = series
         if series.null_count():
-            mask = series.is_not_null()
-            digest.update(mask.to_numpy().astype(np.uint8).tobytes())
+            digest.update(column_bytes(series.is_not_null().cast(pl.UInt8)))
             present = series.drop_nulls()
         else:
             digest.update(b"\1" * len(series))
@@ -106,11 +109,11 @@ def _value_bytes(present: pl.Series) -> bytes:
     """Return values without nulls as bytes; a whole column costs one or two calls of Polars."""
     dtype = present.dtype
     if dtype.is_float():
-        return (present.to_numpy() + 0.0).astype("<f8", copy=False).tobytes()
+        return column_bytes(positive_zeros(present.cast(pl.Float64)))
     if isinstance(dtype, pl.Datetime):
-        return present.to_physical().to_numpy().astype("<i8", copy=False).tobytes()
+        return column_bytes(present.to_physical())
     if dtype.is_integer():
-        return present.to_numpy().astype("<i8").tobytes()
+        return column_bytes(present.cast(pl.Int64))
     as_text = present if dtype == pl.String else present.cast(pl.String)
-    texts = [text.encode() for text in as_text.to_list()]
-    return np.array([len(text) for text in texts], dtype="<u4").tobytes() + b"".join(texts)
+    lengths = column_bytes(as_text.str.len_bytes().cast(pl.UInt32))
+    return lengths + "".join(as_text.to_list()).encode()

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import check_id
+from backtrail.artifacts.tables import build_table
 from backtrail.backtest.artifact_manager import BacktestArtifactManager
 from backtrail.backtest.bundles import choose_bundle, ensure_bundle
 from backtrail.backtest.callables import LiveStrategy, live_strategy
@@ -31,7 +32,7 @@ from backtrail.backtest.settings import (
 from backtrail.batch import stages
 from backtrail.batch.claiming import Claimant, store_code
 from backtrail.batch.closing import link_catalog
-from backtrail.batch.execution import Executor, build_results
+from backtrail.batch.execution import Executor
 from backtrail.batch.loading import Batch, secret_waivers
 from backtrail.batch.places import Places
 from backtrail.batch.requests import RunRequest
@@ -228,9 +229,10 @@ class RunCall:
             # Through JSON, as the spec of a run with a directory would be.
             identity = json.loads(canonical_json(dict(resolved.identity)))
             tables = worker.tables(identity, resolved.request.bundle, resolved.run_key, None)
-        frames, metrics = build_results(tables, identity)
-        values = {row.metric: row.value for row in metrics}
-        return BacktestResult(metrics=values, tables=frames)
+        frames = {name: build_table(name, columns) for name, columns in tables.items()}
+        summary = tables["summary"]
+        metrics = dict(zip(summary["metric"], summary["value"], strict=True))
+        return BacktestResult(metrics=metrics, tables=frames)
 
     def _here(self) -> AbstractContextManager[Strategy]:
         if self.source.live is not None:

@@ -13,12 +13,14 @@ from typing import Any
 from backtrail.artifacts.paths import RunPaths
 from backtrail.artifacts.store import RunDir
 from backtrail.backtest.callables import LiveStrategy
-from backtrail.batch.execution import write_results
+from backtrail.batch.evaluation import check_params, evaluate_run
+from backtrail.batch.execution import RESULT_TABLES
 from backtrail.batch.importing import import_entry, local_modules
-from backtrail.batch.running import check_params, run_strategy
-from backtrail.batch.sandbox import Outcome, StrategyFailedError
+from backtrail.batch.outcome import Outcome, StrategyFailedError
+from backtrail.batch.results import write_results
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
+from backtrail.data.calendars import periods_per_year
 from backtrail.data.datasets import Dataset
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
@@ -97,7 +99,7 @@ class InProcess:
     def tables(
         self, identity: Mapping[str, Any], bundle: str, run_key: str, paths: RunPaths | None
     ) -> Mapping[str, Any]:
-        """Execute the strategy and return its tables.
+        """Execute the strategy and return its tables, the summary among them.
 
         Args:
             identity: What is run.
@@ -105,18 +107,21 @@ class InProcess:
             run_key: From which the seed is derived.
             paths: Where the strategy may write; nowhere when None.
         """
-        bars = self._bars(identity, bundle, identity["symbols"])
+        dataset = identity["dataset"]
         outside = identity["benchmark"] not in (None, *identity["symbols"])
-        return run_strategy(
+        found = evaluate_run(
             self.strategy,
             identity,
-            bars,
-            benchmark_bars=self._bars(identity, bundle, [identity["benchmark"]])
-            if outside
-            else None,
+            self._bars(identity, bundle, identity["symbols"]),
+            self._bars(identity, bundle, [identity["benchmark"]]) if outside else None,
             seed=derive_seed(identity["seed"], run_key, "run"),
-            paths=paths,
+            periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"]),
+            attributes={
+                "artifact_manager": paths,
+                "output_dir": None if paths is None else paths.output_dir,
+            },
         )
+        return {name: found[name] for name in (*RESULT_TABLES, "summary")}
 
     def _bars(self, identity: Mapping[str, Any], bundle: str, symbols: Sequence[str]) -> Bars:
         dataset = Dataset.open(self.bundles_dir / bundle / identity["dataset"]["dataset_id"])
@@ -143,7 +148,7 @@ class InProcess:
         seconds = time.perf_counter() - started
         answer = {"tables": tables, "usage": dict(_UNWATCHED)}
         outcome = Outcome(answer, None, "", "", seconds, time.process_time() - cpu, 0.0)
-        return outcome, write_results(tables, identity, target, csv_twins=True)
+        return outcome, write_results(tables, target, csv_twins=True)
 
 
 # Nobody watches a strategy in the process of its script; its grade says so already.

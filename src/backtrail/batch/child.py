@@ -1,4 +1,4 @@
-"""What the child process of a run does: import the captured strategy, run it, hand back arrays."""
+"""What the child process of a run does: import the captured strategy, run it, hand back tables."""
 
 import importlib
 import json
@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from backtrail.artifacts.paths import RunPaths
+from backtrail.batch.evaluation import check_params, evaluate_run
 from backtrail.batch.importing import import_entry, local_modules
-from backtrail.batch.running import check_params, run_strategy
+from backtrail.data.packed_bars import PackedBars
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
 from backtrail.engine.strategy import Strategy, load_strategy
@@ -25,9 +24,8 @@ from backtrail.provenance.closure import import_roots
 from backtrail.provenance.outside import Shield, readable
 from backtrail.provenance.usage import UsageRecorder
 
-__all__ = ["main", "pack_bars", "unpack_bars"]
+__all__ = ["main"]
 
-_BARS = ("open", "high", "low", "close", "volume", "splits", "dividends")
 _CPU_GRACE_SECONDS = 5
 
 
@@ -82,14 +80,7 @@ def _answer(
         recorder.start()
         strategy = _load(code_dir, entry, functions)
         assert bars is not None
-        tables = run_strategy(
-            strategy,
-            asked["identity"],
-            unpack_bars(bars),
-            benchmark_bars=None if benchmark is None else unpack_bars(benchmark),
-            seed=asked["seed"],
-            paths=RunPaths(asked["backtest_id"], Path(asked["target"])),
-        )
+        tables = _run(strategy, asked, bars, benchmark)
         return {"tables": tables, "usage": recorder.report()}
 
 
@@ -131,6 +122,29 @@ def _load(code_dir: Path, entry: str, functions: Mapping[str, str] | None) -> St
     return load_strategy(import_entry(code_dir, entry), functions)
 
 
+def _run(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    return evaluate_run(
+        strategy,
+        asked["identity"],
+        _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
+        seed=asked["seed"],
+        periods_per_year=asked["periods_per_year"],
+        attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
+    )
+
+
+def _mapped(descriptor: int) -> Bars:
+    """Map packed bars into memory; nothing is copied, and nothing can be written."""
+    packed = PackedBars.from_block(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    return Bars.over(
+        packed.symbols, packed.columns, calendar=packed.calendar, timeframe=packed.timeframe
+    )
+
+
 def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
     """Name the error with the user's part of the traceback, paths relative to the copy."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -143,46 +157,3 @@ def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
         "message": readable(str(error)) or type(error).__name__,
         "traceback": readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
     }
-
-
-def pack_bars(bars: Bars) -> bytes:
-    """Return bars as one block of bytes: a JSON line, then the columns."""
-    header = {
-        "symbols": bars.symbols,
-        "bars": len(bars.timestamps),
-        "calendar": bars.calendar,
-        "timeframe": bars.timeframe,
-    }
-    line = json.dumps(header).encode()
-    line += b" " * (-(len(line) + 1) % 8) + b"\n"  # columns stay aligned to eight bytes
-    columns = [bars.timestamps.tobytes(), bars.delisted.tobytes()]
-    columns += [getattr(bars, name).tobytes(order="F") for name in _BARS]
-    return b"".join([line, *columns])
-
-
-def unpack_bars(descriptor: int) -> Bars:
-    """Map packed bars into memory; nothing is copied, and nothing can be written."""
-    block = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    line = block.readline()
-    header = json.loads(line)
-    count, width = header["bars"], len(header["symbols"])
-    offset = len(line)
-
-    def take(dtype: str, size: int) -> np.ndarray[Any, Any]:
-        nonlocal offset
-        column = np.frombuffer(block, dtype=dtype, count=size, offset=offset)
-        offset += column.nbytes
-        return column
-
-    timestamps, delisted = take("<i8", count), take("<i8", width)
-    columns = {
-        name: take("<f8", count * width).reshape((count, width), order="F") for name in _BARS
-    }
-    return Bars(
-        symbols=tuple(header["symbols"]),
-        timestamps=timestamps,
-        delisted=delisted,
-        calendar=header["calendar"],
-        timeframe=header["timeframe"],
-        **columns,
-    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from backtrail.batch.sandbox import Outcome
+from backtrail.batch.outcome import Outcome
 
 __all__ = ["with_hint"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import backtrail
 from backtrail.artifacts.environment import describe_machine
 from backtrail.artifacts.store import RunDir
-from backtrail.batch.sandbox import ENVIRONMENT, Outcome
+from backtrail.batch.outcome import Outcome
+from backtrail.batch.sandbox import ENVIRONMENT
 from backtrail.canonical import sha256_json, utc_iso
 from backtrail.provenance.inputs import usage_gaps
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import select
 import signal
 import socket
@@ -12,11 +11,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from backtrail.batch.outcome import Limits, Outcome, StrategyFailedError, read_outcome
 from backtrail.batch.zygote import FORK
 from backtrail.errors import BacktrailError
 from backtrail.provenance.inputs import merge_usage
@@ -38,82 +37,44 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one run may use.
-
-    Attributes:
-        seconds: Wall time.
-        memory_bytes: Memory on top of what the engine itself maps.
-    """
-
-    seconds: float = 600.0
-    memory_bytes: int = 2_000_000_000
+class _ZygoteEndedError(BacktrailError):
+    def __init__(self, how: str) -> None:
+        self.how = how
+        super().__init__(
+            f"the process that forks runs {how}; what it said stands above, and the same command "
+            "goes on from here"
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a child ended.
-
-    Attributes:
-        answer: What it handed back; None when it failed.
-        kind: Exception class, `timeout`, `memory` or `signal`; None when it succeeded.
-        message: What went wrong, in one line or a few.
-        traceback: The user's part of the traceback; empty when there is none.
-        seconds: Wall time of the child.
-        cpu_seconds: Processor time of the child.
-        max_rss_mb: Largest resident memory of the child, in megabytes of 10^6 bytes.
-    """
-
-    answer: Mapping[str, Any] | None
-    kind: str | None
-    message: str
-    traceback: str
-    seconds: float
-    cpu_seconds: float
-    max_rss_mb: float
-
-
-class StrategyFailedError(Exception):
-    """A strategy that raised, outran a limit or ended its process, or whose run lacked its data."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        super().__init__(f"{outcome.kind}: {outcome.message}")
+class _LostRunError(_ZygoteEndedError):
+    """The zygote ended while a child was at work."""
 
 
 class Sandbox:
     """A zygote process and the children it forks, one at a time.
 
-    Use it as a context manager; the zygote ends with the block.
+    Use it as a context manager; the zygote ends with the block. One that ended before its time
+    (the system ran out of memory, say) costs the run that it was serving; the next run gets a new
+    one.
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        # -s -P: neither the user's site-packages nor the working directory are importable.
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-m", "backtrail.batch.zygote"],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            env={**environment, **ENVIRONMENT},
-            cwd="/",
-        )
-        theirs.close()
-        self._channel = ours
-        self._received = b""
+        self._zygote = _Zygote()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._channel.close()
-        self._process.wait()
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the zygote."""
+        self._zygote.close()
+
+    @property
+    def zygote_pid(self) -> int:
+        """Process id of the zygote that serves now."""
+        return self._zygote.process.pid
 
     def check_params(
         self,
@@ -132,6 +93,9 @@ class Sandbox:
 
         Returns:
             An outcome whose answer has a list `params` with `values` or `error` for each set.
+
+        Raises:
+            BacktrailError: If the zygote ends meanwhile: nothing is known of the parameters then.
         """
         request = {
             "kind": "params",
@@ -155,9 +119,9 @@ class Sandbox:
         """Run one strategy from its captured copy.
 
         Args:
-            request: `code_dir`, `entry`, the captured `files`, `identity`, the derived `seed`,
-                `backtest_id`, the directory `target` that takes what the strategy writes, and
-                `functions` when the strategy is not found by name.
+            request: `code_dir`, `entry`, the captured `files`, `identity`, `periods_per_year`, the
+                derived `seed`, `backtest_id`, the directory `target` that takes what the strategy
+                writes, and `functions` when the strategy is not found by name.
             limits: Time and memory the run may use.
             bars: Packed bars, and those of a benchmark outside the universe.
             stdout: Takes what the strategy prints.
@@ -165,14 +129,25 @@ class Sandbox:
 
         Returns:
             An outcome whose answer has `tables`, and `usage` as `merge_usage` returns it.
+
+        Raises:
+            BacktrailError: If no zygote can be started.
         """
 
         def outside() -> OutsideFiles:
             return OutsideFiles(Shield(request["code_dir"], request["files"], request["target"]))
 
+        started = time.monotonic()
         with closing(KernelWatch(outside)) as watch:
-            asked = {"kind": "run", **request}
-            outcome = self._fork(asked, limits, stdout, stderr, bars, watch)
+            try:
+                asked = {"kind": "run", **request}
+                outcome = self._fork(asked, limits, stdout, stderr, bars, watch)
+            except _LostRunError as lost:
+                message = (
+                    f"the process that forks runs {lost.how} while it served this run (out of "
+                    "memory, perhaps); the next run gets a new one"
+                )
+                return Outcome(None, "signal", message, "", time.monotonic() - started, 0.0, 0.0)
             if outcome.answer is None:
                 return outcome
             usage = merge_usage(outcome.answer["usage"], watch)
@@ -191,25 +166,64 @@ class Sandbox:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as output:
             asked.write(json.dumps({**request, "limits": limited}).encode())
             asked.flush()
-            streams = [asked, output, stdout, stderr, *([watch.channel] if watch else ()), *bars]
             started = time.monotonic()
+            streams = [asked, output, stdout, stderr, *([watch.channel] if watch else ()), *bars]
+            pid = self._begin(streams)
             try:
-                socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
-            except ConnectionError:
-                raise _ended() from None
-            if watch:
-                watch.channel.close()  # its end is the child's now
-            pid = int(self._answer()["pid"])
-            timed_out = not self._wait(limits.seconds, watch)
-            if timed_out:
-                with suppress(ProcessLookupError):  # it may have ended this very moment
-                    os.killpg(pid, signal.SIGKILL)
-            ended = self._answer()
+                if watch:
+                    watch.channel.close()  # its end is the child's now
+                timed_out = not self._zygote.wait(limits.seconds, watch)
+                if timed_out:
+                    _kill(pid)
+                ended = self._zygote.answer()
+            except _ZygoteEndedError as error:
+                _kill(pid)
+                raise _LostRunError(error.how) from None
             seconds = time.monotonic() - started
             output.seek(0)
-            return _outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
+            return read_outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
 
-    def _wait(self, seconds: float, watch: KernelWatch | None) -> bool:
+    def _begin(self, streams: Sequence[BinaryIO | socket.socket]) -> int:
+        """Let a child be forked, by a new zygote if the present one has ended; return its id."""
+        try:
+            return self._zygote.fork(streams)
+        except _ZygoteEndedError:
+            self._zygote.close()
+            self._zygote = _Zygote()
+            return self._zygote.fork(streams)
+
+
+class _Zygote:
+    """One zygote process and the socket to it; it answers in lines of JSON."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        # -s -P: neither the user's site-packages nor the working directory are importable.
+        self.process = subprocess.Popen(
+            [sys.executable, "-s", "-P", "-m", "backtrail.batch.zygote"],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            env={**environment, **ENVIRONMENT},
+            cwd="/",
+        )
+        theirs.close()
+        self._channel = ours
+        self._received = b""
+
+    def close(self) -> None:
+        self._channel.close()
+        self.process.wait()
+
+    def fork(self, streams: Sequence[BinaryIO | socket.socket]) -> int:
+        """Let a child be forked that has these files; return its process id."""
+        try:
+            socket.send_fds(self._channel, [FORK], [stream.fileno() for stream in streams])
+        except ConnectionError:
+            raise self._ended() from None
+        return int(self.answer()["pid"])
+
+    def wait(self, seconds: float, watch: KernelWatch | None) -> bool:
         """Wait until a whole answer has come; say whether it did."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
@@ -223,53 +237,32 @@ class Sandbox:
             self._receive()
         return True
 
-    def _receive(self) -> None:
-        try:
-            data = self._channel.recv(4096)
-        except ConnectionError:
-            raise _ended() from None
-        if not data:
-            raise _ended()
-        self._received += data
-
-    def _answer(self) -> dict[str, float]:
+    def answer(self) -> dict[str, float]:
+        """Return the next answer."""
         while b"\n" not in self._received:
             self._receive()
         line, _, self._received = self._received.partition(b"\n")
         answer: dict[str, float] = json.loads(line)
         return answer
 
+    def _receive(self) -> None:
+        try:
+            data = self._channel.recv(4096)
+        except ConnectionError:
+            raise self._ended() from None
+        if not data:
+            raise self._ended()
+        self._received += data
 
-def _ended() -> BacktrailError:
-    return BacktrailError(
-        "the process that forks runs has ended unexpectedly (killed, or out of memory); what it "
-        "said stands above, and the same command goes on from here"
-    )
+    def _ended(self) -> _ZygoteEndedError:
+        code = self.process.wait()
+        if code < 0:
+            return _ZygoteEndedError(f"was ended by {signal.Signals(-code).name}")
+        return _ZygoteEndedError(f"ended with code {code}")
 
 
-def _outcome(
-    output: bytes, ended: Mapping[str, float], seconds: float, limits: Limits, *, timed_out: bool
-) -> Outcome:
-    usage = (seconds, ended["cpu_seconds"], ended["max_rss"] * 1024 / 1e6)
-    status = int(ended["status"])
-    if timed_out or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
-        message = f"the run was stopped after its time limit of {limits.seconds:g} s"
-        return Outcome(None, "timeout", message, "", *usage)
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return Outcome(None, "signal", f"the run was ended by {name}", "", *usage)
-    if not output:
-        message = f"the strategy ended its process with code {os.WEXITSTATUS(status)}"
-        return Outcome(None, "exit", message, "", *usage)
-    try:
-        answer = pickle.loads(output)
-    except (EOFError, pickle.UnpicklingError):
-        message = "the results of the run could not be handed over; they are cut off"
-        return Outcome(None, "exit", message, "", *usage)
-    if "error" in answer:
-        error = answer["error"]
-        message = error["message"]
-        if error["kind"] == "memory":
-            message = f"the run outgrew its memory limit of {limits.memory_bytes / 1e6:g} MB"
-        return Outcome(None, error["kind"], message, error["traceback"], *usage)
-    return Outcome(answer, None, "", "", *usage)
+def _kill(pid: int) -> None:
+    """Kill a child and its group; it may have left the group, or ended this very moment."""
+    for end in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            end(pid, signal.SIGKILL)

@@ -25,6 +25,7 @@ from backtrail.artifacts.manifest import (
 )
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.hints import with_hint
+from backtrail.batch.outcome import Outcome, StrategyFailedError
 from backtrail.batch.records import (
     begin_record,
     captured_record,
@@ -33,7 +34,6 @@ from backtrail.batch.records import (
     sealed_record,
     trial_record,
 )
-from backtrail.batch.sandbox import Outcome, StrategyFailedError
 from backtrail.batch.written import remove_written
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError, SealError

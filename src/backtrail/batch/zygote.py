@@ -11,19 +11,28 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["FORK", "MAX_FDS", "die_with_parent", "serve"]
+__all__ = ["FORK", "MAX_FDS", "adopt_orphans", "die_with_parent", "serve"]
 
 FORK = b"fork"
 MAX_FDS = 8
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_MOST_ORPHANS = 10_000
 
 
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends (Linux; elsewhere no effect)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends (Linux; elsewhere no effect)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def serve(channel: socket.socket) -> None:
@@ -48,6 +57,7 @@ def serve(channel: socket.socket) -> None:
         _, status, usage = os.wait4(pid, 0)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)  # what the strategy started and left behind
+        _end_orphans()
         _answer(
             channel,
             {
@@ -56,6 +66,34 @@ def serve(channel: socket.socket) -> None:
                 "max_rss": usage.ru_maxrss,
             },
         )
+
+
+def _end_orphans() -> None:
+    """Kill and reap what a run left behind in groups or sessions of its own.
+
+    With the run's child gone, its descendants are ours, those of one that is killed the next time
+    around. A chain of forks that goes on for ever is given up.
+    """
+    for _ in range(_MOST_ORPHANS):
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if not pid and _kill_children():
+                os.waitpid(-1, 0)
+            elif not pid:
+                return
+        except ChildProcessError:  # there is none: the common case
+            return
+
+
+def _kill_children() -> bool:
+    """Kill every child of this process; say whether there was one that could be killed."""
+    killed = False
+    for path in Path("/proc/self/task").glob("*/children"):
+        for pid in path.read_text().split():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(int(pid), signal.SIGKILL)
+                killed = True
+    return killed
 
 
 def _answer(channel: socket.socket, value: dict[str, float]) -> None:
@@ -79,12 +117,14 @@ def _child(descriptors: list[int]) -> NoReturn:
 
 def _main() -> None:
     die_with_parent()
+    adopt_orphans()
     from backtrail.batch import child  # noqa: F401  imported before the first fork
     from backtrail.provenance.outside import is_known
 
     is_known("")  # where Python and its packages lie is found once for all children
 
-    with socket.socket(fileno=os.dup(0)) as channel:
+    with socket.socket(fileno=os.dup(0)) as channel, open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # the socket is no standard input of a strategy
         serve(channel)
 
 

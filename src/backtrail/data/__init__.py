@@ -1,20 +1,19 @@
 """Whatever prices people have becomes an immutable dataset, known by its content.
 
-The names here are light to import; `ingest_bundle`, `Dataset` and `load_bars` bring Polars along
-and are loaded on first use, so that a Snakefile can ask for a checksum without paying for them.
+Every name here is loaded on its first use: a job that reads a dataset does not pay for what makes
+one, and a Snakefile can ask for a checksum without loading Polars.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from backtrail.data.bundles import BundleConfig, Waiver
-from backtrail.data.manifest import DatasetManifest, read_head
-from backtrail.data.sources import list_symbols, source_checksum
-
 if TYPE_CHECKING:
     from backtrail.data.arrays import load_bars
+    from backtrail.data.bundles import BundleConfig, Waiver
     from backtrail.data.datasets import Dataset
     from backtrail.data.ingest import ingest_bundle
+    from backtrail.data.manifest import DatasetManifest, read_head
+    from backtrail.data.sources import list_symbols, source_checksum
 
 __all__ = [
     "BundleConfig",
@@ -28,15 +27,21 @@ __all__ = [
     "source_checksum",
 ]
 
-_HEAVY = {
-    "Dataset": "backtrail.data.datasets",
-    "ingest_bundle": "backtrail.data.ingest",
-    "load_bars": "backtrail.data.arrays",
+_MODULES = {
+    "BundleConfig": "bundles",
+    "Dataset": "datasets",
+    "DatasetManifest": "manifest",
+    "Waiver": "bundles",
+    "ingest_bundle": "ingest",
+    "list_symbols": "sources",
+    "load_bars": "arrays",
+    "read_head": "manifest",
+    "source_checksum": "sources",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name in _HEAVY:
-        found: object = getattr(import_module(_HEAVY[name]), name)
+    if name in _MODULES:
+        found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,10 +17,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from backtrail.arrow import column_bytes, positive_zeros
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.errors import DatasetError
 
@@ -127,10 +126,10 @@ def _table_checksum(frame: pl.DataFrame, table: str, schema: Mapping[str, pl.Dat
             _add_text(digest, column)
         elif dtype == TIMESTAMP:
             _add_header(digest, name, "int64", len(column))
-            _add_numbers(digest, column.cast(TIMESTAMP).to_physical().to_numpy(), "<i8")
+            _add_numbers(digest, column.cast(TIMESTAMP).to_physical())
         else:
             _add_header(digest, name, "float64", len(column))
-            _add_numbers(digest, column.cast(pl.Float64).to_numpy(), "<f8", f"{table}.{name}")
+            _add_numbers(digest, column.cast(pl.Float64), finite=f"{table}.{name}")
     return digest.hexdigest()
 
 
@@ -150,19 +149,17 @@ def _add_header(digest: "_Hash", name: str, dtype: str, rows: int) -> None:
 
 def _add_text(digest: "_Hash", column: pl.Series) -> None:
     values = column.unique().cast(pl.String).sort().to_list()
-    codes = column.cast(pl.Enum(values)).to_physical().to_numpy()
+    codes = column.cast(pl.Enum(values)).to_physical().cast(pl.UInt32)
     _add_header(digest, column.name, "text", len(column))
     digest.update(f"{canonical_json(values)}\n".encode())
-    _add_numbers(digest, codes, "<u4")
+    _add_numbers(digest, codes)
 
 
-def _add_numbers(
-    digest: "_Hash", values: npt.NDArray[Any], dtype: str, finite: str | None = None
-) -> None:
+def _add_numbers(digest: "_Hash", values: pl.Series, finite: str | None = None) -> None:
     for start in range(0, len(values), _CHUNK):  # a chunk stays in the processor's cache
-        chunk = values[start : start + _CHUNK]
+        chunk = values.slice(start, _CHUNK)
         if finite is not None:
-            chunk = chunk + 0.0  # −0.0 becomes 0.0
-            if not np.isfinite(chunk).all():
+            chunk = positive_zeros(chunk)
+            if not chunk.is_finite().all():
                 raise DatasetError(f"{finite} has a value that is not finite; it has no identity")
-        digest.update(np.ascontiguousarray(chunk, dtype=dtype).data)
+        digest.update(column_bytes(chunk))

@@ -1,5 +1,6 @@
 """Bars: the one layout in which prices enter the engine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -122,6 +123,42 @@ class Bars:
             calendar=calendar,
             timeframe=timeframe,
             **arrays,
+        )
+
+    @classmethod
+    def over(
+        cls,
+        symbols: tuple[str, ...],
+        columns: Mapping[str, bytes | memoryview],
+        *,
+        calendar: str,
+        timeframe: str,
+    ) -> "Bars":
+        """Return bars over buffers of little-endian values; nothing is copied.
+
+        Args:
+            symbols: Names, one per column; k of them.
+            columns: `timestamps` (n int64), `delisted` (k int64), and every other column as n
+                float64 of the first symbol, then of the next.
+            calendar: Name of the trading calendar.
+            timeframe: Length of a bar.
+
+        Raises:
+            DataValidationError: If the columns break a rule of `Bars`.
+        """
+        times = np.frombuffer(columns["timestamps"], dtype="<i8")
+        shape = (len(times), len(symbols))
+        values = {
+            name: np.frombuffer(columns[name], dtype="<f8").reshape(shape, order="F")
+            for name in (*FIELDS, "splits", "dividends")
+        }
+        return cls(
+            symbols=symbols,
+            timestamps=times,
+            delisted=np.frombuffer(columns["delisted"], dtype="<i8"),
+            calendar=calendar,
+            timeframe=timeframe,
+            **values,
         )
 
 

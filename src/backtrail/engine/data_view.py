@@ -87,14 +87,16 @@ class BarData:
         """
         if bar_count < 1 or frequency is not None:
             self._check_request(bar_count, frequency)
-        if isinstance(symbols, str):
-            values: FloatArray | None = self._plain.get((symbols, field))
-            if values is None:
+        try:
+            values: FloatArray | None = self._plain.get((symbols, field))  # type: ignore[arg-type]
+        except TypeError:  # a list of symbols
+            values = None
+        if values is None:
+            if isinstance(symbols, str):
                 return self._adjusted_history(symbols, field, bar_count)
-            end = self._row + 1
-            start = end - bar_count if end > bar_count else 0
-            return values[start:end]
-        return self._grid_history(tuple(symbols), field, bar_count)
+            return self._grid_history(tuple(symbols), field, bar_count)
+        end = self._row + 1
+        return values[end - bar_count if end > bar_count else 0 : end]
 
     def can_trade(self, symbol: str) -> bool:
         """Return whether the symbol has a bar now (and so is not delisted)."""

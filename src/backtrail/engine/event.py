@@ -1,6 +1,6 @@
 """The event engine: one call of the strategy per bar."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backtrail.engine import api
@@ -81,7 +81,7 @@ def run_event(
     with api.running(actions):
         if initialize is not None:
             initialize(context)
-        drive(simulation, data, handle_data, context)
+        drive(simulation, data, handle_data, context, range(len(bars.timestamps)))
         result = build_result(simulation, actions.recorded, benchmark, benchmark_bars)
         if analyze is not None:
             analyze(context, result)
@@ -89,21 +89,32 @@ def run_event(
 
 
 def drive(
-    simulation: Simulation, data: BarData, handle_data: Callable[..., Any], context: Context | None
+    simulation: Simulation,
+    data: BarData,
+    handle_data: Callable[..., Any],
+    context: Context | None,
+    rows: Iterable[int],
 ) -> None:
-    """Go through all bars; `run_event` says what happens at each."""
+    """Go through bars in their order; `run_event` says what happens at each.
+
+    Args:
+        simulation: The account.
+        data: What `handle_data` may see.
+        handle_data: Called once per bar.
+        context: Handed to it.
+        rows: The bars; one that is left out must change nothing.
+    """
     waiting = simulation.book.waiting
     fill_waiting = simulation.fill_waiting
     next_action, next_delisting = simulation.next_action, simulation.next_delisting
-    for row in range(len(simulation.market.bars.timestamps)):
+    simulation.accepting = True
+    for row in rows:
         simulation.row = data._row = row
-        simulation.accepting = False
         if row == next_action:
             simulation.apply_actions()
             next_action = simulation.next_action
         if waiting:
             fill_waiting()
-        simulation.accepting = True
         handle_data(context, data)
         if row == next_delisting:
             simulation.delist()

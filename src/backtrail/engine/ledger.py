@@ -12,8 +12,7 @@ lot, and a cost counts as affordable up to 1e-9 of the cash.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable
 from decimal import (
     ROUND_DOWN,
     ROUND_HALF_EVEN,
@@ -23,8 +22,8 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
-from typing import Any
 
+from backtrail.engine._ledger import Amount, Ledger
 from backtrail.engine.config import EngineConfig
 
 __all__ = [
@@ -37,8 +36,6 @@ __all__ = [
     "make_ledger",
 ]
 
-Amount = Any  # Decimal or float, by ledger
-
 MONEY_QUANTUM = Decimal("1e-10")
 LOT = Decimal("1e-9")
 _CONTEXT = Context(
@@ -50,133 +47,6 @@ _TOLERANCE = 1e-9
 def money(value: Decimal) -> Decimal:
     """Return an amount of money rounded half-even to ten places."""
     return _CONTEXT.quantize(value, MONEY_QUANTUM)
-
-
-class Ledger(ABC):
-    """Cash and holdings of one account.
-
-    Attributes:
-        cash: Money not invested; negative when overdrawn.
-        quantities: Signed shares held, one per symbol.
-        average_costs: Average price paid per share held, without commission, one per symbol;
-            zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
-            split divides it.
-        zero: Nothing, as an amount.
-    """
-
-    cash: Amount
-    quantities: list[Amount]
-    average_costs: list[Amount]
-    zero: Amount
-
-    @abstractmethod
-    def number(self, value: float | int | Decimal) -> Amount:
-        """Return a value as this ledger computes with it; floats enter by `repr`."""
-
-    @abstractmethod
-    def size(self, value: Amount, price: float) -> Amount:
-        """Return the shares that a signed amount of money stands for, rounded towards zero."""
-
-    @abstractmethod
-    def round_quantity(self, quantity: Amount) -> Amount:
-        """Return a quantity rounded towards zero to whole lots."""
-
-    @abstractmethod
-    def value(self, quantity: Amount, price: float) -> Amount:
-        """Return quantity times price, rounded as money."""
-
-    @abstractmethod
-    def add(self, left: Amount, right: Amount) -> Amount:
-        """Return a sum, exact in the decimal ledger."""
-
-    @abstractmethod
-    def subtract(self, left: Amount, right: Amount) -> Amount:
-        """Return a difference, exact in the decimal ledger."""
-
-    @abstractmethod
-    def multiply(self, left: Amount, right: Amount) -> Amount:
-        """Return a product without rounding it as money."""
-
-    @abstractmethod
-    def average(self, value: Amount, quantity: Amount) -> Amount:
-        """Return value over quantity, rounded as money."""
-
-    @abstractmethod
-    def commission(self, value: Amount) -> Amount:
-        """Return what a fill of this signed value costs."""
-
-    @abstractmethod
-    def affords(self, cost: Amount) -> bool:
-        """Return whether the cash covers a cost."""
-
-    @abstractmethod
-    def affordable(self, price: float) -> Amount:
-        """Return the most shares that the cash buys at a price, commission included."""
-
-    @abstractmethod
-    def exact(self, amount: Amount, quantum: Decimal) -> Decimal:
-        """Return an amount as a decimal with the places of `quantum`, for the result tables."""
-
-    def equity(self, prices: Iterable[tuple[int, float]]) -> Amount:
-        """Return cash plus the value of the holdings at the given (symbol, price) pairs."""
-        total = self.cash
-        for column, price in prices:
-            total = self.add(total, self.value(self.quantities[column], price))
-        return total
-
-    def absolute(self, amount: Amount) -> Amount:
-        """Return an amount without its sign, exact."""
-        return amount if amount >= 0 else self.subtract(self.zero, amount)
-
-    def fill(self, column: int, quantity: Amount, price: float) -> tuple[Amount, Amount]:
-        """Buy (or sell, below zero) at a price; return the signed value and the commission."""
-        value = self.value(quantity, price)
-        commission = self.commission(value)
-        self.cash = self.subtract(self.subtract(self.cash, value), commission)
-        self._move(column, quantity, self.number(price))
-        return value, commission
-
-    def close(self, column: int, price: float) -> tuple[Amount, Amount]:
-        """Close a holding at a price without commission; return signed quantity and value."""
-        quantity = self.subtract(self.zero, self.quantities[column])
-        value = self.value(quantity, price)
-        self.cash = self.subtract(self.cash, value)
-        self._move(column, quantity, self.number(price))
-        return quantity, value
-
-    def split(self, column: int, ratio: float, price: float) -> Amount:
-        """Turn a holding into `ratio` new shares per old; return the cash paid in lieu.
-
-        What is left of a lot is paid out at `price`, which is per new share; a short position
-        pays it in.
-        """
-        exact = self.multiply(self.quantities[column], self.number(ratio))
-        quantity = self.round_quantity(exact)
-        cash = self.value(self.subtract(exact, quantity), price)
-        self.cash = self.add(self.cash, cash)
-        self.quantities[column] = quantity
-        average = self.average_costs[column] if quantity else self.zero
-        self.average_costs[column] = self.average(average, self.number(ratio))
-        return cash
-
-    def dividend(self, column: int, cash_per_share: float) -> Amount:
-        """Receive a dividend on a holding (pay it when short); return the signed cash."""
-        cash = self.value(self.quantities[column], cash_per_share)
-        self.cash = self.add(self.cash, cash)
-        return cash
-
-    def _move(self, column: int, quantity: Amount, price: Amount) -> None:
-        before = self.quantities[column]
-        after = self.add(before, quantity)
-        self.quantities[column] = after
-        if not after:
-            self.average_costs[column] = self.zero
-        elif not before or (before > 0) != (after > 0):
-            self.average_costs[column] = price
-        elif (after > before) == (before > 0):
-            paid = self.multiply(self.average_costs[column], before)
-            total = self.add(paid, self.multiply(price, quantity))
-            self.average_costs[column] = self.average(total, after)
 
 
 class DecimalLedger(Ledger):
@@ -243,9 +113,9 @@ class DecimalLedger(Ledger):
             quantity = _CONTEXT.subtract(quantity, self._lot)
         return quantity
 
-    def exact(self, amount: Decimal, quantum: Decimal) -> Decimal:
-        """Return an amount with the places of `quantum`."""
-        return _CONTEXT.quantize(amount, quantum)
+    def exactly(self, quantum: Decimal) -> Callable[[Decimal], Decimal]:
+        """Return what gives amounts the places of `quantum`."""
+        return lambda amount: _CONTEXT.quantize(amount, quantum)
 
     def average(self, value: Decimal, quantity: Decimal) -> Decimal:
         """Return value over quantity, rounded half-even to 1e-10."""
@@ -314,9 +184,9 @@ class Float64Ledger(Ledger):
             return 0.0
         return self.round_quantity(self.cash / (price * (1.0 + self._rate)))
 
-    def exact(self, amount: float, quantum: Decimal) -> Decimal:
-        """Return an amount as a decimal with the places of `quantum`."""
-        return _CONTEXT.quantize(Decimal(repr(float(amount))), quantum)
+    def exactly(self, quantum: Decimal) -> Callable[[float], Decimal]:
+        """Return what turns amounts into decimals with the places of `quantum`."""
+        return lambda amount: _CONTEXT.quantize(Decimal(repr(float(amount))), quantum)
 
     def average(self, value: float, quantity: float) -> float:
         """Return value over quantity."""

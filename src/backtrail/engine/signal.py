@@ -1,6 +1,6 @@
 """The signal form: arrays in, target weights out, through the same account as the event form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -119,8 +119,26 @@ def run_signal(
         for symbol, weight in changes.get(simulation.row, ()):
             simulation.place(symbol, weight, "target_percent")
 
-    drive(simulation, BarData(simulation.market), place_changes, None)
+    rows = _eventful_rows(simulation, changes)
+    drive(simulation, BarData(simulation.market), place_changes, None, rows)
     return build_result(simulation, (), benchmark, benchmark_bars)
+
+
+def _eventful_rows(simulation: Simulation, changes: Mapping[int, Any]) -> Iterator[int]:
+    """Yield the rows at which something can happen, looking at the account after each."""
+    end = len(simulation.market.bars.timestamps)
+    decisions = [end, *sorted(changes, reverse=True)]
+    row = -1
+    while True:
+        if simulation.book.waiting:
+            row += 1
+        else:
+            while decisions[-1] <= row:
+                decisions.pop()
+            row = min(decisions[-1], simulation.next_action, simulation.next_delisting)
+        if row >= end:
+            return
+        yield row
 
 
 def _checked(weights: object, bars: Bars) -> FloatArray:

@@ -1,56 +1,19 @@
 """The account of one run: orders in, fills and corporate actions out, bar by bar."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
+from backtrail.engine.journal import Action, Fill, Holding
 from backtrail.engine.ledger import Amount, Ledger, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order, OrderBook, check_amount
+from backtrail.engine.sizing import sized
 from backtrail.errors import OrderError
 
-__all__ = ["Action", "Fill", "Holding", "Simulation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """One execution; `order_id` is None and `reason` `delisted` when a delisting closed it."""
-
-    row: int
-    column: int
-    order_id: int | None
-    quantity: Amount
-    price: float
-    value: Amount
-    commission: Amount
-    cash_after: Amount
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A split, dividend or delisting that met a holding; `cash` is signed."""
-
-    row: int
-    column: int
-    kind: str
-    before: Amount
-    after: Amount
-    cash: Amount
-    ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A holding after something changed it."""
-
-    row: int
-    column: int
-    quantity: Amount
-    average_cost: Amount
+__all__ = ["Simulation"]
 
 
 class Simulation:
@@ -117,7 +80,8 @@ class Simulation:
         if refusal is None and (sizing == "shares" or not self._at_fill):
             pending = self._pending(column)
             equity = self.equity() if sizing.endswith("percent") else None
-            quantity, target = self._sized(sizing, number, column, mark, equity, pending)
+            held = self.ledger.quantities[column]
+            quantity, target = sized(self.ledger, sizing, number, mark, equity, held, pending)
             if not quantity:
                 return None
         order = self.book.place(self.row, column, sizing, number)
@@ -222,30 +186,6 @@ class Simulation:
                 total = self.ledger.add(total, order.quantity)
         return total
 
-    def _sized(
-        self,
-        sizing: str,
-        amount: float,
-        column: int,
-        price: float,
-        equity: Amount,
-        pending: Amount,
-    ) -> tuple[Amount, Amount]:
-        ledger = self.ledger
-        number = ledger.number(amount)
-        if sizing in ("shares", "target"):
-            quantity = ledger.round_quantity(number)
-        elif sizing in ("value", "target_value"):
-            quantity = ledger.size(number, price)
-        else:
-            quantity = ledger.size(ledger.multiply(number, equity), price)
-        if not sizing.startswith("target"):
-            return quantity, None
-        expected = ledger.quantities[column]
-        if pending:
-            expected = ledger.add(expected, pending)
-        return ledger.subtract(quantity, expected), quantity
-
     def _size_at_fill(self, due: list[Order]) -> None:
         row = self.row
         ledger = self.ledger
@@ -264,8 +204,9 @@ class Simulation:
                 amount = order.amount
                 if order.sizing == "target":
                     amount *= order.split_ratio
-                order.quantity, order.target = self._sized(
-                    order.sizing, amount, column, prices[column][row], equity, pending
+                held = ledger.quantities[column]
+                order.quantity, order.target = sized(
+                    ledger, order.sizing, amount, prices[column][row], equity, held, pending
                 )
                 if not order.quantity:
                     order.finish("canceled", "nothing to trade at the fill")

@@ -1,18 +1,17 @@
 """From the journal of a finished simulation to the tables of its result."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount
+from backtrail.engine.journal import Action, Fill
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, RunResult, Table
-from backtrail.engine.simulation import Action, Fill, Simulation
+from backtrail.engine.simulation import Simulation
 from backtrail.engine.trades import trade_table
 from backtrail.errors import ConfigError, Problem
 
@@ -170,7 +169,7 @@ def _benchmark_returns(
 
 def _order_table(simulation: Simulation) -> Table:
     at, symbol = _axes(simulation)
-    shares = _exactly(simulation, LOT)
+    shares = simulation.ledger.exactly(LOT)
     rows = [
         (
             order.order_id,
@@ -191,7 +190,7 @@ def _order_table(simulation: Simulation) -> Table:
 
 def _fill_table(simulation: Simulation) -> Table:
     at, symbol = _axes(simulation)
-    shares, money = _exactly(simulation, LOT), _exactly(simulation, MONEY_QUANTUM)
+    shares, money = simulation.ledger.exactly(LOT), simulation.ledger.exactly(MONEY_QUANTUM)
     fills = [entry for entry in simulation.journal if isinstance(entry, Fill)]
     rows = [
         (
@@ -213,7 +212,7 @@ def _fill_table(simulation: Simulation) -> Table:
 
 def _position_table(simulation: Simulation) -> Table:
     at, symbol = _axes(simulation)
-    shares, money = _exactly(simulation, LOT), _exactly(simulation, MONEY_QUANTUM)
+    shares, money = simulation.ledger.exactly(LOT), simulation.ledger.exactly(MONEY_QUANTUM)
     market = simulation.market
     last = {(holding.row, holding.column): holding for holding in simulation.holdings}
     ordered = sorted(last.values(), key=lambda h: (h.row, symbol(h.column)))
@@ -232,7 +231,7 @@ def _position_table(simulation: Simulation) -> Table:
 
 def _action_table(simulation: Simulation) -> Table:
     at, symbol = _axes(simulation)
-    shares, money = _exactly(simulation, LOT), _exactly(simulation, MONEY_QUANTUM)
+    shares, money = simulation.ledger.exactly(LOT), simulation.ledger.exactly(MONEY_QUANTUM)
     rows = [
         (
             at(action.row),
@@ -258,10 +257,6 @@ def _recorded_table(simulation: Simulation, recorded: Recorded) -> Table:
 def _axes(simulation: Simulation) -> tuple[Callable[[int], int], Callable[[int], str]]:
     bars = simulation.market.bars
     return bars.timestamps.item, bars.symbols.__getitem__
-
-
-def _exactly(simulation: Simulation, quantum: Decimal) -> Callable[[Amount], Decimal]:
-    return partial(simulation.ledger.exact, quantum=quantum)
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from backtrail.engine.journal import Action, Fill
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Ledger
 from backtrail.engine.result import Table
-from backtrail.engine.simulation import Action, Fill, Simulation
+from backtrail.engine.simulation import Simulation
 
 __all__ = ["Trade", "round_trips", "trade_table"]
 
@@ -184,6 +185,7 @@ def trade_table(simulation: Simulation) -> Table:
 
 def _rows(simulation: Simulation, trades: list[Trade]) -> Iterator[tuple[Any, ...]]:
     ledger, market = simulation.ledger, simulation.market
+    shares, money = ledger.exactly(LOT), ledger.exactly(MONEY_QUANTUM)
     at = market.bars.timestamps.item
     final = len(market.bars.timestamps) - 1
     for number, trade in enumerate(trades, start=1):
@@ -201,13 +203,13 @@ def _rows(simulation: Simulation, trades: list[Trade]) -> Iterator[tuple[Any, ..
             "long" if trade.sign > 0 else "short",
             at(trade.entry_row),
             None if is_open else at(end),
-            ledger.exact(ledger.average(trade.entry_value, trade.entered), MONEY_QUANTUM),
+            money(ledger.average(trade.entry_value, trade.entered)),
             None
             if is_open or not trade.exited
-            else ledger.exact(ledger.average(trade.exit_value, trade.exited), MONEY_QUANTUM),
-            ledger.exact(trade.largest, LOT),
-            ledger.exact(pnl, MONEY_QUANTUM),
-            ledger.exact(trade.commission, MONEY_QUANTUM),
+            else money(ledger.average(trade.exit_value, trade.exited)),
+            shares(trade.largest),
+            money(pnl),
+            money(trade.commission),
             float(pnl) / float(trade.entry_value),
             _bars_between(simulation, trade.column, trade.entry_row, end),
             mae,

@@ -1,5 +1,7 @@
 """Checks of the series that metrics are asked of."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,3 +38,17 @@ def spread(values: FloatArray) -> float:
     deviation = float(np.std(values, ddof=1))
     scale = float(np.max(np.abs(values)))
     return deviation if deviation > 1e-14 * scale else 0.0
+
+
+def quantile(values: FloatArray, level: float) -> float:
+    """Return a quantile with linear interpolation, to the last digit as `np.quantile`.
+
+    That function loads `numpy.ma` at its first call, and a run's process would pay for it.
+    """
+    position = (len(values) - 1) * level
+    lower = math.floor(position)
+    upper = min(lower + 1, len(values) - 1)
+    ordered = np.partition(values, (lower, upper))
+    low, high = float(ordered[lower]), float(ordered[upper])
+    share = position - lower
+    return high - (high - low) * (1.0 - share) if share >= 0.5 else low + (high - low) * share

@@ -45,12 +45,18 @@ def alpha_geometric(
     periods_per_year: float,
     risk_free_per_period: float = 0.0,
 ) -> float | None:
-    """Return (1 + a)^periods_per_year - 1, a = alpha per bar of excess returns (as empyrical)."""
+    """Return (1 + a)^periods_per_year - 1, a = alpha per bar of excess returns (as empyrical).
+
+    None when beta is undefined, or a year of it is below -1 or no float.
+    """
     left, right = checked_pair(returns, benchmark)
     value = _period_alpha(left - risk_free_per_period, right - risk_free_per_period)
     if value is None or value <= -1.0:
         return None
-    growth: float = (1.0 + value) ** periods_per_year - 1.0
+    try:
+        growth: float = (1.0 + value) ** periods_per_year - 1.0
+    except OverflowError:
+        return None
     return growth
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.metrics._series import checked
+from backtrail.metrics._series import checked, quantile
 
 __all__ = [
     "annual_mean_return",
@@ -113,8 +113,9 @@ def omega_ratio(returns: npt.ArrayLike, threshold: float = 0.0) -> float | None:
 
 def tail_ratio(returns: npt.ArrayLike) -> float | None:
     """Return |95th percentile| / |5th percentile|, linear interpolation; None when that is 0."""
-    low, high = np.percentile(checked(returns), [5.0, 95.0])
-    return float(abs(high) / abs(low)) if low else None
+    series = checked(returns)
+    low, high = quantile(series, 0.05), quantile(series, 0.95)
+    return abs(high) / abs(low) if low else None
 
 
 def stability(returns: npt.ArrayLike) -> float | None:

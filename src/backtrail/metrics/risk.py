@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.metrics._series import FloatArray, checked, spread
+from backtrail.metrics._series import FloatArray, checked, quantile, spread
 
 __all__ = [
     "annual_volatility",
@@ -114,7 +114,7 @@ def excess_kurtosis_unbiased(returns: npt.ArrayLike) -> float | None:
 
 def value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:
     """Return the `level` quantile of the returns, linear interpolation; a loss is negative."""
-    return float(np.percentile(checked(returns), 100.0 * level))
+    return quantile(checked(returns), level)
 
 
 def conditional_value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:

@@ -21,10 +21,14 @@ RESULT_CODE = (
     "engine",
     "metrics",
     "artifacts",
-    "data/arrays.py",
+    "arrow.py",
+    "batch/evaluation.py",
+    "batch/results.py",
+    "data/calendars.py",
     "data/datasets.py",
     "data/identity.py",
-    "data/calendars.py",
+    "data/packed_bars.py",
+    "data/windows.py",
 )
 
 

@@ -45,6 +45,7 @@ _MACHINES = {
         {
             **{"open": 2, "openat": 257, "openat2": 437, "creat": 85, "connect": 42},
             **{"execve": 59, "execveat": 322, "rename": 82, "renameat": 264, "renameat2": 316},
+            **{"unlink": 87, "unlinkat": 263, "truncate": 76},
         },
     ),
     "aarch64": (
@@ -53,6 +54,7 @@ _MACHINES = {
         {
             **{"openat": 56, "openat2": 437, "connect": 203, "execve": 221, "execveat": 281},
             **{"renameat": 38, "renameat2": 276},
+            **{"unlinkat": 35, "truncate": 45},
         },
     ),
 }
@@ -184,9 +186,9 @@ class KernelWatch:
         try:
             if self._note(pid, self._calls.get(number, ""), arguments):
                 refused = -errno.EACCES
-        except FileNotFoundError:  # the caller was killed meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # the caller was killed meanwhile
             pass
-        except (OSError, ValueError):
+        except (OSError, ValueError, struct.error):
             self.is_blind = True
         finally:
             answer = struct.pack("=QqiI", identifier, 0, refused, 0 if refused else _CONTINUE)
@@ -210,6 +212,9 @@ class KernelWatch:
             if any(map(self._outside.shield.refusal, (source, target))):
                 return True
             self._outside.renamed(source, target)
+        elif call in ("unlink", "unlinkat", "truncate"):
+            folder, name = arguments[:2] if call == "unlinkat" else (_AT_CWD, arguments[0])
+            return self._outside.shield.refusal(_path(pid, folder, name)) is not None
         else:
             return self._note_opening(pid, call, arguments)
         return False
@@ -246,7 +251,10 @@ class KernelWatch:
 
 def _memory(pid: int, address: int, size: int) -> bytes:
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as stream:
-        return os.pread(stream.fileno(), size, address)
+        found = os.pread(stream.fileno(), size, address)
+    if not found:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return found
 
 
 def _text(pid: int, address: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from backtrail.artifacts.paths import reserved_result
+from backtrail.artifacts.paths import RUN_RECORDS, reserved_result
 
 __all__ = ["OutsideFiles", "Shield", "is_known", "readable", "site_folders"]
 
@@ -26,9 +26,6 @@ _SYSTEM = (
 _PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _PREFIX_FOLDERS = ("bin", "etc", "include", "lib", "lib64", "share", "ssl", "pyvenv.cfg")
 _LIBRARY = Path(__file__).parents[1]
-_RECORDS = frozenset(
-    {"code", "metadata", "inputs", "logs", "errors", "run.json", "_SUCCESS", "_FAILED"}
-)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT
 
 
@@ -87,10 +84,15 @@ class Shield:
         self.code_dir = os.path.realpath(code_dir) + "/"
         self._target = None if target is None else os.path.realpath(target) + "/"
         self._captured = set()
+        self._names = frozenset(self.code_dir + name for name in captured)
         for name in captured:
             with suppress(FileNotFoundError):  # the strategy will miss it in its own words
                 found = os.stat(self.code_dir + name)
                 self._captured.add((found.st_dev, found.st_ino))
+
+    def covers(self, path: str) -> bool:
+        """Say whether a path is that of a captured file, which nothing can take the place of."""
+        return path in self._names
 
     def refusal(self, path: str | int) -> str | None:
         """Return why a file must not be changed, or None when it may be."""
@@ -111,7 +113,7 @@ class Shield:
             name = path.removeprefix(self.code_dir)
         elif self._target is not None and path.startswith(self._target):
             folder, _, name = path.removeprefix(self._target).partition("/")
-            if folder in _RECORDS or folder.startswith("."):
+            if folder in RUN_RECORDS or folder.startswith("."):
                 return (
                     f"{path} belongs to the run's own records; a strategy writes to results/ of "
                     "its run, best by self.artifact_manager.get_result_path(...)"
@@ -167,7 +169,7 @@ class OutsideFiles:
                 self._own.add(new + name.removeprefix(old))
 
     def _read(self, path: str) -> None:
-        if path in self.opened:
+        if path in self.opened or self.shield.covers(path):
             return
         try:
             real = os.path.realpath(path)

@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class UsageRecorder:
 
     def start(self) -> None:
         """Begin; there is no way to end it before the process ends."""
-        self._known_modules = frozenset(sys.modules)
+        self._known_modules = frozenset(sys.modules) - {"numpy"}  # the engine's own is used, too
         find = self._handlers().get
 
         def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -160,20 +159,22 @@ class UsageRecorder:
         """Return the modules imported from outside, and one file of each installed package."""
         outside, packages = [], []
         folders = site_folders()
-        found = {name: _file_of(module) for name, module in list(sys.modules.items())}
-        for name, path in sorted(found.items()):
-            if path is None or (name in self._known_modules and name != "numpy"):
+        for name in sorted({"numpy", *sys.modules} - self._known_modules):
+            path = _file_of(name)
+            if path is None:
                 continue
             if path.startswith(folders):
-                if found.get(name.rpartition(".")[0]) is None:  # not inside a package seen already
+                if _file_of(name.rpartition(".")[0]) is None:  # not inside a package seen already
                     packages.append((name, path))
             elif not self._is_given(path):
                 outside.append((name, path))
         return outside, packages
 
     def _is_given(self, path: str) -> bool:
+        if is_known(path) or self._shield.covers(path):
+            return True
         real = os.path.realpath(path)
-        return is_known(path) or is_known(real) or real.startswith(self._shield.code_dir)
+        return is_known(real) or real.startswith(self._shield.code_dir)
 
 
 def _is_foreign(library: str) -> bool:
@@ -183,8 +184,8 @@ def _is_foreign(library: str) -> bool:
     return library.startswith(site_folders()) or not is_known(library)
 
 
-def _file_of(module: ModuleType | None) -> str | None:
-    path = getattr(module, "__file__", None)
+def _file_of(name: str) -> str | None:
+    path = getattr(sys.modules.get(name), "__file__", None)
     return os.path.abspath(path) if isinstance(path, str) else None
 
 

@@ -10,6 +10,8 @@ from backtrail.reports.rundata import RunRecord
 
 __all__ = ["Fact", "Header", "header_of"]
 
+_SHOWN_GAPS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -31,7 +33,7 @@ class Header:
         lead: The run in one sentence.
         facts: Every assumption behind the numbers.
         grade: Provenance grade; None when the manifest states none.
-        gaps: What could not be captured, in the manifest's words.
+        gaps: What was used beyond the captured code, in the manifest's words.
         synthetic: Whether the prices were made up; None when nothing is known.
         notes: What a reader has to know before the numbers.
     """
@@ -63,6 +65,20 @@ def _money_text(value: object) -> str:
         return plain_text(value)
 
 
+def _packages(run: RunRecord) -> tuple[Fact, ...]:
+    found = run.manifest.get("usage", {}).get("packages", {})
+    listed = ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
+    return (Fact("Packages", listed),) if listed else ()
+
+
+def _gaps(run: RunRecord) -> tuple[str, ...]:
+    gaps = [str(gap) for gap in run.manifest.get("gaps", ())]
+    if len(gaps) > _SHOWN_GAPS:
+        further = len(gaps) - _SHOWN_GAPS
+        gaps[_SHOWN_GAPS:] = [f"{further} more of the kind, listed in run.json under gaps"]
+    return tuple(gaps)
+
+
 def _facts(run: RunRecord, bars: int | None) -> tuple[Fact, ...]:
     identity = run.identity
     strategy, dataset, rules = identity["strategy"], identity["dataset"], identity["execution"]
@@ -88,6 +104,7 @@ def _facts(run: RunRecord, bars: int | None) -> tuple[Fact, ...]:
         Fact("Backtest", run.backtest_id, code=True),
         Fact("Code", str(strategy["code_hash"]), code=True),
         Fact("Library", plain_text(identity["library"]), code=True),
+        *_packages(run),
     )
 
 
@@ -126,7 +143,7 @@ def header_of(
         ),
         facts=_facts(run, bars),
         grade=None if stated is None else str(stated),
-        gaps=tuple(str(gap) for gap in run.manifest.get("gaps", ())),
+        gaps=_gaps(run),
         synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
         notes=tuple(notes),
     )

@@ -3,11 +3,10 @@ from datetime import date
 
 import pytest
 
-from backtrail.batch.child import pack_bars
 from backtrail.batch.sandbox import Limits, Sandbox
-from backtrail.data.arrays import load_bars
 from backtrail.data.datasets import Dataset
 from backtrail.data.manifest import read_head
+from backtrail.data.windows import read_window
 
 from .support import Project
 
@@ -27,7 +26,7 @@ def packed(tmp_path_factory):
     project = Project.make(tmp_path_factory.mktemp("sandbox") / "project")
     project.ingest()
     dataset = Dataset.open(project.bundles / "prices" / read_head(project.bundles, "prices"))
-    return pack_bars(load_bars(dataset, ["AAA"], date(2020, 1, 2), date(2020, 2, 26)))
+    return read_window(dataset, ["AAA"], date(2020, 1, 2), date(2020, 2, 26)).to_bytes()
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def sandbox():
 def execute(sandbox, packed, tmp_path):
     """Run a strategy text; return the outcome and what it printed."""
 
-    def execute(text, *, entry="s.py", files=(), using=sandbox, **limits):
+    def execute(text, *, entry="s.py", files=(), using=sandbox, functions=None, **limits):
         code = tmp_path / "run" / "code"
         given = {entry: text, **dict(files)}
         for name, content in given.items():
@@ -51,8 +50,10 @@ def execute(sandbox, packed, tmp_path):
             "code_dir": str(code),
             "entry": entry,
             "files": list(given),
+            "functions": functions,
             "identity": IDENTITY,
             "seed": 1,
+            "periods_per_year": 260.0,
             "backtest_id": "20260102_000000_000",
             "target": str(tmp_path / "run"),
         }

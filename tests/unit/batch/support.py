@@ -1,9 +1,7 @@
 """A project in a folder, taken through the stages by library calls alone."""
 
-import random
 import textwrap
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -16,34 +14,8 @@ from backtrail.batch.plan import make_plan
 from backtrail.batch.sandbox import Limits
 from backtrail.data import ingest_bundle
 from backtrail.errors import RunFailedError
+from tests.projects import PRICES, SMA, write_prices
 
-SMA = """
-from dataclasses import dataclass
-
-from backtrail.engine import TradingAlgorithm
-from lib.means import mean
-
-
-@dataclass(frozen=True)
-class Params:
-    fast: int = 3
-    slow: int = 8
-
-    def __post_init__(self):
-        if self.fast >= self.slow:
-            raise ValueError(f"fast={self.fast} must be below slow={self.slow}")
-
-
-class Sma(TradingAlgorithm):
-    def initialize(self, context):
-        context.asset = context.universe[0]
-
-    def handle_data(self, context, data):
-        closes = data.history(context.asset, "close", context.params.slow)
-        if len(closes) == context.params.slow:
-            up = mean(closes[-context.params.fast :]) > mean(closes)
-            self.order_target_percent(context.asset, 1.0 if up else 0.0)
-"""
 FUNCTIONS = """
 def initialize(context):
 {initialize}
@@ -70,24 +42,9 @@ def on_first_bar(text, top=""):
     )
 
 
-def write_prices(folder, symbols=("AAA", "BBB"), sessions=40):
-    folder.mkdir(parents=True, exist_ok=True)
-    for symbol in symbols:
-        generator, price, day = random.Random(symbol), 100.0, date(2020, 1, 1)
-        rows = ["date,open,high,low,close,volume"]
-        while len(rows) <= sessions:
-            day += timedelta(days=1)
-            if day.weekday() < 5:
-                price = round(price * (1 + generator.gauss(0.0005, 0.02)), 2)
-                rows.append(f"{day},{price},{price + 1},{price - 1},{price},1000")
-        (folder / f"{symbol}.csv").write_text("\n".join(rows) + "\n")
-
-
 def batch_config(**sections):
     config = {
-        "bundles": {
-            "prices": {"adapter": "csv", "path": "prices", "calendar": "24/5", "timeframe": "1d"}
-        },
+        "bundles": {"prices": {**PRICES}},
         "batch": {
             "sma": {
                 "strategy": "strategies/sma.py",
@@ -112,7 +69,7 @@ class Project:
     @classmethod
     def make(cls, root, config=None):
         project = cls(root)
-        write_prices(root / "prices")
+        write_prices(root / "prices", sessions=40)
         project.write("strategies/sma.py", SMA)
         project.write("strategies/lib/__init__.py", "")
         project.write(

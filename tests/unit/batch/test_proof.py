@@ -309,21 +309,26 @@ def test_own_artifacts_go_beside_the_run_when_it_is_repeated(made, project, tmp_
         ("open('trades.parquet', 'w').write('x')", "results/trades.parquet is written by"),
         ("context.artifact_manager.get_result_path('trades.parquet')",
          "results/trades.parquet is written by"),
-        ("import ctypes\nctypes.CDLL(None).creat(b'trades.parquet', 0o644)",
-         None),
-        ("os.symlink('/etc/hostname', 'name')", "wrote 'name' to its working directory, from where "
-         "it would go to results/name, but it is no regular file"),
+        ("os.symlink('/etc/hostname', 'name')",
+         "the strategy wrote 'name', which cannot be kept with the run: it is no regular file"),
+        ("os.symlink('/etc', 'name')", "wrote 'name', which cannot be kept with the run: it is no"),
+        ("os.mkfifo('name')", "wrote 'name', which cannot be kept with the run: it is no regular"),
+        ("os.symlink('/etc/hostname', context.artifact_manager.get_result_path('x'))",
+         "wrote 'results/x', which cannot be kept with the run: it is no regular file"),
         ("open('a.txt', 'w'); context.artifact_manager.get_result_path('a.txt').write_text('b')",
-         "but there is such a result already"),
+         "wrote 'a.txt', which cannot be kept with the run: there is such a result already"),
+        ("open('.hidden', 'w')", "wrote '.hidden', which cannot be kept with the run: a part of"),
+        ("open('a{b}.txt', 'w')", "wrote 'a{b}.txt', which cannot be kept with the run: a part"),
+        ("open(context.output_dir / 'a{b}.txt', 'w')", "wrote 'a{b}.txt', which cannot be kept"),
+        ("os.mkdir(context.output_dir / 'plots'); open(context.output_dir / 'plots/a\\nb', 'w')",
+         "wrote 'plots/a\\nb', which cannot be kept with the run: a part of that name begins"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_not_the_strategys_fails_the_run_and_leaves_nothing(made, code, message):
-    run = made(on_first_bar(code, top="import os\n"), fails=message is not None)
-    if message is not None:
-        assert message in run.read_manifest()["error"]["message"]
-        assert not run.results.exists()
-    assert code_of(run) == ["strategies/sma.py"]
-    assert [path.name for path in run.code.rglob("*") if not path.is_dir()] == ["sma.py"]
+    run = made(on_first_bar(code, top="import os\n"), fails=True)
+    assert message in run.read_manifest()["error"]["message"]
+    assert not run.results.exists()
+    assert [path.name for path in run.code.rglob("*") if path.name != "strategies"] == ["sma.py"]
 
 
 def test_what_a_killed_attempt_left_beside_the_code_is_not_seen_by_the_next(made, project):
@@ -353,3 +358,12 @@ def test_a_captured_data_file_is_found_by_its_name(made, project):
         ),
     )
     assert (run.logs / "stdout.txt").read_text() == "1 2\n"
+
+
+def test_a_data_file_that_was_not_captured_is_named(made):
+    run = made(functions(initialize="data_file('lev' + 'els.csv')",
+                         top="from backtrail.engine.api import data_file\n"), fails=True,
+               **{"levels.txt": "1\n"})  # fmt: skip
+    error = run.read_manifest()["error"]
+    assert error["kind"] == "StrategyError"
+    assert error["message"].startswith("data_file('levels.csv') finds no such file among the")

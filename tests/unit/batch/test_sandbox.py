@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -167,6 +166,85 @@ def test_what_a_strategy_starts_in_the_background_ends_with_it(execute):
     assert wait_until(lambda: not is_alive(int(out)))
 
 
+DAEMON = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open(said, 'w').write(str(os.getpid()))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+while not os.path.exists(said) or not open(said).read():
+    time.sleep(0.01)
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("ending", ["", "os._exit(1)", "time.sleep(600)"])
+def test_what_left_the_group_and_the_session_of_a_run_ends_with_it(
+    execute, sandbox, tmp_path, ending
+):
+    said = tmp_path / "pid"
+    limits = {"seconds": 8.0} if "sleep" in ending else {}
+    outcome, _, _ = execute(
+        on_first_bar(DAEMON + ending, top=f"import os, signal, time\nsaid = {str(said)!r}\n"),
+        **limits,
+    )
+    assert outcome.kind == {"": None, "os._exit(1)": "exit"}.get(ending, "timeout")
+    assert not is_alive(int(said.read_text()))
+    assert children_of(sandbox.zygote_pid) == []
+
+
+@LINUX
+def test_a_tree_of_processes_in_sessions_of_their_own_ends_with_the_run(execute, sandbox, tmp_path):
+    said = tmp_path / "pids"
+    tree = (
+        "import os, subprocess, sys, time\n"
+        "depth = int(sys.argv[1])\n"
+        "open(sys.argv[2], 'a').write(f'{os.getpid()} ')\n"
+        "if depth:\n"
+        "    for _ in range(2):\n"
+        "        subprocess.Popen([sys.executable, '-S', __file__, str(depth - 1), sys.argv[2]],\n"
+        "                         start_new_session=True)\n"
+        "time.sleep(600)\n"
+    )
+    outcome, _, _ = execute(
+        on_first_bar(
+            f"subprocess.Popen([sys.executable, '-S', 'tree.py', '2', {str(said)!r}],\n"
+            "                 start_new_session=True)\n"
+            f"while not os.path.exists({str(said)!r}) or "
+            f"len(open({str(said)!r}).read().split()) < 7:\n    time.sleep(0.01)",
+            top="import os, subprocess, sys, time\n",
+        ),
+        files={"tree.py": tree},
+    )
+    assert outcome.kind is None, outcome
+    pids = list(map(int, said.read_text().split()))
+    assert len(set(pids)) == 7
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert children_of(sandbox.zygote_pid) == []
+
+
+@LINUX
+def test_a_run_that_moves_to_another_group_is_ended_in_time_too(execute):
+    outcome, _, _ = execute(
+        on_first_bar("os.setpgid(0, os.getpgid(os.getppid()))\ntime.sleep(600)",
+                     top="import os, time\n"),
+        seconds=1.0,
+    )  # fmt: skip
+    assert outcome.kind == "timeout"
+
+
+def test_the_standard_input_of_a_run_is_empty(execute):
+    outcome, out, _ = execute(
+        on_first_bar("print(repr(sys.stdin.read()), os.read(0, 1))", top="import os, sys\n"),
+        seconds=30.0,
+    )
+    assert outcome.kind is None, outcome
+    assert out == b"'' b''\n"
+
+
 def test_the_project_is_not_importable_from_the_copy(execute, tmp_path):
     (tmp_path / "secret.py").write_text("x = 1")
     (tmp_path / "run" / "secret.py").parent.mkdir()
@@ -277,7 +355,7 @@ def test_parameters_are_checked_without_a_run(sandbox, tmp_path):
 
 @LINUX
 def test_200_runs_leak_no_descriptor_and_no_process(execute, sandbox):
-    zygote = sandbox._process.pid
+    zygote = sandbox.zygote_pid
     text = functions()
     execute(text)
 
@@ -292,28 +370,44 @@ def test_200_runs_leak_no_descriptor_and_no_process(execute, sandbox):
 
 
 @LINUX
-def test_a_killed_zygote_is_a_clear_error_and_takes_its_child_along(execute, sandbox, tmp_path):
-    said = tmp_path / "pid"
-    zygote = sandbox._process.pid
-
-    def kill():
-        wait_until(lambda: said.exists() and said.read_text())
-        os.kill(zygote, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(BacktrailError, match=r"the process that forks runs has ended unexpectedly"):
-        execute(
-            on_first_bar(
-                f"open({str(said)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)",
-                top="import os, time\n",
-            )
+def test_a_killed_zygote_costs_the_run_it_served_and_the_next_one_gets_another(
+    execute, sandbox, tmp_path
+):
+    zygote = sandbox.zygote_pid
+    said = tmp_path / "pids"
+    outcome, out, _ = execute(
+        on_first_bar(
+            "sleeper = subprocess.Popen(['sleep', '600'])\n"
+            f"open({str(said)!r}, 'w').write(f'{{os.getpid()}} {{sleeper.pid}}')\n"
+            "print('begun', flush=True)\n"
+            "os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)",
+            top="import os, signal, subprocess, time\n",
         )
-    killer.join()
-    child = int(said.read_text())
-    assert wait_until(lambda: not is_alive(child))
-    with pytest.raises(BacktrailError, match=r"has ended unexpectedly"):
-        execute(functions())
+    )
+    assert (outcome.answer, outcome.kind) == (None, "signal")
+    assert outcome.message == (
+        "the process that forks runs was ended by SIGKILL while it served this run (out of memory, "
+        "perhaps); the next run gets a new one"
+    )
+    assert out == b"begun\n"
+    for pid in (zygote, *map(int, said.read_text().split())):
+        assert wait_until(lambda pid=pid: not is_alive(pid)), pid
+    assert execute(functions())[0].kind is None
+    assert sandbox.zygote_pid != zygote
+
+
+@LINUX
+def test_a_zygote_killed_between_two_runs_costs_none(execute, sandbox):
+    for _ in range(2):
+        os.kill(sandbox.zygote_pid, signal.SIGKILL)
+        assert execute(functions())[0].kind is None
+
+
+@LINUX
+def test_parameters_that_could_not_be_checked_are_no_valid_parameters(sandbox, tmp_path):
+    (tmp_path / "s.py").write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n")
+    with pytest.raises(BacktrailError, match=r"the process that forks runs was ended by SIGKILL"):
+        sandbox.check_params(tmp_path, "s.py", [{}])
 
 
 @LINUX
@@ -345,6 +439,6 @@ def test_a_killed_parent_leaves_no_process(tmp_path):
 @LINUX
 def test_leaving_the_block_ends_the_zygote():
     with Sandbox() as sandbox:
-        pid = sandbox._process.pid
+        pid = sandbox.zygote_pid
         assert is_alive(pid)
     assert not is_alive(pid)

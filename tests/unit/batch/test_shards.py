@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -51,6 +52,24 @@ def test_a_failing_run_stops_no_other_and_withholds_the_receipt(mixed, tmp_path)
         execute_shard(project.store, plan, shard, executor, receipt)
     assert runs[0].success.stat().st_mtime_ns == sealed_at
     assert runs[1].read_manifest()["attempt"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a child outlives its zygote elsewhere")
+def test_a_killed_zygote_fails_the_run_it_served_and_no_other(mixed, tmp_path):
+    project, _ = mixed
+    text = (project.root / "strategies/picky.py").read_text()
+    kill = "if context.params.n == 2:\n        os.kill(os.getppid(), signal.SIGKILL)"
+    text = text.replace("assert context.params.n != 2, 'two'", kill)
+    project.write("strategies/picky.py", "import os, signal\n" + text)
+    plan = project.plan()
+    (shard,) = plan.shards
+    with project.executor() as executor, pytest.raises(RunFailedError, match=r"1 of 3 runs failed"):
+        execute_shard(project.store, plan, shard, executor, tmp_path / "r.json")
+    runs = [project.store.run(planned.backtest_id) for planned in plan.runs]
+    assert [is_sealed(run) for run in runs] == [True, False, True]
+    error = runs[1].read_manifest()["error"]
+    assert error["kind"] == "signal"
+    assert "the process that forks runs was ended by SIGKILL" in error["message"]
 
 
 def test_a_whole_shard_leaves_a_receipt_and_reports(project, tmp_path):

@@ -35,6 +35,42 @@ def test_orders_of_a_bar_are_placed_in_the_order_of_names():
     assert result.tables["orders"]["amount"] == [0.4, 0.3]
 
 
+def test_what_happens_between_two_decisions_happens_as_in_event_form():
+    bars = make_bars(
+        {"A": [10, 10, 10, 5, 5, 5, 5], "B": [4, 4, 4, 4, 4, 4, N]},
+        splits={("A", 3): 2.0},
+        dividends={("A", 4): 0.25},
+        delisted={"B": 5},
+    )
+    weights = np.full((7, 2), N)
+    weights[0] = 0.3
+
+    def buy(self, context, data):
+        for symbol in "AB":
+            self.order_target_percent(symbol, 0.3)
+
+    signal = run_signal(weights_of(*weights), bars, config()).tables
+    event = run_event(scripted({0: buy}), bars, config()).tables
+    actions, fills = rows(signal["corporate_actions"]), rows(signal["fills"])
+    assert [(action["kind"], action["symbol"]) for action in actions] == [
+        ("split", "A"), ("dividend", "A"), ("delisting", "B"),
+    ]  # fmt: skip
+    assert [(fill["symbol"], fill["quantity"]) for fill in fills] == [
+        ("A", 30), ("B", 75), ("B", -75),
+    ]  # fmt: skip
+    assert signal.keys() == event.keys()
+    for name, table in signal.items():
+        for column, values in table.items():
+            np.testing.assert_array_equal(values, event[name][column], f"{name}.{column}")
+
+
+def test_an_order_of_a_signal_waits_through_bars_without_a_price():
+    bars = make_bars({"A": [1, N, N, N, 2, 2], "B": [1] * 6})
+    tables = run_signal(weights_of(*[[0.3, 0.0]] * 6), bars, config()).tables
+    assert [(fill["symbol"], fill["price"]) for fill in rows(tables["fills"])] == [("A", 2)]
+    assert tables["fills"]["timestamp"] == [bars.timestamps[4]]
+
+
 def test_signal_sees_forward_adjusted_read_only_columns():
     bars = make_bars({"A": [100, 50, 25], "B": [1, N, 1]}, splits={("A", 1): 2.0, ("A", 2): 2.0})
     seen = {}

@@ -128,3 +128,58 @@ def test_strategy_without_params_takes_none():
 def test_base_class_is_no_strategy_and_needs_a_run():
     with pytest.raises(StrategyError, match="no run is bound"):
         TradingAlgorithm().order("A", 1)
+
+
+TOOLS = """
+from backtrail.engine import TradingAlgorithm
+
+
+def prepare(context): ...
+def decide(context, data): ...
+def look(context, perf): ...
+
+
+class One(TradingAlgorithm):
+    def handle_data(self, context, data): ...
+
+    @staticmethod
+    def inner(context, data): ...
+
+
+class Two(TradingAlgorithm):
+    def handle_data(self, context, data): ...
+
+
+NUMBER = 5
+"""
+
+
+def test_what_is_the_strategy_may_be_given_by_qualified_names():
+    made = module(TOOLS)
+    found = load_strategy(made, {"handle_data": "decide", "analyze": "look"})
+    assert (found.form, found.handle_data, found.analyze) == (
+        "function", made.decide, made.look
+    )  # fmt: skip
+    assert found.initialize is None
+    found = load_strategy(made, {"initialize": "prepare", "handle_data": "One.inner"})
+    assert (found.initialize, found.handle_data) == (made.prepare, made.One.inner)
+    found = load_strategy(made, {"class": "Two"})
+    assert (found.form, found.algorithm, found.name) == ("class", made.Two, "Two")
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ({"handle_data": "absent"}, r"defines no 'absent', which was given as handle_data"),
+        ({"handle_data": "decide.<locals>.f"}, r"defines no 'decide\.<locals>\.f'"),
+        ({"handle_data": "NUMBER"}, r"'NUMBER' .* is int and cannot be called"),
+        ({"class": "decide"}, r"decide of strategy \w+ is no subclass of TradingAlgorithm"),
+        ({"initialize": "prepare"}, r"is given by initialize; name a class, or handle_data"),
+        ({"handle_data": "decide", "class": "One"}, r"is given by class, handle_data"),
+        ({"handle_data": "decide", "before": "prepare"}, r"is given by before, handle_data"),
+        ({}, r"is given by nothing"),
+    ],
+)
+def test_names_that_make_no_strategy_are_refused(functions, message):
+    with pytest.raises(StrategyError, match=message):
+        load_strategy(module(TOOLS), functions)

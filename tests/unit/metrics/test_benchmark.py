@@ -29,3 +29,10 @@ def test_flat_benchmark_leaves_beta_undefined():
 def test_series_of_different_length_are_refused():
     with pytest.raises(ValueError, match="4 returns and 3 of the benchmark"):
         m.beta(INDEX, INDEX[:3])
+
+
+def test_alpha_of_a_year_that_is_no_float_is_undefined():
+    generous = [value + 0.01 for value in INDEX]
+    assert m.alpha_geometric(generous, INDEX, 252) == pytest.approx(1.01**252 - 1)
+    assert m.alpha_geometric(generous, INDEX, 252 * 390) is None
+    assert m.alpha_geometric([value - 2.0 for value in INDEX], INDEX, 252) is None

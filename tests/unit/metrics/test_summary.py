@@ -87,6 +87,16 @@ def test_summary_leaves_out_bars_without_a_benchmark():
     assert rows["benchmark_total_return"].assumption == "1 common bars"
 
 
+def test_summary_of_minutes_that_gain_too_much_for_a_year_says_so():
+    rows = _rows(
+        np.cumprod([1.0, 1.02, 0.99, 1.03]), range(4), periods_per_year=252 * 390,
+        benchmark_returns=[None, 0.01, -0.02, 0.02],
+    )  # fmt: skip
+    assert rows["alpha"].value is None
+    assert rows["alpha"].assumption == "undefined: a year of it is no number"
+    assert rows["beta"].value == pytest.approx(1.0, abs=0.01)
+
+
 def test_summary_of_nothing_is_an_error():
     with pytest.raises(EmptySeriesError):
         summarize(np.empty(0), np.empty(0), periods_per_year=252)

@@ -1,4 +1,4 @@
-from backtrail.reports.header import header_of
+from backtrail.reports.header import Fact, header_of
 from backtrail.reports.rundata import read_run
 
 from . import runs
@@ -43,6 +43,20 @@ def test_a_raised_grade_replaces_the_sealed_one(tmp_path):
 def test_fills_on_the_bar_of_the_decision_are_said_aloud(tmp_path):
     (note,) = header(tmp_path, execution={"fill": "same_close"}).notes
     assert "close of the bar they were decided on" in note
+
+
+def test_packages_and_what_came_from_outside_are_stated(tmp_path):
+    store = runs.write_small_run(tmp_path)
+    record = read_run(store.run_dir)
+    usage = {"packages": {"polars": "1.2", "numpy": "2.0"}}
+    record.manifest.update(usage=usage, gaps=["a was read", "b was started"])
+    made = header_of(record, dataset=None, bars=60)
+    assert made.facts[-1] == Fact("Packages", "numpy 2.0, polars 1.2")
+    assert made.gaps == ("a was read", "b was started")
+    record.manifest.update(gaps=[f"{number} was read" for number in range(500)])
+    gaps = header_of(record, dataset=None, bars=60).gaps
+    assert (len(gaps), gaps[7]) == (9, "7 was read")
+    assert gaps[8] == "492 more of the kind, listed in run.json under gaps"
 
 
 def test_several_symbols_and_no_benchmark_are_said_in_words(tmp_path):

@@ -1,0 +1,118 @@
+"""Reading a window of a dataset: some symbols, some dates, splits and dividends in their place."""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import polars as pl
+
+from backtrail.arrow import column_bytes
+from backtrail.data.datasets import Dataset
+from backtrail.data.packed_bars import PackedBars
+from backtrail.errors import DatasetError
+
+__all__ = ["read_window"]
+
+_FIELDS: Final = ("open", "high", "low", "close", "volume")
+
+
+def read_window(dataset: Dataset, symbols: Sequence[str], start: date, end: date) -> PackedBars:
+    """Return raw bars of some symbols on the union of their timestamps.
+
+    A split or dividend on a day without a bar of its symbol takes effect at the next bar.
+
+    Args:
+        dataset: Where to read.
+        symbols: Names, in the order wanted; each once.
+        start: First UTC date.
+        end: Last UTC date, included.
+
+    Raises:
+        DatasetError: If a symbol is not in the dataset, stands twice, or has no bar in the window.
+    """
+    if not symbols or len(set(symbols)) != len(symbols):
+        raise DatasetError(f"symbols asked: {list(symbols)}; name at least one, each once")
+    frame = dataset.bars(symbols, start, end).with_columns(pl.col("timestamp").to_physical())
+    parts = {str(key[0]): part for key, part in frame.partition_by("symbol", as_dict=True).items()}
+    _check_window(dataset, symbols, parts, start, end)
+    grid = _union([parts[name]["timestamp"] for name in symbols])
+    adjustments = dataset.adjustments().filter(pl.col("timestamp").dt.date() <= end)
+    adjustments = adjustments.with_columns(pl.col("timestamp").to_physical())
+    columns: dict[str, list[bytes]] = {name: [] for name in (*_FIELDS, "splits", "dividends")}
+    delisted = array("q")
+    for name in symbols:
+        on_grid = _on_grid(parts[name], grid)
+        for field in _FIELDS:
+            columns[field].append(column_bytes(on_grid[field]))
+        events = adjustments.filter(pl.col("symbol") == name).iter_rows(named=True)
+        splits, dividends, last = _place_events(events, parts[name]["timestamp"], grid)
+        columns["splits"].append(splits.tobytes())
+        columns["dividends"].append(dividends.tobytes())
+        delisted.append(last)
+    joined = {name: b"".join(values) for name, values in columns.items()}
+    return PackedBars(
+        symbols=tuple(symbols),
+        calendar=dataset.manifest.calendar,
+        timeframe=dataset.manifest.timeframe,
+        columns={"timestamps": column_bytes(grid), "delisted": delisted.tobytes(), **joined},
+    )
+
+
+def _check_window(
+    dataset: Dataset,
+    symbols: Sequence[str],
+    parts: Mapping[str, pl.DataFrame],
+    start: date,
+    end: date,
+) -> None:
+    empty = [name for name in symbols if name not in parts]
+    if empty:
+        ranges = ", ".join(
+            f"{name} from {dataset.manifest.symbols[name].first} to "
+            f"{dataset.manifest.symbols[name].last}"
+            for name in empty
+        )
+        raise DatasetError(
+            f"no bar from {start} to {end} in dataset {dataset.manifest.dataset_id} "
+            f"({dataset.manifest.bundle}); it has {ranges}"
+        )
+
+
+def _union(stamps: Sequence[pl.Series]) -> pl.Series:
+    first = stamps[0]
+    if all(first.equals(other) for other in stamps[1:]):
+        return first
+    return pl.concat(stamps).unique().sort()
+
+
+def _on_grid(part: pl.DataFrame, grid: pl.Series) -> pl.DataFrame:
+    """Return a symbol's fields in every row of the grid, NaN where it has no bar."""
+    if len(part) == len(grid):
+        return part.select(_FIELDS)
+    joined = grid.to_frame().join(part, on=grid.name, how="left", maintain_order="left")
+    return joined.select(pl.col(_FIELDS).fill_null(float("nan")))
+
+
+def _place_events(
+    events: Iterable[Mapping[str, Any]], own: pl.Series, grid: pl.Series
+) -> "tuple[array[float], array[float], int]":
+    """Return splits and dividends by row of the grid, and the row of a delisting or -1.
+
+    What lies outside the symbol's own bars has no effect in the window.
+    """
+    splits, dividends = array("d", [1.0]) * len(grid), array("d", [0.0]) * len(grid)
+    first, last, delisted = own[0], own[-1], -1
+    for event in events:
+        moment, value = event["timestamp"], event["value"]
+        if event["kind"] == "delisting":
+            if moment >= last:
+                delisted = grid.search_sorted(last, side="left")
+        elif first <= moment <= last:
+            effective = own[own.search_sorted(moment, side="left")]
+            row = grid.search_sorted(effective, side="left")
+            if event["kind"] == "split":
+                splits[row] *= value
+            else:
+                dividends[row] += value
+    return splits, dividends, delisted
