@@ -8,16 +8,21 @@ __all__ = [
     "BacktrailError",
     "BatchChangedError",
     "CatalogError",
+    "CatalogUnavailableError",
     "CodeCaptureError",
     "ConfigError",
     "DataValidationError",
     "DatasetError",
     "EmptySeriesError",
+    "InvalidNameError",
     "MetadataGenerationError",
     "OrderError",
     "Problem",
     "RunFailedError",
+    "RunNotFoundError",
     "SealError",
+    "StorePermissionError",
+    "StoreUnavailableError",
     "StrategyError",
 ]
 
@@ -97,6 +102,38 @@ class ArtifactManagerError(BacktrailError):
     """A run directory could not be made, read or written."""
 
 
+class InvalidNameError(ArtifactManagerError, ValueError):
+    """A folder, an id or a file name that a run store does not take."""
+
+
+class RunNotFoundError(ArtifactManagerError, FileNotFoundError):
+    """There is no such run, or it has no such file."""
+
+
+class StoreUnavailableError(ArtifactManagerError, OSError):
+    """The file system refused a folder or a file: permissions, space, a broken disk.
+
+    Attributes:
+        path: What could not be made or written.
+        errno: The system's number of the reason.
+    """
+
+    def __init__(self, message: str, path: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type["StoreUnavailableError"], tuple[str, str, int | None]]:
+        return type(self), (str(self), self.path, self.errno)
+
+
+class StorePermissionError(StoreUnavailableError, PermissionError):
+    """The file system refused a folder or a file for want of permissions."""
+
+
 class MetadataGenerationError(BacktrailError):
     """The metadata of a run could not be written."""
 
@@ -106,8 +143,18 @@ class SealError(BacktrailError):
 
 
 class RunFailedError(BacktrailError):
-    """One or more runs failed; they are catalogued and the others are finished."""
+    """One or more runs failed; they are catalogued and the others are finished.
+
+    Attributes:
+        backtest_id: The run, where it is a single one.
+    """
+
+    backtest_id: str | None = None
 
 
 class CatalogError(BacktrailError):
     """The catalog database cannot be read or written."""
+
+
+class CatalogUnavailableError(CatalogError, RuntimeError):
+    """A run could not be linked, because its catalog cannot be reached."""

@@ -99,6 +99,36 @@ def test_names_of_the_data_package_are_loaded_when_they_are_used():
         backtrail.data.nothing  # noqa: B018
 
 
+def test_importing_the_package_loads_nothing_of_it():
+    loaded = modules_after("import backtrail")
+    assert loaded & (HEAVY | {"numpy", "polars", "yaml"}) == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from backtrail import TradingAlgorithm, run_algorithm",
+        "from backtrail.backtest import TradingAlgorithm, run_algorithm",
+    ],
+)
+def test_what_a_script_imports_loads_no_more_than_the_engine(statement):
+    """A script is imported again by the process of its run."""
+    loaded = modules_after(statement)
+    assert loaded & (HEAVY | {"polars", "yaml", "jsonschema", "IPython"}) == set()
+
+
+def test_every_name_that_the_package_offers_is_there():
+    import backtrail
+    from backtrail import backtest
+
+    for module in (backtrail, backtest):
+        for name in module.__all__:
+            assert getattr(module, name) is not None
+            assert name in dir(module)
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+            getattr(module, "nothing")  # noqa: B009  reading it is the test
+
+
 def test_what_the_snakefile_imports_at_parse_time_is_light():
     imports = library_imports((ROOT / "workflow/rules/common.smk").read_text(encoding="utf-8"))
     assert "from backtrail.batch.loading import open_batch" in imports

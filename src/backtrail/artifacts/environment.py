@@ -3,13 +3,16 @@
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import backtrail
 
-__all__ = ["describe_environment", "environment_difference"]
+__all__ = ["describe_environment", "describe_machine", "environment_difference"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
 @cache
@@ -38,6 +41,31 @@ def describe_environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "byteorder": sys.byteorder,
         "packages": _packages(),
+    }
+
+
+@cache
+def _processor() -> str:
+    """Return the model of the processor, or its architecture where the system does not say."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def describe_machine(threads: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what a run was executed on; of no influence on results, so no part of comparisons.
+
+    Args:
+        threads: Environment of the process that ran the strategy; this process's own when None.
+    """
+    settings = os.environ if threads is None else threads
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": {name: settings[name] for name in _THREADS if name in settings},
     }
 
 

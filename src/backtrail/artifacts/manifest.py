@@ -13,6 +13,7 @@ from backtrail.errors import SealError
 from backtrail.files import is_temporary, write_bytes, write_json
 
 __all__ = [
+    "DERIVED_RESULTS",
     "Damage",
     "inspect_run",
     "inventory",
@@ -22,10 +23,11 @@ __all__ = [
     "seal",
 ]
 
-# What is sealed. Reports are derived; logs of earlier attempts are kept but promise nothing.
+# What is sealed. Reports and exports are derived; logs of earlier attempts promise nothing.
 _SEALED_FOLDERS = ("code", "metadata", "inputs", "features", "truth", "policy", "results", "logs")
 _UNSEALED = frozenset({"run.json", "_SUCCESS", "_FAILED", ".lock", "errors"})
-_DERIVED = ("results/reports/", "logs/attempt-")
+DERIVED_RESULTS = ("results/reports/", "results/exports/")
+_DERIVED = (*DERIVED_RESULTS, "logs/attempt-")
 
 _RUNS_NAMED = 20  # altered runs that one message lists
 _FILES_NAMED = 5  # altered files that it lists of each, when there are several

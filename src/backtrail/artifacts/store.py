@@ -1,9 +1,11 @@
 """The run store: run directories, one key link per run, and where everything else lies."""
 
+import errno
 import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,15 +13,79 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from backtrail.errors import ArtifactManagerError
+from backtrail.errors import (
+    ArtifactManagerError,
+    InvalidNameError,
+    StorePermissionError,
+    StoreUnavailableError,
+)
 from backtrail.files import is_temporary, lease, remove_stale, write_json
 
-__all__ = ["BACKTEST_ID", "RunDir", "RunStore", "is_generated_id"]
+__all__ = [
+    "BACKTEST_ID",
+    "RUN_NAME",
+    "RunDir",
+    "RunStore",
+    "check_id",
+    "is_generated_id",
+    "name_of",
+    "unavailable",
+]
 
 BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
+RUN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 _ID = re.compile(rf"^{BACKTEST_ID}$")
 _LOCK = ".lock"
 _GRAVE = ".swept."
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def name_of(moment: datetime) -> str:
+    """Return the id that a moment gives: UTC, to the millisecond."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y%m%d_%H%M%S}_{moment.microsecond // 1000:03d}"
+
+
+def check_id(backtest_id: str) -> str:
+    """Return an id that can name a run directory.
+
+    Raises:
+        InvalidNameError: If it has other characters than letters, digits, `.`, `_`, `-`, or `..`,
+            or does not begin with a letter or digit, or is longer than 80.
+    """
+    if not isinstance(backtest_id, str) or not re.fullmatch(RUN_NAME, backtest_id):
+        found = repr(backtest_id)
+    elif ".." in backtest_id:
+        found = f"{backtest_id!r} with '..'"
+    else:
+        return backtest_id
+    raise InvalidNameError(
+        f"invalid backtest id {found}: an id has letters, digits, '.', '_' and '-', begins with a "
+        "letter or digit, and has at most 80 characters"
+    )
+
+
+def unavailable(action: str, path: Path, error: OSError) -> StoreUnavailableError:
+    """Return the error that says what the file system refused, and why.
+
+    Args:
+        action: What was tried, as `make the run directory`.
+        path: On what.
+        error: What the system said.
+    """
+    kind = StorePermissionError if isinstance(error, PermissionError) else StoreUnavailableError
+    reason = error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "check the disk it lies on")
+    return kind(f"cannot {action} {path}: {reason}; {remedy}", str(path), error.errno)
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "a file is in its place: name a folder"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, or name another disk"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "give this user write permission, or name another"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +148,16 @@ class RunDir:
     def metadata(self) -> Path:
         """The summary of provenance in the form of the seed documents."""
         return self.path / "metadata" / "backtest_metadata.json"
+
+    @property
+    def git_diff(self) -> Path:
+        """What the project's repository had not committed when the run was claimed."""
+        return self.path / "metadata" / "uncommitted.diff"
+
+    @property
+    def exports(self) -> Path:
+        """Tables written for other tools after the seal; derived."""
+        return self.results / "exports"
 
     @property
     def manifest(self) -> Path:
@@ -157,6 +233,7 @@ class RunStore:
         self.runs_table = base_dir / "runs.parquet"
         self.index = base_dir / "index.html"
         self._last_named: datetime | None = None
+        self._naming = threading.Lock()
 
     def run(self, backtest_id: str) -> RunDir:
         """Return the directory of a run, made or not."""
@@ -183,7 +260,12 @@ class RunStore:
         return backtest_id
 
     def claim(
-        self, run_key: str, make_spec: Callable[[str], dict[str, Any]], now: datetime
+        self,
+        run_key: str,
+        make_spec: Callable[[str], dict[str, Any]],
+        now: datetime,
+        *,
+        name: str | None = None,
     ) -> tuple[str, bool]:
         """Find the run of a key, or make its directory: one key, one directory.
 
@@ -195,47 +277,76 @@ class RunStore:
             run_key: Identity of the run.
             make_spec: Makes the run spec from the id; its value has `backtest_id` and `run_key`.
             now: The moment that names a new run.
+            name: The id of a new run, in place of the moment's.
 
         Returns:
             The id, and whether this call made it.
 
         Raises:
-            ArtifactManagerError: If the store cannot be written.
+            ArtifactManagerError: If the store cannot be written, or the name is another run's.
         """
         found = self.find(run_key)
         if found is not None:
             self._link_id(found, run_key)  # a claim may have been killed between its two links
             return found, False
-        moment = now.astimezone(UTC)
-        if self._last_named is not None:  # a loop of claims does not knock at its own doors
-            moment = max(moment, self._last_named + timedelta(milliseconds=1))
         while True:
-            self._last_named = moment
-            backtest_id = f"{moment:%Y%m%d_%H%M%S}_{moment.microsecond // 1000:03d}"
-            if not self._take(backtest_id):
-                moment += timedelta(milliseconds=1)
-                continue
+            backtest_id = self.take_id(now) if name is None else self.take_name(name)
             spec = make_spec(backtest_id)
             try:
                 return self._link(self.run(backtest_id), run_key, spec)
             except FileNotFoundError:  # swept as an orphan between mkdir and lease
                 continue
             except FileExistsError:  # swept, and made anew by another claim
-                moment += timedelta(milliseconds=1)
+                continue
+            except OSError as error:
+                run = self.run(backtest_id)
+                self._sweep(run)
+                raise unavailable("write the run spec of", run.path, error) from error
+
+    def take_id(self, now: datetime) -> str:
+        """Make the directory of a moment, or of the next free millisecond, and return its id.
+
+        Raises:
+            ArtifactManagerError: If the store cannot be written.
+        """
+        with self._naming:
+            moment = now
+            if self._last_named is not None:  # a loop of claims does not knock at its own doors
+                moment = max(moment, self._last_named + _MILLISECOND)
+            while not self._take(name_of(moment)):
+                moment += _MILLISECOND
+            self._last_named = moment
+        return name_of(moment)
+
+    def take_name(self, name: str) -> str:
+        """Make the directory of an id that was asked for, and return the id.
+
+        Raises:
+            ArtifactManagerError: If it cannot name a run, or names one, or the store cannot be
+                written.
+        """
+        run = self.run(check_id(name))
+        while not self._take(name):
+            if not self._sweep(run):
+                raise ArtifactManagerError(
+                    f"the id {name} is taken: {run.path} exists; choose another id, or open that "
+                    f"run with BacktestArtifactManager.from_backtest_id({name!r})"
+                )
+        return name
 
     def _take(self, backtest_id: str) -> bool:
         """Make a run directory; say whether it was free."""
+        path = self.run(backtest_id).path
         try:
             self.base_dir.mkdir(parents=True, exist_ok=True)
-            try:
-                self.run(backtest_id).path.mkdir()
-            except FileExistsError:
-                return False
         except OSError as error:
-            raise ArtifactManagerError(
-                f"cannot make {backtest_id} in {self.base_dir}: {error.strerror}; "
-                "check the disk, its permissions, and that this is a folder"
-            ) from error
+            raise unavailable("make the base directory", self.base_dir, error) from error
+        try:
+            path.mkdir()
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise unavailable("make the run directory", path, error) from error
         return True
 
     def _link(self, run: RunDir, run_key: str, spec: dict[str, Any]) -> tuple[str, bool]:
@@ -302,20 +413,24 @@ class RunStore:
         """
         removed = []
         for run in self.run_dirs():
-            if not is_generated_id(run.backtest_id) or run.manifest.exists() or run.code.exists():
-                continue
-            if not self._is_orphan(run):
-                continue
-            with (
-                suppress(FileNotFoundError),  # another process swept it
-                lease(run.path / _LOCK, wait=False) as held,
-            ):
-                if held and self._is_orphan(run):
-                    self._discard(run)
-                    removed.append(run.backtest_id)
+            if is_generated_id(run.backtest_id) and self._sweep(run):
+                removed.append(run.backtest_id)
         for grave in self.base_dir.glob(f"{_GRAVE}*"):
             shutil.rmtree(grave, ignore_errors=True)
         return removed
+
+    def _sweep(self, run: RunDir) -> bool:
+        """Remove a directory if it is an orphan and nobody holds it; say whether it was."""
+        if run.manifest.exists() or run.code.exists() or not self._is_orphan(run):
+            return False
+        with (
+            suppress(FileNotFoundError),  # another process swept it
+            lease(run.path / _LOCK, wait=False) as held,
+        ):
+            if held and self._is_orphan(run):
+                self._discard(run)
+                return True
+        return False
 
     def _discard(self, run: RunDir) -> None:
         """Remove a directory whose lease is held, in one step for everybody else."""

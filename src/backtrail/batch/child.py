@@ -1,6 +1,5 @@
 """What the child process of a run does: import the captured strategy, run it, hand back tables."""
 
-import dataclasses
 import importlib
 import json
 import math
@@ -15,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.paths import RunPaths
-from backtrail.batch.evaluation import evaluate_run
-from backtrail.batch.importing import import_entry
+from backtrail.batch.evaluation import check_params, evaluate_run
+from backtrail.batch.importing import import_entry, local_modules
 from backtrail.data.packed_bars import PackedBars
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
-from backtrail.engine.strategy import Strategy, load_strategy, params_from
-from backtrail.errors import StrategyError
+from backtrail.engine.strategy import Strategy, load_strategy
 from backtrail.provenance.closure import import_roots
 from backtrail.provenance.outside import Shield, readable
 from backtrail.provenance.usage import UsageRecorder
@@ -75,7 +73,7 @@ def _answer(
     with data_folders([code_dir / folder for folder in import_roots(entry)]):
         if asked["kind"] == "params":
             strategy = _load(code_dir, entry, functions)
-            params = [_check(strategy, item) for item in asked["params"]]
+            params = [check_params(strategy, item) for item in asked["params"]]
             return {"form": strategy.form, "params": params}
         shield = Shield(asked["code_dir"], asked["files"], asked["target"])
         recorder = UsageRecorder(shield, watch)
@@ -117,28 +115,11 @@ def _load(code_dir: Path, entry: str, functions: Mapping[str, str] | None) -> St
     paths = [str(code_dir / root) for root in import_roots(entry)]
     sys.path[:0] = paths
     # A captured module wins over one of the same name that the engine happened to import.
-    local = {
-        item.stem
-        for path in paths
-        for item in Path(path).iterdir()
-        if item.suffix == ".py" or (item / "__init__.py").exists()
-    }
+    local = local_modules(map(Path, paths))
     for name in [name for name in sys.modules if name.partition(".")[0] in local]:
-        if name.partition(".")[0] != "backtrail":
-            del sys.modules[name]
+        del sys.modules[name]
     importlib.invalidate_caches()
     return load_strategy(import_entry(code_dir, entry), functions)
-
-
-def _check(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        params = params_from(strategy, given)
-    except (StrategyError, ValueError, TypeError) as error:
-        return {"error": str(error)}
-    if params is None:
-        return {"values": {}}
-    fields = [field.name for field in dataclasses.fields(params) if field.init]
-    return {"values": {name: getattr(params, name) for name in fields}}
 
 
 def _run(

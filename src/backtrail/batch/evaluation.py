@@ -18,11 +18,29 @@ from backtrail.engine import (
     run_signal,
 )
 from backtrail.engine.strategy import Strategy
+from backtrail.errors import StrategyError
 from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["engine_config", "evaluate_run"]
+__all__ = ["check_params", "engine_config", "evaluate_run"]
 
 Columns = dict[str, Sequence[Any]]
+
+
+def check_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a strategy under `values`, or what is wrong under `error`.
+
+    Args:
+        strategy: From `load_strategy`.
+        given: Those that were given; the rest have their defaults.
+    """
+    try:
+        params = params_from(strategy, given)
+    except (StrategyError, ValueError, TypeError) as error:
+        return {"error": str(error)}
+    if params is None:
+        return {"values": {}}
+    names = [field.name for field in fields(params) if field.init]
+    return {"values": {name: getattr(params, name) for name in names}}
 
 
 def evaluate_run(

@@ -48,6 +48,13 @@ class Executor:
         self._sandbox: Sandbox | None = None
         self._bars: OrderedDict[tuple[Any, ...], BinaryIO] = OrderedDict()
 
+    @property
+    def sandbox(self) -> Sandbox:
+        """Where strategies run, begun when it is first asked for; it may check parameters, too."""
+        if self._sandbox is None:
+            self._sandbox = Sandbox()
+        return self._sandbox
+
     def __enter__(self) -> Self:
         return self
 
@@ -80,8 +87,7 @@ class Executor:
             StrategyFailedError: If the strategy failed; its output is kept in the logs.
             ArtifactManagerError: If the strategy wrote a file under a name that is not its own.
         """
-        if self._sandbox is None:
-            self._sandbox = Sandbox()
+        sandbox = self.sandbox
         # Polars is imported here and in `_packed_bars`, while the sandbox imports NumPy and the
         # engine; a job that finds its runs sealed needs neither.
         from backtrail.batch.results import write_results
@@ -103,7 +109,7 @@ class Executor:
             tempfile.TemporaryFile() as stdout,
             tempfile.TemporaryFile() as stderr,
         ):
-            outcome = self._sandbox.run(
+            outcome = sandbox.run(
                 request, self.limits, bars=self._bars_of(spec), stdout=stdout, stderr=stderr
             )
             _keep(stdout, target, "stdout.txt")

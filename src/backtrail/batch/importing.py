@@ -3,13 +3,25 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 from backtrail.engine.strategy import LOADING, EntryReached
 from backtrail.errors import StrategyError
 
-__all__ = ["import_entry"]
+__all__ = ["import_entry", "local_modules"]
+
+
+def local_modules(folders: Iterable[Path]) -> set[str]:
+    """Return the names of modules and packages that lie in folders, without our own."""
+    found = {
+        item.stem
+        for folder in folders
+        for item in folder.iterdir()
+        if item.suffix == ".py" or (item / "__init__.py").exists()
+    }
+    return found - {"backtrail"}
 
 
 def import_entry(root: Path, entry: str) -> ModuleType:

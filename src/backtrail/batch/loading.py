@@ -21,7 +21,14 @@ from backtrail.provenance.closure import CodeClosure, SecretWaiver
 from backtrail.provenance.detection import CAPTURE_MODES, capture_closure, importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["CHAIN_LIMIT", "Batch", "bundle_config", "check_batch", "open_batch"]
+__all__ = [
+    "CHAIN_LIMIT",
+    "Batch",
+    "bundle_config",
+    "check_batch",
+    "open_batch",
+    "secret_waivers",
+]
 
 CHAIN_LIMIT = 32  # up to so many runs, each has its own chain of jobs
 _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
@@ -180,17 +187,22 @@ def _capture(strategy: str, values: Mapping[str, Any], root: Path) -> CodeClosur
     output = values.get("backtest_output")
     settings = output if isinstance(output, dict) else {}
     mode = settings.get("code_capture_mode")
-    waivers = settings.get("secret_waivers")
     return capture_closure(
         root / strategy,
         root,
         mode=mode if mode in CAPTURE_MODES else "import_analysis",
-        secret_waivers=[
-            SecretWaiver(item["file"], item["reason"])
-            for item in (waivers if isinstance(waivers, list) else ())
-            if isinstance(item, dict) and item.keys() >= {"file", "reason"}
-        ],
+        secret_waivers=secret_waivers(settings),
     )
+
+
+def secret_waivers(settings: Mapping[str, Any]) -> list[SecretWaiver]:
+    """Return the waivers of a config's section `backtest_output`; broken ones are left out."""
+    waivers = settings.get("secret_waivers")
+    return [
+        SecretWaiver(item["file"], item["reason"])
+        for item in (waivers if isinstance(waivers, list) else ())
+        if isinstance(item, dict) and item.keys() >= {"file", "reason"}
+    ]
 
 
 def _strategies(values: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,8 @@ from backtrail.errors import ConfigError
 
 __all__ = ["Places"]
 
+_SQLITE = "sqlite:///"
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -60,6 +62,14 @@ class Places:
         if problems:
             raise ConfigError(problems)
         return cls.of(with_defaults({**known, "defaults": {}}), root)
+
+    @property
+    def located_catalog_url(self) -> str:
+        """The catalog's URL with the path of an SQLite file counted from the project folder."""
+        path = self.catalog_url.removeprefix(_SQLITE)
+        if path == self.catalog_url or not path or path.startswith((":memory:", "file:")):
+            return self.catalog_url
+        return f"{_SQLITE}{self.root / path}"
 
     @property
     def store(self) -> RunStore:

@@ -3,20 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.claiming import Claimant, store_code
 from backtrail.batch.loading import Batch
 from backtrail.batch.resolving import ResolvedRun, outdated_bundles, resolve_runs
 from backtrail.canonical import sha256_json
 from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
 from backtrail.provenance.closure import log_capture
-from backtrail.provenance.objects import ObjectStore
 
 __all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
 
@@ -195,10 +193,9 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     with lease(store.plans / ".lock"):
         remove_stale(store.plans, recursive=True)
         store.sweep_orphans()
-        _store_code(batch, store)
-        runs = []
-        for key, (run, names) in unique.items():
-            runs.append(_claim(batch, store, key, run, names))
+        store_code(store, batch.root, batch.closures.values())
+        claimant = Claimant(store, batch.root)
+        runs = [_claim(batch, claimant, run, names) for run, names in unique.values()]
         plan = Plan(
             batch.batch_key,
             {run.bundle: unique[run.run_key][0].identity["dataset"]["dataset_id"] for run in runs},
@@ -219,43 +216,15 @@ def _log_captures(batch: Batch) -> None:
         told.update(*(code[kind] for kind in _DOUBTS))
 
 
-def _store_code(batch: Batch, store: RunStore) -> None:
-    objects = ObjectStore(store.objects)
-    files = {
-        (file.path, file.sha256): file
-        for closure in batch.closures.values()
-        for file in closure.files
-    }
-    for (path, sha256), file in sorted(files.items()):
-        if file.content is None:
-            objects.put(batch.root / path, sha256)
-        else:
-            objects.put_bytes(file.content)
-
-
 def _claim(
-    batch: Batch,
-    store: RunStore,
-    run_key: str,
-    resolved: ResolvedRun,
-    names: Sequence[str],
+    batch: Batch, claimant: Claimant, resolved: ResolvedRun, names: Sequence[str]
 ) -> PlannedRun:
     closure = batch.closures[resolved.request.strategy]
-
-    def make_spec(backtest_id: str) -> dict[str, Any]:
-        return {
-            "backtest_id": backtest_id,
-            "run_key": run_key,
-            "identity": dict(resolved.identity),
-            "labels": {"names": list(names), "bundle": resolved.request.bundle},
-            "code": closure.as_record(),
-        }
-
-    backtest_id, is_new = store.claim(run_key, make_spec, datetime.now(UTC))
-    run = store.restore_spec(backtest_id)
-    state = "new" if is_new else "reused" if is_sealed(run) else "open"
+    backtest_id, is_new = claimant.claim(resolved, closure, names)
+    sealed = is_sealed(claimant.store.run(backtest_id))
+    state = "new" if is_new else "reused" if sealed else "open"
     return PlannedRun(
-        backtest_id, run_key, tuple(names), closure.entry, resolved.request.bundle, state
+        backtest_id, resolved.run_key, tuple(names), closure.entry, resolved.request.bundle, state
     )
 
 

@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import backtrail
+from backtrail.artifacts.environment import describe_machine
 from backtrail.artifacts.store import RunDir
 from backtrail.batch.outcome import Outcome
+from backtrail.batch.sandbox import ENVIRONMENT
 from backtrail.canonical import sha256_json, utc_iso
 from backtrail.provenance.inputs import usage_gaps
 
 __all__ = [
     "begin_record",
+    "captured_record",
     "failure_record",
     "finished_record",
-    "metadata_projection",
     "sealed_record",
     "trial_record",
 ]
@@ -30,6 +32,7 @@ def begin_record(
     spec: Mapping[str, Any], former: Mapping[str, Any] | None, now: datetime
 ) -> dict[str, Any]:
     """Return the manifest of a run that begins now."""
+    is_retry = former is not None and former["status"] != "captured"
     return {
         "version": _VERSION,
         "backtest_id": spec["backtest_id"],
@@ -38,14 +41,28 @@ def begin_record(
         "identity": spec["identity"],
         "labels": spec["labels"],
         "status": "running",
-        "attempt": 1 if former is None else former["attempt"] + 1,
+        "attempt": 1 + former["attempt"] if former is not None and is_retry else 1,
         "started_at": utc_iso(now),
         "host": platform.node(),
         "user": _user(),
+        "machine": describe_machine(ENVIRONMENT),
         "framework_version": backtrail.__version__,
         "python_version": platform.python_version(),
         "error": None,
+        "timings": _kept_timings(former),
     }
+
+
+def captured_record(spec: Mapping[str, Any], seconds: float, now: datetime) -> dict[str, Any]:
+    """Return the manifest of a run whose code has been captured and that has not begun."""
+    record = begin_record(spec, None, now)
+    return {**record, "status": "captured", "timings": {"capture_seconds": round(seconds, 6)}}
+
+
+def _kept_timings(former: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return the times of stages that are not repeated."""
+    timings = {} if former is None else former.get("timings", {})
+    return {name: timings[name] for name in ("capture_seconds",) if name in timings}
 
 
 def _user() -> str | None:
@@ -67,7 +84,7 @@ def finished_record(
         **record,
         "status": "executed",
         "finished_at": utc_iso(now),
-        "timings": _timings(outcome),
+        "timings": {**record["timings"], **_timings(outcome)},
         "contents": dict(contents),
         "usage": dict(usage),
     }
@@ -81,7 +98,7 @@ def failure_record(
         **record,
         "status": "failed",
         "finished_at": utc_iso(now),
-        "timings": _timings(outcome),
+        "timings": {**record["timings"], **_timings(outcome)},
         "grade": "D",
         "gaps": ["the run failed; it has no results"],
         "error": {
@@ -118,49 +135,20 @@ def sealed_record(
 
     Its grade says how complete the capture was: B complete, C with gaps, which are named. What
     could not be followed when the code was captured is no gap: the run itself has shown that it
-    needed nothing else.
+    needed nothing else. D is a run whose code was not captured at all.
     """
     gaps = usage_gaps(record["usage"])
+    is_captured = record["identity"]["strategy"]["code_hash"] is not None
+    if not is_captured:
+        gaps.insert(0, "the code was not captured; the run cannot be repeated")
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
         **record,
         "status": "completed",
-        "grade": "C" if gaps else "B",
+        "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,
         "metrics": {name: entry["value"] for name, entry in metrics.items()},
         "inventory": dict(listed),
-    }
-
-
-def metadata_projection(spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `backtest_metadata.json`: the provenance of a run under the seeds' names."""
-    identity = spec["identity"]
-    return {
-        "backtest_id": spec["backtest_id"],
-        "timestamp": record["started_at"],
-        "framework_version": record["framework_version"],
-        "python_version": record["python_version"],
-        "strategy_entry_point": identity["strategy"]["entry"],
-        "captured_files": [file["path"] for file in spec["code"]["files"]],
-        "code_capture": {
-            "mode": spec["code"].get("mode", "import_analysis"),
-            "code_hash": identity["strategy"]["code_hash"],
-        },
-        "data_bundle_info": {
-            "bundle_name": spec["labels"]["bundle"],
-            "dataset_ids": [identity["dataset"]["dataset_id"]],
-            "calendar": identity["dataset"]["calendar"],
-            "timeframe": identity["dataset"]["timeframe"],
-        },
-        "parameters": identity["params"],
-        "symbols": identity["symbols"],
-        "start": identity["start"],
-        "end": identity["end"],
-        "capital_base": identity["capital_base"],
-        "commission": identity["commission"],
-        "slippage": identity["slippage"],
-        "execution": identity["execution"],
-        "seed": identity["seed"],
     }
 
 

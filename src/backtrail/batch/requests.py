@@ -13,7 +13,14 @@ from backtrail.errors import Problem
 from backtrail.optimization.conditions import Condition
 from backtrail.optimization.parameters import ParameterSet, axis_values
 
-__all__ = ["Lineage", "RunRequest", "RunSettings", "expand_batch"]
+__all__ = [
+    "Lineage",
+    "RunRequest",
+    "RunSettings",
+    "entry_problems",
+    "entry_requests",
+    "expand_batch",
+]
 
 _MOST_RUNS = 1_000_000
 
@@ -49,6 +56,11 @@ class Lineage:
 
     entries: tuple[tuple[str, frozenset[str]], ...]
 
+    @classmethod
+    def of(cls, entries: Mapping[str, Mapping[str, Any]]) -> "Lineage":
+        """Return the lineage of entries by name, the extending one before the extended."""
+        return cls(tuple((name, frozenset(_keys(entry))) for name, entry in entries.items()))
+
     def origin(self, *keys: str) -> str:
         """Return the entry in which a mistake stands that some keys make together.
 
@@ -75,6 +87,8 @@ class RunRequest:
         symbols: Symbols as listed, or None for all of the bundle.
         params: Parameters as given, without the strategy's defaults.
         lineage: The entry and those it extends, nearest first, each with the keys it sets.
+        functions: What of the file is the strategy, where that is not found by name: qualified
+            names under `initialize`, `handle_data` and `analyze`, or one under `class`.
     """
 
     name: str
@@ -87,6 +101,7 @@ class RunRequest:
     params: Mapping[str, Any]
     settings: RunSettings
     lineage: Lineage
+    functions: Mapping[str, str] | None = None
 
     def origin(self, *keys: str) -> str:
         """Return the entry in which a mistake of some keys stands; see `Lineage.origin`."""
@@ -114,11 +129,14 @@ def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunReques
         lineage, found = _lineage(config["batch"], name, source)
         if lineage is not None:
             entry = _inherit(config["batch"], lineage)
-            found = list(_entry_problems(config, lineage, entry, source))
+            found = [
+                *entry_problems(config["defaults"], lineage, entry, source),
+                *_bundle_name_problems(config, lineage, entry, source),
+            ]
             found = found or list(_grid_problems(lineage, entry, source))
             if not found:
                 try:
-                    requests.extend(_requests(lineage, entry, config["defaults"]))
+                    requests.extend(entry_requests(lineage, entry, config["defaults"]))
                 except ValueError as error:
                     where = f"{source}: batch.{lineage.origin('grid', 'where', 'params')}"
                     found = [Problem(where, str(error), "mend the grid or its condition")]
@@ -144,7 +162,7 @@ def _lineage(
             return None, [Problem(where, f"there is no entry {current!r}", remedy)]
         chain.append(current)
         current = batch[current].get("extends")
-    return Lineage(tuple((item, frozenset(_keys(batch[item]))) for item in chain)), []
+    return Lineage.of({item: batch[item] for item in chain}), []
 
 
 def _keys(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -174,9 +192,30 @@ def _inherit(batch: Mapping[str, Any], lineage: Lineage) -> dict[str, Any]:
     return entry
 
 
-def _entry_problems(
+def _bundle_name_problems(
     config: Mapping[str, Any], lineage: Lineage, entry: Mapping[str, Any], source: str
 ) -> Iterator[Problem]:
+    bundle = entry.get("bundle")
+    if bundle is not None and bundle not in config["bundles"]:
+        near = difflib.get_close_matches(bundle, config["bundles"], n=1)
+        known = ", ".join(config["bundles"])
+        remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {known}"
+        where = f"{source}: batch.{lineage.origin('bundle')}.bundle"
+        yield Problem(where, f"there is no bundle {bundle!r}", remedy)
+
+
+def entry_problems(
+    defaults: Mapping[str, Any], lineage: Lineage, entry: Mapping[str, Any], source: str
+) -> Iterator[Problem]:
+    """Yield what is wrong between the keys of one entry.
+
+    Args:
+        defaults: The config's section `defaults`, filled in.
+        lineage: The entry and those it extends.
+        entry: The entry with what it inherits.
+        source: The file name that problems carry.
+    """
+
     def where(*keys: str) -> str:
         return f"{source}: batch.{lineage.origin(*keys)}"
 
@@ -187,16 +226,10 @@ def _entry_problems(
                 f"the key {key!r} is missing",
                 f"add {key!r} here or in an entry it extends",
             )
-    bundle = entry.get("bundle")
-    if bundle is not None and bundle not in config["bundles"]:
-        near = difflib.get_close_matches(bundle, config["bundles"], n=1)
-        known = ", ".join(config["bundles"])
-        remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {known}"
-        yield Problem(f"{where('bundle')}.bundle", f"there is no bundle {bundle!r}", remedy)
     if "start" in entry and "end" in entry and entry["start"] > entry["end"]:
         found = f"start {entry['start']} is after end {entry['end']}"
         yield Problem(where("start", "end"), found, "exchange them")
-    commission = {**config["defaults"], **entry}["commission"]
+    commission = {**defaults, **entry}["commission"]
     if commission["model"] == "none" and commission.get("cost"):
         place = where("commission") if lineage.has("commission") else f"{source}: defaults"
         found = f"model none has the cost {commission['cost']}"
@@ -221,14 +254,24 @@ def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> I
         yield Problem(where, str(error), "mend the condition")
 
 
-def _requests(
+def entry_requests(
     lineage: Lineage, entry: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[RunRequest]:
+    """Yield the runs of one entry, one per combination of its grid.
+
+    Args:
+        lineage: The entry and those it extends.
+        entry: The entry with what it inherits; its keys have been checked.
+        defaults: The config's section `defaults`, filled in.
+
+    Raises:
+        ValueError: If its condition cannot be read, or lets no combination pass.
+    """
     name = lineage.entries[0][0]
     settings = _settings({**defaults, **entry})
     symbols = entry.get("symbols", "all")
     grid = entry.get("grid", {})
-    space = ParameterSet.from_grid(grid, where=entry.get("where"), fixed=entry["params"])
+    space = ParameterSet.from_grid(grid, where=entry.get("where"), fixed=entry.get("params", {}))
     if space.size > _MOST_RUNS:
         raise ValueError(
             f"{space.size:,} combinations are more than a batch can hold ({_MOST_RUNS:,}); "

@@ -1,14 +1,16 @@
 """Deciding the identity of every run of a batch from its code, its data and its parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 from backtrail.batch.loading import Batch
 from backtrail.batch.requests import RunRequest
-from backtrail.batch.sandbox import Sandbox
+from backtrail.batch.sandbox import Outcome, Sandbox
 from backtrail.batch.windows import BarDates, data_problems
-from backtrail.canonical import sha256_json
+from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
@@ -16,20 +18,39 @@ from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.detection import importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["ResolvedRun", "outdated_bundles", "resolve_runs"]
+__all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRun:
-    """A request whose data, code and parameters are known: its identity is decided."""
+    """A request whose data, code and parameters are known: its identity is decided.
+
+    Attributes:
+        content: Checksums of the canonical columns of the dataset's tables.
+    """
 
     request: RunRequest
     identity: Mapping[str, Any]
+    content: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_key(self) -> str:
         """Sha256 of the canonical identity."""
         return sha256_json(self.identity)
+
+
+class ParameterChecker(Protocol):
+    """What imports a strategy and resolves parameters: a sandbox, or a script's own process."""
+
+    def check_params(
+        self,
+        root: Path,
+        entry: str,
+        params: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Resolve parameter sets; see `Sandbox.check_params`."""
+        ...
 
 
 def outdated_bundles(batch: Batch) -> dict[str, str]:
@@ -44,12 +65,18 @@ def outdated_bundles(batch: Batch) -> dict[str, str]:
     return reasons
 
 
-def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> list[ResolvedRun]:
+def resolve_runs(
+    batch: Batch,
+    requests: Sequence[RunRequest] | None = None,
+    *,
+    sandbox: ParameterChecker | None = None,
+) -> list[ResolvedRun]:
     """Decide the identity of runs from code, data and parameters.
 
     Args:
         batch: An open batch.
         requests: Runs of the batch whose bundles are ingested; all by default.
+        sandbox: Where strategies are imported; one of its own when None.
 
     Raises:
         ConfigError: If a symbol or a date is not in the data, or a window has no bar; every
@@ -82,13 +109,14 @@ def resolve_runs(batch: Batch, requests: Sequence[RunRequest] | None = None) -> 
                 seed=batch.config["seed"],
                 library=fingerprint,
             ),
+            bars[request.bundle].manifest.content,
         )
-        for request, (form, params) in zip(wanted, _parameters(batch, wanted), strict=True)
+        for request, (form, params) in zip(wanted, _parameters(batch, wanted, sandbox), strict=True)
     ]
 
 
 def _parameters(
-    batch: Batch, requests: Sequence[RunRequest]
+    batch: Batch, requests: Sequence[RunRequest], sandbox: ParameterChecker | None
 ) -> list[tuple[str | None, Mapping[str, Any]]]:
     """Return each request's strategy form, and its parameters with the defaults filled in.
 
@@ -98,23 +126,29 @@ def _parameters(
     resolved: list[tuple[str | None, Mapping[str, Any]]] = [
         (None, request.params) for request in requests
     ]
-    by_strategy: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
-        by_strategy.setdefault(request.strategy, []).append(index)
+        groups.setdefault(canonical_json([request.strategy, request.functions]), []).append(index)
     problems = []
-    with Sandbox() as sandbox:
-        for strategy, indices in by_strategy.items():
+    with Sandbox() if sandbox is None else nullcontext(sandbox) as checker:
+        for indices in groups.values():
+            first = requests[indices[0]]
+            closure = batch.closures[first.strategy]
             given = [requests[index].params for index in indices]
-            closure = batch.closures[strategy]
             with importable(closure, batch.root) as folder:
-                outcome = sandbox.check_params(folder, closure.entry, given)
+                outcome = checker.check_params(folder, closure.entry, given, first.functions)
+            if outcome.kind == "StrategyError":  # the contract of strategies is broken
+                where = f"{batch.source}: batch.{first.entry}.strategy"
+                found = f"{first.strategy}: {outcome.message}"
+                problems.append(Problem(where, found, "see strategies/README.md for the forms"))
             if outcome.answer is None:
                 continue
             for index, item in zip(indices, outcome.answer["params"], strict=True):
                 if "error" in item:
                     origin = requests[index].origin("params", "grid", "strategy")
                     where = f"{batch.source}: batch.{origin}.params"
-                    problems.append(Problem(where, item["error"], f"see Params in {strategy}"))
+                    remedy = f"see Params in {first.strategy}"
+                    problems.append(Problem(where, item["error"], remedy))
                 else:
                     resolved[index] = (outcome.answer["form"], item["values"])
     if problems:
@@ -137,7 +171,7 @@ def _identity(
         "run_type": "backtest",
         "engine": settings.engine,
         "ledger": settings.ledger,
-        "strategy": {"entry": closure.entry, "form": form, "code_hash": closure.code_hash},
+        "strategy": _strategy(request, closure, form),
         "dataset": {
             "dataset_id": dataset.dataset_id,
             "calendar": dataset.calendar,
@@ -160,3 +194,8 @@ def _identity(
         "seed": seed,
         "library": library,
     }
+
+
+def _strategy(request: RunRequest, closure: CodeClosure, form: str | None) -> dict[str, Any]:
+    named = {} if request.functions is None else {"functions": dict(request.functions)}
+    return {"entry": closure.entry, "form": form, "code_hash": closure.code_hash, **named}

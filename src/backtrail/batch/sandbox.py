@@ -22,10 +22,10 @@ from backtrail.provenance.inputs import merge_usage
 from backtrail.provenance.kernel_watch import KernelWatch
 from backtrail.provenance.outside import OutsideFiles, Shield
 
-__all__ = ["Limits", "Outcome", "Sandbox", "StrategyFailedError"]
+__all__ = ["ENVIRONMENT", "Limits", "Outcome", "Sandbox", "StrategyFailedError"]
 
 # One thread per child, and no difference between two processes that a strategy could see.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
@@ -204,7 +204,7 @@ class _Zygote:
             [sys.executable, "-s", "-P", "-m", "backtrail.batch.zygote"],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
-            env={**environment, **_ENVIRONMENT},
+            env={**environment, **ENVIRONMENT},
             cwd="/",
         )
         theirs.close()

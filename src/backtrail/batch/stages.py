@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import (
@@ -28,9 +29,9 @@ from backtrail.batch.hints import with_hint
 from backtrail.batch.outcome import Outcome, StrategyFailedError
 from backtrail.batch.records import (
     begin_record,
+    captured_record,
     failure_record,
     finished_record,
-    metadata_projection,
     sealed_record,
     trial_record,
 )
@@ -40,13 +41,11 @@ from backtrail.errors import BacktrailError, CodeCaptureError, RunFailedError, S
 from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.provenance.closure import log_capture
 from backtrail.provenance.inputs import OPENED, keep_inputs, restore_input
+from backtrail.provenance.metadata import BacktestMetadataGenerator
 from backtrail.provenance.objects import ObjectStore
 
-if TYPE_CHECKING:
-    # Capturing and sealing need no tables, and each job pays for what it imports.
-    from backtrail.batch.execution import Executor
-
 __all__ = [
+    "RunExecutor",
     "capture_code",
     "render_report",
     "restore_object",
@@ -56,6 +55,26 @@ __all__ = [
 ]
 
 _BEFORE_A_RUN = frozenset({"code", "metadata", "logs", "run.json", ".lock"})
+
+
+class RunExecutor(Protocol):
+    """What executes a spec: children of a sandbox, or a script's own process."""
+
+    @property
+    def bundles_dir(self) -> Path:
+        """Folder of the bundles."""
+        ...
+
+    def execute(
+        self,
+        spec: Mapping[str, Any],
+        code: Path,
+        target: RunDir,
+        *,
+        csv_twins: bool | None = None,
+    ) -> tuple[Outcome, dict[str, str]]:
+        """Run a spec and write its results; see `Executor.execute`."""
+        ...
 
 
 def capture_code(store: RunStore, backtest_id: str) -> None:
@@ -72,8 +91,11 @@ def capture_code(store: RunStore, backtest_id: str) -> None:
     with run.lease():
         if _sealed_and_whole(store, run, executor=None):
             return
-        spec = run.read_spec()
+        spec, started = run.read_spec(), time.monotonic()
         _materialize(store, spec, run)
+        if not run.manifest.exists():
+            seconds = time.monotonic() - started
+            write_json(run.manifest, captured_record(spec, seconds, datetime.now(UTC)))
         # Doubts were logged when the batch was planned, once and not for each run.
         log_capture(spec["code"], backtest_id=backtest_id, output_dir=run.path, doubts=False)
 
@@ -95,6 +117,9 @@ def _materialize(store: RunStore, spec: Mapping[str, Any], target: RunDir) -> No
             **code,
         },
     )
+    git = spec["origin"]["git"]
+    if git is not None and git["diff_sha256"] is not None:
+        objects.materialize(git["diff_sha256"], target.git_diff)
 
 
 def restore_object(store: RunStore, sha256: str) -> None:
@@ -111,7 +136,7 @@ def restore_object(store: RunStore, sha256: str) -> None:
     ObjectStore(store.objects).ensure(sha256, sources)
 
 
-def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> None:
+def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> None:
     """Execute a run from its captured copy and write its results.
 
     A run that was executed and only lacks its seal is left as it is. A failed one is tried again
@@ -133,6 +158,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
         _clear_former_attempt(run, former, spec)
         write_json(run.manifest, record)
         write_json(run.environment, describe_environment())
+        _write_metadata(run, spec, record)
         try:
             outcome, contents = executor.execute(spec, run.code, run)
         except (StrategyFailedError, BacktrailError) as error:
@@ -147,6 +173,15 @@ def run_backtest(store: RunStore, backtest_id: str, executor: "Executor") -> Non
         usage = keep_inputs(outcome.answer["usage"], ObjectStore(store.objects), run.path)
         now = datetime.now(UTC)
         write_json(run.manifest, finished_record(record, outcome, contents, usage, now))
+
+
+def _write_metadata(
+    target: RunDir, spec: Mapping[str, Any], record: Mapping[str, Any], **changed: Any
+) -> None:
+    """Write the run's metadata as its manifest stands, or will stand with some keys changed."""
+    environment = json.loads(target.environment.read_bytes())
+    generator = BacktestMetadataGenerator(spec["backtest_id"], target.metadata.parent)
+    generator.generate_for_run(spec, {**record, **changed}, environment)
 
 
 def _outcome_of(error: StrategyFailedError | BacktrailError) -> Outcome:
@@ -208,6 +243,7 @@ def _mark_failed(
         ),
     )
     write_json(run.manifest, failed, durable=True)
+    _write_metadata(run, run.read_spec(), failed)
     render_failed_page(run.path, bundles_dir=bundles_dir, out=run.errors / "failed_run.html")
     write_bytes(run.failed, f"{sha256_file(run.manifest)}\n".encode(), durable=True)
 
@@ -228,7 +264,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             status = "not begun" if record is None else record["status"]
             raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
         spec = run.read_spec()
-        write_json(run.metadata, metadata_projection(spec, record))
+        _write_metadata(run, spec, record, status="completed")
         listed = inventory(run, record["contents"])
         for file in spec["code"]["files"]:
             if listed.get(f"code/{file['path']}", {}).get("sha256") != file["sha256"]:
@@ -248,7 +284,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         seal(run, sealed_record(record, run, listed))
 
 
-def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None:
+def restore_run(store: RunStore, backtest_id: str, executor: RunExecutor) -> None:
     """Put back what is missing from a sealed run, byte for byte, and nothing else.
 
     Raises:
@@ -259,7 +295,7 @@ def restore_run(store: RunStore, backtest_id: str, executor: "Executor") -> None
         _sealed_and_whole(store, run, executor=executor)
 
 
-def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: "Executor | None") -> bool:
+def _sealed_and_whole(store: RunStore, run: RunDir, *, executor: RunExecutor | None) -> bool:
     """Say whether the run is sealed; when it is, leave it without a missing file.
 
     Without an executor only files that need no computation are put back.
@@ -278,7 +314,7 @@ _KEPT = ("code/", "metadata/", _INPUTS)
 
 
 def _put_back(
-    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: "Executor | None"
+    store: RunStore, run: RunDir, missing: tuple[str, ...], executor: RunExecutor | None
 ) -> None:
     manifest = run.read_manifest()
     if manifest is None or "run.json" in missing:
@@ -290,9 +326,12 @@ def _put_back(
     with tempfile.TemporaryDirectory(prefix="backtrail-restore-") as folder:
         scratch = RunDir(Path(folder))
         _materialize(store, spec, scratch)
-        write_json(scratch.environment, describe_environment())
+        if run.environment.exists():
+            write_bytes(scratch.environment, run.environment.read_bytes())
+        else:
+            write_json(scratch.environment, describe_environment())
         write_json(scratch.spec, spec)
-        write_json(scratch.metadata, metadata_projection(spec, manifest))
+        _write_metadata(scratch, spec, manifest)
         for name in missing:
             if name.startswith(_INPUTS):
                 objects = ObjectStore(store.objects)

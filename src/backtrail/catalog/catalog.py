@@ -289,6 +289,23 @@ class Catalog:
         rows = self._read(query)
         return [row for row in rows if name is None or _has_name(row, name)]
 
+    def find_links(self, **equal: str | None) -> list[dict[str, Any]]:
+        """Return the links between runs and datasets, oldest run first.
+
+        Args:
+            **equal: `backtest_id`, `dataset_id` or `bundle`; None is ignored.
+        """
+        links, runs = tables.data_links, tables.runs
+        query = (
+            sa.select(links, runs.c.bundle)
+            .join(runs, runs.c.backtest_id == links.c.backtest_id)
+            .order_by(links.c.backtest_id, links.c.dataset_id)
+        )
+        for name, value in equal.items():
+            if value is not None:
+                query = query.where((runs if name == "bundle" else links).c[name] == value)
+        return self._read(query)
+
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         _refuse_absent(self.url)
         try:

@@ -76,7 +76,7 @@ runs = Table(
     Column("name", Text, nullable=False),  # the first of its names
     Column("names_json", Text, nullable=False),
     Column("strategy", Text, nullable=False, index=True),
-    Column("code_hash", String(64), nullable=False),
+    Column("code_hash", String(64)),  # null for a run whose code was not captured
     Column("library", String(16), nullable=False),
     Column("bundle", String(80), nullable=False, index=True),
     Column("dataset_id", String(16), nullable=False, index=True),
@@ -127,7 +127,7 @@ trials = Table(
     Column("dataset_id", String(16), primary_key=True),
     Column("run_key", String(64), primary_key=True),
     Column("family", Text, nullable=False, index=True),
-    Column("code_hash", String(64), nullable=False),
+    Column("code_hash", String(64)),  # null for a run whose code was not captured
     Column("run_type", String(16), nullable=False),
     Column("sets", BigInteger, nullable=False),
     Column("sets_sha256", String(64), nullable=False),

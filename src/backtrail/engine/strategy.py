@@ -14,7 +14,7 @@ from typing import Any, Final
 from backtrail.engine.algorithm import TradingAlgorithm
 from backtrail.errors import StrategyError
 
-__all__ = ["LOADING", "EntryReached", "Strategy", "load_strategy", "params_from"]
+__all__ = ["LOADING", "EntryReached", "Strategy", "load_strategy", "params_from", "params_type_of"]
 
 _ABSENT_HOOKS: Final = ("before_trading_start",)
 _ROLES: Final = ("initialize", "handle_data", "analyze")
@@ -85,7 +85,7 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
             " target_weights(bars, params)"
         )
     _refuse_hooks(module, name)
-    params_type = _params_type(module)
+    params_type = params_type_of(module)
     if algorithms:
         return strategy_of(algorithms[0], params_type)
     if forms == ["target_weights"]:
@@ -102,7 +102,7 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
 
 def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> Strategy:
     name = module.__name__
-    params_type = _params_type(module)
+    params_type = params_type_of(module)
     found = {role: _named(module, role, qualname) for role, qualname in functions.items()}
     if set(found) == {"class"}:
         algorithm = found["class"]
@@ -227,7 +227,12 @@ def _refuse_hooks(owner: object, name: str) -> None:
             )
 
 
-def _params_type(module: types.ModuleType) -> type[Any] | None:
+def params_type_of(module: types.ModuleType) -> type[Any] | None:
+    """Return a module's class `Params`, or None without one.
+
+    Raises:
+        StrategyError: If it is no frozen dataclass, or a field has no default.
+    """
     params_type = getattr(module, "Params", None)
     if params_type is None:
         return None

@@ -61,7 +61,8 @@ class CodeClosure:
         files: Every file of the closure, sorted by path.
         warnings: What could not be read, followed or found, one sentence each.
         notes: Modules that were found nowhere, and that the code does without.
-        mode: How the files were found: `import_analysis` or `strategy_yaml`.
+        mode: How the files were found: `import_analysis` or `strategy_yaml`; None when they were
+            not looked for.
         origin: The notebook that the entry was generated from, relative to the capture root.
         waived: Findings of the secret scan that a waiver covers.
     """
@@ -70,7 +71,7 @@ class CodeClosure:
     files: tuple[SourceFile, ...]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    mode: str = "import_analysis"
+    mode: str | None = "import_analysis"
     origin: str | None = None
     waived: tuple[dict[str, Any], ...] = ()
 

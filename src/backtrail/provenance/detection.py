@@ -4,10 +4,11 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from backtrail.canonical import sha256_bytes
+from backtrail.canonical import sha256_bytes, utc_iso
 from backtrail.errors import CodeCaptureError
 from backtrail.provenance.closure import (
     CodeClosure,
@@ -42,6 +43,7 @@ def capture_closure(
     mode: CaptureMode = "import_analysis",
     secret_waivers: Sequence[SecretWaiver] = (),
     strategy_yaml: Path | None = None,
+    source: bytes | None = None,
 ) -> CodeClosure:
     """Find every file a strategy consists of. Nothing is executed and nothing is written.
 
@@ -55,6 +57,7 @@ def capture_closure(
         mode: `strategy_yaml` asks for a `strategy.yaml`, beside the strategy or at the root.
         secret_waivers: Findings of the secret scan that are accepted.
         strategy_yaml: A `strategy.yaml` at another place below the root.
+        source: Text of an entry point that lies in no file; `entry` is where it would lie.
 
     Raises:
         CodeCaptureError: If the entry point is absent, unreadable or outside the root, a data file
@@ -63,10 +66,10 @@ def capture_closure(
     """
     require_mode(mode)
     base = os.path.realpath(root)
-    if not entry.exists():
+    if source is None and not entry.exists():
         raise CodeCaptureError(f"strategy file {entry} does not exist")
     name = relative_name(entry, root)
-    generated, noted = _generate(name, base)
+    generated, noted = _generate(name, base) if source is None else (_typed(name, source), ())
     code = next(iter(generated), name)
     trace = trace_imports(base, code, generated)
     listing = find_strategy_yaml(name, base, mode, strategy_yaml)
@@ -86,7 +89,7 @@ def capture_closure(
         warnings=(*noted, *trace.warnings, *_doubts(trace, base)),
         notes=tuple(trace.notes),
         mode="import_analysis" if listing is None else "strategy_yaml",
-        origin=name if generated else None,
+        origin=name if generated and source is None else None,
         waived=waived,
     )
 
@@ -158,6 +161,12 @@ def _generate(name: str, base: str) -> tuple[dict[str, ReadFile], tuple[str, ...
     source = code.source.encode()
     made = ReadFile(sha256_bytes(source), len(source), file.modified_at, file.mode, source)
     return {generated: made}, code.warnings
+
+
+def _typed(name: str, source: bytes) -> dict[str, ReadFile]:
+    """Return a file that nobody has written, as one that is written now."""
+    now = utc_iso(datetime.now(UTC))
+    return {name: ReadFile(sha256_bytes(source), len(source), now, "0644", source)}
 
 
 def _source_file(path: str, trace: Trace, *, is_generated: bool) -> SourceFile:

@@ -131,7 +131,7 @@ def test_a_store_that_cannot_be_written_is_an_error_with_the_reason(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
         ArtifactManagerError,
-        match=r"cannot make .* in .*file: File exists; .*this is a folder",
+        match=r"cannot make .*/file: File exists; a file is in its place",
     ):
         claim(RunStore(tmp_path / "file"))
 

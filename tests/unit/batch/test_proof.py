@@ -361,6 +361,19 @@ def test_what_a_killed_attempt_left_beside_the_code_is_not_seen_by_the_next(made
     assert "results/half.csv" not in run.read_manifest()["inventory"]
 
 
+def test_a_captured_data_file_is_found_by_its_name(made, project):
+    project.write("strategies/levels.csv", "1\n")
+    project.write("limits.csv", "2\n")
+    run = made(
+        on_first_bar(
+            "print(LEVELS, open(data_file('limits.csv')).read().strip())",
+            top="from backtrail.engine.api import data_file\n"
+            "LEVELS = data_file('levels.csv').read_text().strip()\n",
+        ),
+    )
+    assert (run.logs / "stdout.txt").read_text() == "1 2\n"
+
+
 def test_a_data_file_that_was_not_captured_is_named(made):
     run = made(functions(initialize="data_file('lev' + 'els.csv')",
                          top="from backtrail.engine.api import data_file\n"), fails=True,

@@ -1,0 +1,44 @@
+"""Runs from scripts and notebooks, without Snakemake, and the directories they make.
+
+Names are imported when they are first used: a strategy that derives from `TradingAlgorithm` is
+imported by every run, and needs none of the rest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backtrail.backtest.algorithm import TradingAlgorithm
+    from backtrail.backtest.artifact_manager import BacktestArtifactManager
+    from backtrail.backtest.result import BacktestResult
+    from backtrail.backtest.running import run_algorithm
+    from backtrail.provenance.capture import StrategyCodeCapture
+    from backtrail.provenance.metadata import BacktestMetadataGenerator
+
+__all__ = [
+    "BacktestArtifactManager",
+    "BacktestMetadataGenerator",
+    "BacktestResult",
+    "StrategyCodeCapture",
+    "TradingAlgorithm",
+    "run_algorithm",
+]
+
+_HOMES = {
+    "BacktestArtifactManager": "backtrail.backtest.artifact_manager",
+    "BacktestMetadataGenerator": "backtrail.provenance.metadata",
+    "BacktestResult": "backtrail.backtest.result",
+    "StrategyCodeCapture": "backtrail.provenance.capture",
+    "TradingAlgorithm": "backtrail.backtest.algorithm",
+    "run_algorithm": "backtrail.backtest.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
