@@ -79,7 +79,7 @@ def test_show_tells_identity_and_figures(call, ids):
     status, out, _ = call("show", ids["sma"])
     assert status == 0
     for piece in (
-        f"Run\n  id      {ids['sma']}\n  names   sma, twin\n  status  completed\n",
+        f"Run\n  id        {ids['sma']}\n  names     sma, twin\n  status    completed\n",
         "\n  parameters  fast=3 slow=8\n",
         "\nFigures\n  total_return ",
         "--files lists them\n",
@@ -100,9 +100,9 @@ def test_show_names_packages_and_what_came_from_outside(tmp_path, monkeypatch, c
     monkeypatch.chdir(project.root)
     assert main(["show", project.store.run_dirs()[0].backtest_id, *CONFIG]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "grade       C" in lines
-    assert f"packages    numpy={version('numpy')}, pyyaml={version('pyyaml')}" in lines
-    assert f"gap         {outside} was read; it is no part of the captured code" in "\n".join(lines)
+    assert "  grade     C" in lines
+    assert f"  packages  numpy {version('numpy')}, pyyaml {version('pyyaml')}" in lines
+    assert f"  gaps      {outside} was read; it is no part of the captured code" in "\n".join(lines)
 
 
 def test_show_tells_why_a_run_failed(call, ids):

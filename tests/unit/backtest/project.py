@@ -37,7 +37,7 @@ class ScriptProject:
     @classmethod
     def make(cls, root, **sections):
         project = cls(root)
-        write_prices(root / "prices")
+        write_prices(root / "prices", sessions=40)
         project.write("strategies/sma.py", SMA)
         project.write("strategies/hold.py", HOLD)
         project.write("strategies/lib/__init__.py", "")

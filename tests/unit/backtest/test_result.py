@@ -5,7 +5,7 @@ from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.store import RunDir
 from backtrail.backtest import BacktestArtifactManager, BacktestResult
-from backtrail.batch.reading import verify_runs
+from backtrail.batch.verifying import verify_runs
 from backtrail.errors import ArtifactManagerError, SealError
 
 from .project import WINDOW
@@ -46,8 +46,8 @@ def test_tables_are_frames_with_their_declared_columns(result):
     assert result.performance.height == 40
     assert result.performance["portfolio_value"][0] == 100_000.0
     assert result.fills["reason"].unique().to_list() == ["order"]
-    assert result.orders.filter(status="filled").height == result.fills.height == 8
-    assert result.positions.height == 8
+    assert result.orders.filter(status="filled").height == result.fills.height == 7
+    assert result.positions.height == 7
     assert result.recorded.height == 0
     assert result.summary.filter(metric="total_trades")["value"].to_list() == [3.0]
     assert result.table("corporate_actions").height == 0
@@ -67,7 +67,7 @@ def test_exports_lie_outside_the_seal(finished):
     assert pl.read_csv(exports / "trades.csv").height == 3
     assert pl.read_parquet(exports / "deep/mine.parquet").equals(result.fills)
     assert not inspect_run(RunDir(result.output_dir))
-    (verified,) = verify_runs(project.store, [RunDir(result.output_dir)])
+    (verified,) = verify_runs(project.store, [RunDir(result.output_dir)]).runs
     assert verified.state == "intact"
 
 

@@ -219,7 +219,7 @@ def test_a_bundle_that_is_defined_and_not_ingested_is_ingested(tmp_path):
 def test_the_bundle_that_was_used_is_named_and_no_other(project):
     """Guards defects 4 and 5 of LESSONS: the wrong bundle in the metadata, no link at all."""
     project.write(
-        "later/AAA.csv", (project.root / "prices/AAA.csv").read_text().replace("100", "99")
+        "later/AAA.csv", (project.root / "prices/AAA.csv").read_text().replace(",1039", ",999")
     )
     second = {"adapter": "csv", "path": "later", "calendar": "24/5", "timeframe": "1d"}
     bundles = {**batch_config()["bundles"], "later": second}

@@ -69,12 +69,12 @@ def test_data_are_compared_by_row_and_settings_by_value(project):
     project.run()
     path = project.root / "prices/AAA.csv"
     rows = path.read_text().splitlines()
-    path.write_text("\n".join([*rows[:-1], rows[-1].replace(",1000", ",999")]) + "\n")
+    path.write_text("\n".join([*rows[:-1], rows[-1].replace(",1039", ",999")]) + "\n")
     project.configure(batch_config(batch={"sma": entry(params={"fast": 2})}, seed=4))
     project.run()
     found = differ(project)
     assert (found.data.bars.changed, found.data.bars.columns) == (1, {"volume": 1})
-    assert found.data.bars.first_changed[0]["changes"] == {"volume": (1000.0, 999.0)}
+    assert found.data.bars.first_changed[0]["changes"] == {"volume": (1039.0, 999.0)}
     assert [str(value) for value in found.values] == [
         "parameter fast changed: 3 -> 2",
         "seed changed: 20260101 -> 4",

@@ -375,7 +375,7 @@ def test_a_captured_data_file_is_found_by_its_name(made, project):
 
 
 def test_a_data_file_that_was_not_captured_is_named(made):
-    run = made(functions(initialize="data_file('lev' + 'els.csv')",
+    run = made(functions(initialize="data_file(bytes.fromhex('6c6576656c73').decode() + '.csv')",
                          top="from backtrail.engine.api import data_file\n"), fails=True,
                **{"levels.txt": "1\n"})  # fmt: skip
     error = run.read_manifest()["error"]
