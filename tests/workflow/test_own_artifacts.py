@@ -32,7 +32,7 @@ def test_own_artifacts_and_inputs_are_sealed_and_restored_by_the_workflow(
     outside = fresh.root.parent / "outside.csv"
     outside.write_text("a,b\n1,2\n")
     fresh.write("strategies/sma.py", TEXT.replace("{outside!r}", repr(str(outside))))
-    entry = batch_config()["batch"]["sma"]
+    entry = {**batch_config()["batch"]["sma"], "params": {}}
     fresh.configure(batch_config(batch={"own": entry}))
     fresh.snakemake()
     (manifest,) = fresh.runs().values()

@@ -312,7 +312,9 @@ def _strategy_problems(
         try:
             _capture(request.strategy, values, root)
         except CodeCaptureError as error:
-            problems[where] = Problem(where, str(error), "name a file that can be captured")
+            absent = not (root / request.strategy).is_file()
+            remedy = "name a file inside the project" if absent else "mend what the strategy names"
+            problems[where] = Problem(where, str(error), remedy)
     if by_strategy:
         with Sandbox() as sandbox:
             for strategy, wanted in by_strategy.items():
