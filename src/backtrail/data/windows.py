@@ -1,9 +1,9 @@
 """Reading a window of a dataset: some symbols, some dates, splits and dividends in their place."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -37,16 +37,14 @@ def read_window(dataset: Dataset, symbols: Sequence[str], start: date, end: date
     parts = {str(key[0]): part for key, part in frame.partition_by("symbol", as_dict=True).items()}
     _check_window(dataset, symbols, parts, start, end)
     grid = _union([parts[name]["timestamp"] for name in symbols])
-    adjustments = dataset.adjustments().filter(pl.col("timestamp").dt.date() <= end)
-    adjustments = adjustments.with_columns(pl.col("timestamp").to_physical())
+    events = _events(dataset, end)
     columns: dict[str, list[bytes]] = {name: [] for name in (*_FIELDS, "splits", "dividends")}
     delisted = array("q")
     for name in symbols:
         on_grid = _on_grid(parts[name], grid)
         for field in _FIELDS:
             columns[field].append(column_bytes(on_grid[field]))
-        events = adjustments.filter(pl.col("symbol") == name).iter_rows(named=True)
-        splits, dividends, last = _place_events(events, parts[name]["timestamp"], grid)
+        splits, dividends, last = _place(events.get(name), parts[name]["timestamp"], grid)
         columns["splits"].append(splits.tobytes())
         columns["dividends"].append(dividends.tobytes())
         delisted.append(last)
@@ -94,25 +92,31 @@ def _on_grid(part: pl.DataFrame, grid: pl.Series) -> pl.DataFrame:
     return joined.select(pl.col(_FIELDS).fill_null(float("nan")))
 
 
-def _place_events(
-    events: Iterable[Mapping[str, Any]], own: pl.Series, grid: pl.Series
+def _events(dataset: Dataset, end: date) -> dict[str, pl.DataFrame]:
+    frame = dataset.adjustments().filter(pl.col("timestamp").dt.date() <= end)
+    frame = frame.with_columns(pl.col("timestamp").to_physical())
+    return {str(key[0]): part for key, part in frame.partition_by("symbol", as_dict=True).items()}
+
+
+def _place(
+    events: pl.DataFrame | None, own: pl.Series, grid: pl.Series
 ) -> "tuple[array[float], array[float], int]":
     """Return splits and dividends by row of the grid, and the row of a delisting or -1.
 
     What lies outside the symbol's own bars has no effect in the window.
     """
     splits, dividends = array("d", [1.0]) * len(grid), array("d", [0.0]) * len(grid)
-    first, last, delisted = own[0], own[-1], -1
-    for event in events:
-        moment, value = event["timestamp"], event["value"]
-        if event["kind"] == "delisting":
-            if moment >= last:
-                delisted = grid.search_sorted(last, side="left")
-        elif first <= moment <= last:
-            effective = own[own.search_sorted(moment, side="left")]
-            row = grid.search_sorted(effective, side="left")
-            if event["kind"] == "split":
-                splits[row] *= value
-            else:
-                dividends[row] += value
-    return splits, dividends, delisted
+    if events is None:
+        return splits, dividends, -1
+    first, last, ends = own[0], own[-1], pl.col("kind") == "delisting"
+    inside = events.filter(~ends & pl.col("timestamp").is_between(first, last))
+    effective = own.gather(own.search_sorted(inside["timestamp"], side="left"))
+    rows = grid.search_sorted(effective, side="left")
+    for row, kind, value in zip(rows, inside["kind"], inside["value"], strict=True):
+        if kind == "split":
+            splits[row] *= value
+        else:
+            dividends[row] += value
+    if events.filter(ends & (pl.col("timestamp") >= last)).is_empty():
+        return splits, dividends, -1
+    return splits, dividends, grid.search_sorted(last, side="left")
