@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from backtrail.provenance.outside import OutsideFiles, readable
+from backtrail.provenance.outside import OutsideFiles, plain_path, readable
 
 __all__ = ["KernelWatch", "report_to"]
 
@@ -271,7 +271,7 @@ def _path(pid: int, folder: int, name: int) -> str:
         number = struct.unpack("=i", struct.pack("=I", folder & 0xFFFFFFFF))[0]
         where = "cwd" if number == _AT_CWD else f"fd/{number}"
         path = f"{os.readlink(f'/proc/{pid}/{where}')}/{path}"
-    return os.path.normpath(path.replace("/proc/self/", f"/proc/{pid}/", 1))
+    return plain_path(path.replace("/proc/self/", f"/proc/{pid}/", 1))
 
 
 def _command(pid: int, arguments: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backtrail.artifacts.paths import RUN_RECORDS, reserved_result
 
-__all__ = ["OutsideFiles", "Shield", "is_known", "readable", "site_folders"]
+__all__ = ["OutsideFiles", "Shield", "is_known", "plain_path", "readable", "site_folders"]
 
 # Belongs to the machine and decides no result: devices, shared libraries, zone and font data.
 _SYSTEM = (
@@ -66,6 +66,13 @@ def _both_names(folders: Iterable[str]) -> tuple[str, ...]:
 def is_known(path: str) -> bool:
     """Say whether a path lies in Python, an installed package, this library or the system."""
     return path.startswith(_known())
+
+
+def plain_path(path: str) -> str:
+    """Return an absolute path; links are followed only where its own words would mislead."""
+    if path.startswith(("/proc/", "/dev/")) or ".." in path.split("/"):
+        return os.path.realpath(path)
+    return os.path.abspath(path)
 
 
 class Shield:
@@ -148,7 +155,7 @@ class OutsideFiles:
         """Take down that a file is being opened.
 
         Args:
-            path: Absolute, without `..`.
+            path: As `plain_path` returns it.
             flags: As for `os.open`.
         """
         if not flags & _WRITING:

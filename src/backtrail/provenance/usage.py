@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from backtrail.provenance.kernel_watch import report_to
-from backtrail.provenance.outside import OutsideFiles, Shield, is_known, readable, site_folders
+from backtrail.provenance.outside import (
+    OutsideFiles,
+    Shield,
+    is_known,
+    plain_path,
+    readable,
+    site_folders,
+)
 
 __all__ = ["UsageRecorder"]
 
@@ -96,16 +103,18 @@ class UsageRecorder:
         }
 
     def _open(self, given: tuple[Any, ...]) -> None:
-        path, _, flags = given
+        path, mode, flags = given
         if isinstance(path, int):
             return
         try:
-            name = os.path.abspath(os.fsdecode(path))
+            name = plain_path(os.fsdecode(path))
         except (TypeError, ValueError, OSError):  # what open() itself will complain about
             return
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_CREAT):
             self._refuse(path)
         self._files.note(name, flags)
+        if mode is None and os.path.isdir(name):  # what is named from its descriptor is not told
+            self._watch()
 
     def _refuse(self, path: Any) -> None:
         try:
@@ -121,7 +130,7 @@ class UsageRecorder:
     def _rename(self, given: tuple[Any, ...]) -> None:
         self._refuse(given[0])
         self._refuse(given[1])
-        source, target = (os.path.abspath(os.fsdecode(path)) for path in given[:2])
+        source, target = (plain_path(os.fsdecode(path)) for path in given[:2])
         self._files.renamed(source, target)
 
     def _import(self, given: tuple[Any, ...]) -> None:
@@ -133,6 +142,9 @@ class UsageRecorder:
 
     def _start(self, record: dict[str, None], what: str) -> None:
         record[what] = None
+        self._watch()
+
+    def _watch(self) -> None:
         if self._is_watched is None:
             self._is_watched = False  # asking opens nothing, but may import
             self._is_watched = self._channel is not None and report_to(self._channel)
@@ -148,12 +160,12 @@ class UsageRecorder:
         self._start(self._native, "_sqlite3")
         name = _text(path)
         if name and name != ":memory:" and not name.startswith("file:"):
-            self._files.note(os.path.abspath(name), os.O_RDWR)
+            self._files.note(plain_path(name), os.O_RDWR)
 
     def _library(self, path: Any) -> None:
         self._start(self._native, "ctypes")
         if path is not None and "/" in _text(path):
-            self._files.note(os.path.abspath(_text(path)), os.O_RDONLY)
+            self._files.note(plain_path(_text(path)), os.O_RDONLY)
 
     def _new_modules(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return the modules imported from outside, and one file of each installed package."""

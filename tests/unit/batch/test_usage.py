@@ -84,6 +84,9 @@ BY_PYTHON = {
     "a thread": ("t.txt", "t = threading.Thread(target=open, args=[P])\nt.start(); t.join()"),
     "a pool of threads": ("t.txt", "list(futures.ThreadPoolExecutor(2).map(open, [P]))"),
     "a relative path": ("t.txt", "open('../../outside/t.txt').read()"),
+    "the root of a process": ("t.txt", "open('/proc/self/root' + P).read()"),
+    "a folder of a process": ("t.txt", "open('/proc/self/cwd/../../outside/t.txt').read()"),
+    "a descriptor": ("t.txt", "f = open(P); open(f'/dev/fd/{f.fileno()}').read()"),
     "another working directory": ("t.txt", "os.chdir(D); open('t.txt').read()"),
     "an open and a closed eye": ("t.txt", "try: open(P).fail()\nexcept AttributeError: pass"),
 }  # fmt: skip
@@ -165,6 +168,14 @@ def test_a_file_read_by_native_code_is_found(used, outside, way):
     found = used(on_first_bar(code, top=top))
     assert found["opened"] == [str(outside / name)]
     assert "unseen" not in found
+
+
+@LINUX
+def test_a_file_is_found_that_is_named_from_the_descriptor_of_its_folder(used, outside):
+    top, code = reading(
+        outside, "t.txt", "d = os.open(D, os.O_RDONLY)\nos.open('t.txt', os.O_RDONLY, dir_fd=d)"
+    )
+    assert used(on_first_bar(code, top=top)) == {"opened": [str(outside / "t.txt")]}
 
 
 @LINUX
@@ -295,6 +306,8 @@ OWN = {
     "what is captured": "open('own.csv').read(); Path('lib/own.txt').read_text()",
     "its own source": "inspect.getsource(initialize); Path(__file__).read_bytes()",
     "what is absent": "try: open(D + '/absent')\nexcept OSError: pass",
+    "a temporary folder": "d = tempfile.TemporaryDirectory(); Path(d.name, 'x').write_text('x'); "
+    "d.cleanup()",
     "the names in a folder": "os.listdir(D); list(Path(D).glob('*')); os.stat(P)",
     "Python's library": "import xml.dom.minidom, unittest.mock, email.mime.text, zoneinfo, csv\n"
     "zoneinfo.ZoneInfo('Europe/Berlin'); datetime.datetime.now(); random.random()",

@@ -69,7 +69,7 @@ def test_openings_are_reported_whatever_way_a_folder_is_named(watched, tmp_path)
     )
     assert status == 0
     assert sorted(os.path.basename(path) for path in watch.opened) == [
-        "a.csv", "b.csv", "c.csv", "e.csv"
+        "a.csv", "b.csv", "c.csv", "d.csv", "e.csv"
     ]  # fmt: skip
     assert set(map(os.path.dirname, watch.opened)) == {str(tmp_path)}
     assert not watch.is_blind
