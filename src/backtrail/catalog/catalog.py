@@ -18,9 +18,10 @@ from backtrail.artifacts.store import RunStore
 from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
 from backtrail.catalog.rows import (
+    ManifestState,
     RunRows,
     bundle_rows,
-    manifest_checksum,
+    manifest_state,
     replay_rows,
     run_rows,
     trial_rows,
@@ -151,14 +152,17 @@ class Catalog:
 
     def _sync_runs(self, connection: Connection, unreadable: dict[str, str]) -> SyncCounts:
         columns = tables.runs.c
-        query = sa.select(columns.backtest_id, columns.manifest_sha256)
-        catalogued: dict[str, str] = dict(connection.execute(query).tuples().all())
+        query = sa.select(columns.backtest_id, columns.manifest_sha256, columns.status)
+        catalogued = {
+            row.backtest_id: ManifestState(row.manifest_sha256, row.status != "altered")
+            for row in connection.execute(query)
+        }
         changed: list[RunRows] = []
         present = set()
         for run in self.store.run_dirs():
             known = catalogued.get(run.backtest_id)
             try:
-                if known is None or manifest_checksum(run, known) != known:
+                if known is None or manifest_state(run, known) != known:
                     rows = run_rows(run)
                     if rows is None:
                         continue

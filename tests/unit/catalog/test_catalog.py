@@ -228,6 +228,7 @@ def history(runs):
     yield attest(runs, 2)
     yield attest(runs, 4)
     yield shutil.rmtree(runs.store.run("20260101_000000_001").path)
+    yield runs.store.run("20260101_000000_004").success.write_text("0" * 64)
     before = runs.rewrite(2, metrics={"total_return": 9.0})  # altered after the seal
     yield before
     yield runs.store.run("20260101_000000_003").manifest.write_text("{")  # no manifest any more
@@ -242,7 +243,7 @@ def test_a_rebuild_equals_every_incremental_state(runs):
         sync(runs, rebuild=True)
         assert dump(runs) == grown, f"step {step}"
         assert runs.store.runs_table.read_bytes() == table
-    assert step == 20
+    assert step == 21
 
 
 def test_a_deleted_catalog_comes_back_equal(stocked):
@@ -384,6 +385,21 @@ def test_an_altered_manifest_is_marked_once_and_its_figures_are_not_taken(
     with open_catalog(stocked) as catalog:
         assert catalog.find_runs(name="run-1")[0]["total_return"] == 0.01
         assert catalog.find_runs(status="altered") == []
+
+
+def test_a_damaged_mark_vouches_for_nothing(stocked):
+    sync(stocked)
+    mark = stocked.store.run("20260101_000000_001").success
+    mark.write_bytes(b"\xff\xfe")
+    assert sync(stocked) == SyncCounts(0, 1, 0, 3)
+    assert sync(stocked) == SyncCounts(0, 0, 0, 3)
+    with open_catalog(stocked) as catalog:
+        assert [row["name"] for row in catalog.find_runs(status="altered")] == ["run-1"]
+    mark.unlink()
+    mark.mkdir()
+    counts = sync(stocked)
+    assert list(counts.unreadable.values()) == ["it cannot be read (Is a directory)"]
+    assert (counts.removed, counts.total) == (1, 2)
 
 
 def test_a_catalog_with_other_columns_is_made_anew(stocked):

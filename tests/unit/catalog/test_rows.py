@@ -1,14 +1,30 @@
+import os
+
 from backtrail.canonical import sha256_file
-from backtrail.catalog.rows import bundle_rows, manifest_checksum, run_rows, trial_rows
+from backtrail.catalog.rows import (
+    ManifestState,
+    bundle_rows,
+    manifest_state,
+    run_rows,
+    trial_rows,
+)
 
 from .conftest import DATASET
 
 
-def test_the_checksum_of_a_manifest_is_read_from_its_mark(runs):
-    sealed, failed = runs.seal(1), runs.fail(2)
-    assert manifest_checksum(sealed) == sha256_file(sealed.manifest)
-    assert manifest_checksum(failed) == sha256_file(failed.manifest)
-    assert manifest_checksum(runs.store.run("nope")) is None
+def test_the_checksum_of_a_known_manifest_is_read_from_its_mark(runs):
+    for run in (runs.seal(1), runs.fail(2)):
+        state = manifest_state(run)
+        assert state == ManifestState(sha256_file(run.manifest), is_stated=True)
+        times = run.manifest.stat().st_atime_ns, run.manifest.stat().st_mtime_ns
+        run.manifest.write_text("{}")
+        os.utime(run.manifest, ns=times)
+        assert manifest_state(run, state) == state, "the manifest is not opened"
+        altered = ManifestState(sha256_file(run.manifest), is_stated=False)
+        assert manifest_state(run) == manifest_state(run, altered) == altered
+        os.utime(run.manifest)
+        assert manifest_state(run, state) == altered, "it is younger than its mark"
+    assert manifest_state(runs.store.run("nope")) is None
 
 
 def test_rows_of_a_run_are_a_function_of_its_manifest(runs):
