@@ -169,7 +169,11 @@ class StrategyCodeCapture:
             except OSError as error:
                 raise CodeCaptureError(f"cannot read {path}: {error.strerror}") from error
         known = {name: data for name, data in contents.items() if data is not None}
-        refuse_secrets(known, self._waivers)
+        entry = relative_name(self.entry_point, self.strategy_root)
+        refuse_secrets(
+            {entry if name in self._generated else name: data for name, data in known.items()},
+            self._waivers,
+        )
         for name in contents:
             self._copy(name, known.get(name))
         self.captured_files = [self.strategy_root / name for name in sorted(contents)]

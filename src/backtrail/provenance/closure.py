@@ -1,6 +1,5 @@
 """The files a strategy consists of: what capture finds, and what identity and runs are made of."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,8 +8,6 @@ from typing import Any
 from backtrail.canonical import sha256_json
 
 __all__ = ["CodeClosure", "SecretWaiver", "SourceFile", "import_roots", "log_capture"]
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +130,9 @@ def log_capture(
         output_dir: The run's directory, where it is known.
         doubts: Log warnings and notes.
     """
+    import logging  # every child of a run imports this module, and none of them logs
+
+    logger = logging.getLogger(__name__)
     names = [file["path"] for file in code["files"]]
     fields = {
         "backtest_id": backtest_id,
@@ -140,9 +140,9 @@ def log_capture(
         "captured_files": names,
     }
     if code.get("mode") == "strategy_yaml":
-        _LOGGER.info("Using strategy.yaml for code capture", extra=fields)
-    _LOGGER.debug("Captured %d files: %s", len(names), ", ".join(names), extra=fields)
+        logger.info("Using strategy.yaml for code capture", extra=fields)
+    logger.debug("Captured %d files: %s", len(names), ", ".join(names), extra=fields)
     if doubts:
         for level, kind in ((logging.WARNING, "warnings"), (logging.INFO, "notes")):
             for text in code.get(kind, ()):
-                _LOGGER.log(level, "%s", text, extra=fields)
+                logger.log(level, "%s", text, extra=fields)

@@ -66,7 +66,7 @@ def capture_closure(
     """
     require_mode(mode)
     base = os.path.realpath(root)
-    if source is None and not entry.exists():
+    if source is None and not os.path.exists(entry):
         raise CodeCaptureError(f"strategy file {entry} does not exist")
     name = relative_name(entry, root)
     generated, noted = _generate(name, base) if source is None else (_typed(name, source), ())
@@ -78,7 +78,12 @@ def capture_closure(
             raise CodeCaptureError("; ".join(trace.faults))
     else:
         trace = _listed(trace, code, listing, base)
-    contents = {path: file.data for path, file in trace.files.items() if file.data is not None}
+    # What a notebook holds is told, and waived, under the notebook's name.
+    contents = {
+        name if path in generated else path: file.data
+        for path, file in trace.files.items()
+        if file.data is not None
+    }
     waived = refuse_secrets(contents, secret_waivers)
     return CodeClosure(
         entry=code,

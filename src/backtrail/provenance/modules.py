@@ -82,7 +82,10 @@ class ModuleFinder:
     def find(self, name: Name) -> Module | None:
         """Return the module of a name, or None when it lies outside the roots or nowhere."""
         if name not in self._found:
-            self._found[name] = self._find(name)
+            try:
+                self._found[name] = self._find(name)
+            except ValueError:  # half a character or NUL: no file has such a name
+                self._found[name] = None
         return self._found[name]
 
     def chain(self, name: Name) -> Iterator[Module]:
@@ -143,7 +146,10 @@ class ModuleFinder:
         """
         if name in sys.stdlib_module_names or name in _KEPT:
             return True
-        return self._installed_spec(name) is not None
+        try:
+            return self._installed_spec(name) is not None
+        except ValueError:
+            return False
 
     def find_installed(self, name: Name) -> ModuleSpec | None:
         """Return where the process of a run would find a module outside of the roots.

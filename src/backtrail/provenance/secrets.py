@@ -141,12 +141,14 @@ def find_secrets(data: bytes) -> list[Secret]:
         data: The file. One that is binary has no lines to name and is not searched.
 
     Returns:
-        The findings by line.
+        The findings by line, one for each.
     """
     if b"\0" in data[:8192]:
         return []
-    found = {Secret(data.count(b"\n", 0, position) + 1, kind) for position, kind in _findings(data)}
-    return sorted(found, key=lambda item: (item.line, item.kind))
+    found: dict[int, str] = {}
+    for position, kind in _findings(data):  # what an issuer marks comes first, and says more
+        found.setdefault(data.count(b"\n", 0, position) + 1, kind)
+    return [Secret(line, found[line]) for line in sorted(found)]
 
 
 def _findings(data: bytes) -> Iterator[tuple[int, str]]:

@@ -151,6 +151,8 @@ def read_listing(path: Path) -> Listing:
         if not found:
             missing.append(entry)
     for name in sorted(files):
+        if not _is_utf8(name):
+            raise CodeCaptureError(f"{path} matches {name!r}, which is no UTF-8; rename it")
         target = outside_target(f"{folder}/{name}", folder)
         if target is not None:
             raise CodeCaptureError(
@@ -158,6 +160,14 @@ def read_listing(path: Path) -> Listing:
                 "put the file itself there"
             )
     return Listing(tuple(sorted(files)), tuple(dict.fromkeys(missing)))
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _matches(folder: str, entry: str, where: str) -> Iterator[str]:

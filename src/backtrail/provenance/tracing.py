@@ -69,7 +69,7 @@ class _Tracer:
         self.warned: set[tuple[str, int, str]] = set()
         # A file may be imported under two names, and an import be found under one of them.
         self.known: set[tuple[str, Import]] = set()
-        self.unknown: dict[tuple[str, Import], None] = {}
+        self.unknown: set[tuple[str, Import]] = set()
 
     def trace(self) -> Trace:
         name = PurePosixPath(self.entry).with_suffix("").parts
@@ -95,7 +95,7 @@ class _Tracer:
 
     def _conclude(self) -> None:
         noted: set[tuple[str, int, str]] = set()
-        for path, item in self.unknown.keys() - self.known:
+        for path, item in self.unknown - self.known:
             text = f"imports {str(item)!r}, {NOWHERE}"
             (noted if item.is_guarded else self.warned).add((path, item.line, text))
         for said, texts in ((self.found.warnings, self.warned), (self.found.notes, noted)):
@@ -172,17 +172,14 @@ class _Tracer:
     def _resolve(self, item: Import, module: Module) -> Iterator[Module]:
         base = self._base(item, module)
         is_known = base is not None and self._is_known((*base, *item.module), item)
-        if is_known:
-            self.known.add((self._path(module), item))
-        else:
-            self.unknown[self._path(module), item] = None
+        (self.known if is_known else self.unknown).add((self._path(module), item))
         if base is None:
             return
         name = (*base, *item.module)
         # Whoever imports from its own package has had that imported already.
-        known = len(base) if item.level and item.anchor == "package" else 0
+        executed = len(base) if item.level and item.anchor == "package" else 0
         for part in self.finder.chain(name):
-            if len(part.name) > known or part.name == name:
+            if len(part.name) > executed or part.name == name:
                 yield part
         target = self.finder.find(name) if name else None
         if name and (target is None or target.search is None):

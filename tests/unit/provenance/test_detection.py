@@ -613,6 +613,30 @@ def test_an_installed_package_hides_a_bare_folder_of_its_name(project, tmp_path,
     assert paths(project(files)) == ["strategies/s.py"]
 
 
+@pytest.mark.parametrize("name", ["'a-b.c'", "'a..b'", "'a/b'", "'a\\0b'", "'\\ud800'", "' '"])
+def test_names_that_no_module_has_are_found_nowhere(project, name):
+    call = f"import importlib\nimportlib.import_module({name})"
+    closure = project({"strategies/s.py": call, "strategies/a.py": "", "strategies/a/b.py": ""})
+    assert "strategies/a/b.py" not in paths(closure)
+    (warning,) = closure.warnings
+    assert warning.startswith("strategies/s.py:2 imports ")
+    assert warning.endswith(NOWHERE)
+
+
+def test_a_module_whose_name_is_no_identifier_is_found(project):
+    call = "import importlib\nimportlib.import_module('my-module')"
+    closure = project({"strategies/s.py": call, "strategies/my-module.py": ""})
+    assert paths(closure) == ["strategies/my-module.py", "strategies/s.py"]
+
+
+def test_a_listed_name_that_is_no_utf8_is_refused(project, tmp_path):
+    (tmp_path / "strategies").mkdir()
+    with open(os.fsencode(tmp_path) + b"/strategies/\xff.txt", "wb"):
+        pass
+    with pytest.raises(CodeCaptureError, match=r"matches '.udcff\.txt', which is no UTF-8"):
+        project({"strategies/s.py": "", "strategies/strategy.yaml": "files: ['*.txt']"})
+
+
 # Modes, waivers, notebooks
 
 
@@ -692,12 +716,15 @@ def test_outputs_and_text_of_a_notebook_do_not_move_its_code_hash(project, tmp_p
     assert file.mode == f"{(tmp_path / entry).stat().st_mode & 0o777:04o}"
 
 
-def test_a_secret_in_a_cell_is_found_and_one_in_an_output_is_not_captured(project):
+def test_a_secret_in_a_cell_is_found_and_one_in_an_output_is_not_captured(project, tmp_path):
     secret = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0" * 2
     entry = "notebooks/s.ipynb"
     assert project({entry: notebook("x = 1", output=secret)}, entry).files[0].size < 80
-    with pytest.raises(CodeCaptureError, match=r"^notebooks/s_ipynb\.py:4 holds"):
+    with pytest.raises(CodeCaptureError, match=r"^notebooks/s\.ipynb:4 holds"):
         project({entry: notebook(f"x = '{secret}'")}, entry)
+    waiver = SecretWaiver(entry, "revoked")
+    closure = capture_closure(tmp_path / entry, tmp_path, secret_waivers=[waiver])
+    assert [item["file"] for item in closure.waived] == [entry]
 
 
 def test_without_nbformat_the_error_names_the_extra(project, monkeypatch):
