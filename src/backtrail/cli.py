@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail import __version__
+from backtrail.backtest.command import add_run_command
 from backtrail.batch.places import Places
 from backtrail.canonical import pretty_json
 from backtrail.errors import BacktrailError
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
+    add_run_command(commands)
     sync = _command(commands, "catalog-sync", _sync, "bring the catalog level with the run store")
     sync.add_argument("--rebuild", action="store_true", help="make every table anew")
     return parser
