@@ -1,6 +1,7 @@
-"""Write docs/reference: config, command line and artifacts, from what the code declares."""
+"""Write docs/reference: config, command line, artifacts and Python interface, from the code."""
 
 import argparse
+import ast
 import inspect
 import json
 import re
@@ -10,11 +11,12 @@ from typing import Any
 
 import polars as pl
 
+import backtrail
 from backtrail.artifacts import schemas
 from backtrail.batch.config import load_schema
 from backtrail.cli import build_parser
 
-__all__ = ["artifacts_page", "cli_page", "config_page", "pages"]
+__all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages"]
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 Schema = Mapping[str, Any]
@@ -24,7 +26,12 @@ _SETTINGS = "#/$defs/settings/properties/"
 
 def pages() -> dict[str, str]:
     """Return the text of every generated page by its file name."""
-    return {"artifacts.md": artifacts_page(), "cli.md": cli_page(), "config.md": config_page()}
+    return {
+        "api.md": api_page(),
+        "artifacts.md": artifacts_page(),
+        "cli.md": cli_page(),
+        "config.md": config_page(),
+    }
 
 
 def _head(title: str, source: str) -> str:
@@ -270,6 +277,135 @@ def _dtype(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Decimal):
         return f"decimal({dtype.precision}, {dtype.scale})"
     return str(dtype).lower()
+
+
+# Python interface
+
+# Where each name is defined, and from where it is imported.
+_API = (
+    ("run_algorithm", "backtest/running.py", "backtrail"),
+    ("TradingAlgorithm", "backtest/algorithm.py", "backtrail"),
+    ("BacktestResult", "backtest/result.py", "backtrail.backtest"),
+    ("BacktestArtifactManager", "backtest/artifact_manager.py", "backtrail.backtest"),
+    ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
+    ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),
+    ("DataCatalog", "data/catalog.py", "backtrail.data.catalog"),
+    ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
+)
+_LIBRARY = Path(backtrail.__file__).parent
+_SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):")
+
+
+def api_page() -> str:
+    """Return the page of what scripts and notebooks call: signatures and docstrings."""
+    text = _head("Python interface", "the docstrings")
+    text += (
+        "What a strategy calls while it runs stands in "
+        "[strategies/README.md](../../strategies/README.md). `RunPaths` is what it finds as "
+        "`self.artifact_manager` or `context.artifact_manager`.\n\n"
+    )
+    names = [(f"[`{name}`](#{name.lower()})", f"`{home}`") for name, _, home in _API]
+    text += _table(
+        ("Name", "Import it from"), [*names, ("[errors](#errors)", "`backtrail.errors`")]
+    )
+    for name, file, _ in _API:
+        text += f"## `{name}`\n\n{_api_entry(_definition(name, file))}"
+    return f"{text}{_errors()}".rstrip("\n") + "\n"
+
+
+_Definition = ast.ClassDef | ast.FunctionDef
+
+
+def _definition(name: str, file: str) -> _Definition:
+    """Return the syntax of a class or function; reading it is the same on every Python."""
+    tree = ast.parse((_LIBRARY / file).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, _Definition) and node.name == name:
+            return node
+    raise ValueError(f"{file} defines no {name}")
+
+
+def _api_entry(node: _Definition) -> str:
+    if isinstance(node, ast.FunctionDef):
+        return f"{_signature(node)}{_docstring(node)}"
+    members = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    made = [item for item in members if item.name == "__init__"]
+    text = _signature(made[0], node.name) if made else ""
+    text += _docstring(node)
+    for member in members:
+        if not member.name.startswith("_"):
+            text += f"### `{node.name}.{member.name}`\n\n"
+            text += _signature(member) + _docstring(member)
+    return text
+
+
+def _signature(node: ast.FunctionDef, name: str | None = None) -> str:
+    kinds = {ast.unparse(item) for item in node.decorator_list}
+    returns = "" if node.returns is None else f" -> {_annotation(node.returns)}"
+    if "property" in kinds:
+        return f"```text\n{node.name}{returns.replace(' ->', ':')}\n```\n\n"
+    spec = node.args
+    plain = [*spec.posonlyargs, *spec.args]
+    if plain and plain[0].arg in {"self", "cls"}:
+        plain = plain[1:]
+    defaults = [None] * (len(plain) - len(spec.defaults)) + list(spec.defaults)
+    words = [_argument(item, default) for item, default in zip(plain, defaults, strict=True)]
+    words += ["*"] if spec.kwonlyargs and spec.vararg is None else []
+    words += [f"*{spec.vararg.arg}"] if spec.vararg else []
+    words += [_argument(a, d) for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
+    words += [f"**{spec.kwarg.arg}"] if spec.kwarg else []
+    called = name or node.name
+    end = "" if name else returns
+    line = f"{called}({', '.join(words)}){end}"
+    if len(line) > 88:
+        inner = "".join(f"    {word},\n" for word in words)
+        line = f"{called}(\n{inner}){end}"
+    kind = "classmethod " if "classmethod" in kinds else ""
+    return f"```text\n{kind}{line}\n```\n\n"
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    kind = "" if argument.annotation is None else f": {_annotation(argument.annotation)}"
+    return argument.arg + kind + ("" if default is None else f" = {ast.unparse(default)}")
+
+
+def _annotation(node: ast.expr) -> str:
+    return ast.unparse(node).replace("'", "").replace('"', "")
+
+
+def _docstring(node: _Definition) -> str:
+    """Return a docstring of Google's form as Markdown."""
+    parts: list[str] = []
+    for line in (ast.get_docstring(node) or "").splitlines():
+        heading = _SECTION.fullmatch(line)
+        item = re.fullmatch(r"    (\*{0,2}\w+): (.*)", line)
+        if heading:
+            parts.append(f"**{heading[1]}**\n")
+        elif item:
+            parts.append(f"- `{item[1]}`: {item[2]}")
+        elif line.startswith("        "):
+            parts[-1] += f" {line.strip()}"
+        else:
+            parts.append(line.strip() if line.startswith("    ") else line)
+    return "\n".join(parts).strip() + "\n\n"
+
+
+def _errors() -> str:
+    tree = ast.parse((_LIBRARY / "errors.py").read_text(encoding="utf-8"))
+    rows = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+            bases = ", ".join(f"`{ast.unparse(base)}`" for base in node.bases)
+            if not node.name.startswith("_"):
+                meaning = (ast.get_docstring(node) or "").split("\n\n")[0]
+                rows.append(
+                    (
+                        f"`{node.name}`",
+                        bases.replace("`_ProblemsError`", "`BacktrailError`"),
+                        meaning,
+                    )
+                )
+    return f"## Errors\n\n{_table(('Error', 'Is also', 'Meaning'), rows)}"
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backtrail import __version__
+from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
 from backtrail.commands import add_history_commands
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
+    add_run_command(commands)
     add_history_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["run_algorithm"]
 
-_Day = str | date | datetime
-
 
 def run_algorithm(
     strategy_file: str | Path | None = None,
     *,
-    start: _Day,
-    end: _Day,
+    start: str | date | datetime,
+    end: str | date | datetime,
     bundle: str | None = None,
     symbols: str | Sequence[str] | None = None,
     initialize: Callable[..., Any] | None = None,
@@ -54,8 +52,8 @@ def run_algorithm(
 
     The project folder is found by its marker files (`config/config.yaml`, `Snakefile`,
     `pyproject.toml`, `.git`) at or above the strategy's file; without any it is the file's own
-    folder. What an argument does not say, the project's `config/config.yaml` says, then the
-    schema's defaults; so a strategy has one run key from here and from Snakemake.
+    folder. What an argument leaves open by `DEFAULT`, the project's `config/config.yaml` says, then
+    the schema's defaults; so a strategy has one run key from here and from Snakemake.
 
     Args:
         strategy_file: A Python file or a notebook.
@@ -86,6 +84,9 @@ def run_algorithm(
         code_capture_mode: `import_analysis`, `strategy_yaml`, or None: then the strategy runs in
             this process, its run has no code, is never reused, and has grade D.
         enabled: False runs in this process, and writes nothing.
+
+    Returns:
+        Metrics, tables, and where the run lies.
 
     Raises:
         StrategyError: If the strategy cannot be meant, or not be found again in a copy.
