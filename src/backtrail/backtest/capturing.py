@@ -29,6 +29,8 @@ def check_strategy_path(strategy: str | Path) -> Path:
     if not isinstance(strategy, (str, Path)) or not str(strategy).strip():
         raise InvalidNameError(f"invalid strategy path {strategy!r}: give the strategy's file")
     path = Path(strategy).expanduser().absolute()
+    if ".." in path.parts:  # as from a notebook in a nested folder
+        path = path.parent.resolve() / path.name
     if not path.exists():
         raise RunNotFoundError(f"strategy file {strategy} does not exist (looked for {path})")
     if not path.is_file() or path.suffix not in _SUFFIXES:

@@ -4,6 +4,7 @@ import json
 import re
 
 import nbformat
+import polars as pl
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -262,8 +263,8 @@ def test_a_value_that_is_no_plain_data_is_named_in_the_manifest(project):
     assert "WEIGHTS = np.ones(3)\nWEIGHTS[0] = 5\n" in "".join(
         captured(project, made["backtest_id"]).values()
     )
-    fills = json.loads((run / "run.json").read_bytes())["metrics"]
-    assert fills["total_trades"] == 1.0
+    fills = pl.read_parquet(run / "results/fills.parquet")
+    assert fills["quantity"].cast(float).to_list() == [7.0]
 
 
 @pytest.mark.parametrize(
