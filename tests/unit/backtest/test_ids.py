@@ -1,4 +1,4 @@
-"""Ids are unique among threads, processes and time zones (guards defects 6 and 7 of LESSONS)."""
+"""Ids are unique among threads, processes and time zones (known-defects.md, 6 and 7)."""
 
 import json
 import subprocess

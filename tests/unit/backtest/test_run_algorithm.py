@@ -121,7 +121,7 @@ def test_another_parameter_is_another_run_and_a_default_is_not(project):
 
 
 def test_a_changed_helper_is_another_run(project):
-    """Guards defect 1 of LESSONS: imported local modules were not captured."""
+    """Guards defect 1 of known-defects.md: imported local modules were not captured."""
     first = run_sma(project)
     project.write("strategies/lib/means.py", "def mean(x):\n    return float(max(x))\n")
     second = run_sma(project)
@@ -217,7 +217,7 @@ def test_a_bundle_that_is_defined_and_not_ingested_is_ingested(tmp_path):
 
 
 def test_the_bundle_that_was_used_is_named_and_no_other(project):
-    """Guards defects 4 and 5 of LESSONS: the wrong bundle in the metadata, no link at all."""
+    """Guards defects 4, 5 of known-defects.md: the wrong bundle in the metadata, no link."""
     project.write(
         "later/AAA.csv", (project.root / "prices/AAA.csv").read_text().replace(",1039", ",999")
     )
@@ -238,7 +238,7 @@ def test_the_bundle_that_was_used_is_named_and_no_other(project):
 
 
 def test_a_new_source_is_a_new_dataset_and_a_new_run(project):
-    """Guards defect 14 of LESSONS: the same call gave other numbers under the same name."""
+    """Guards defect 14 of known-defects.md: one call gave other numbers under one name."""
     first = run_sma(project)
     path = project.root / "prices/AAA.csv"
     lines = path.read_text().splitlines()
@@ -345,7 +345,7 @@ def test_an_id_that_is_no_name_is_refused_before_anything_is_made(project):
 
 
 def test_a_failing_strategy_is_a_run_with_its_reason(project):
-    """Guards defect 8 of LESSONS: a directory without metadata, status or error."""
+    """Guards defect 8 of known-defects.md: a directory without metadata, status or error."""
     strategy = project.write(
         "strategies/bad.py", functions(handle_data="raise ValueError('out of luck')")
     )

@@ -74,7 +74,7 @@ def test_the_same_script_again_finds_its_run(project):
 
 
 def test_a_call_under_another_name_and_in_a_guard_works_as_well(project):
-    """Guards defect 10 of LESSONS: only a call spelled `run_algorithm` was captured."""
+    """Guards defect 10 of known-defects.md: only a call spelled `run_algorithm` was captured."""
     text = FUNCTIONS.replace("import run_algorithm", "import run_algorithm as go")
     head, _, tail = text.partition("result = run_algorithm(")
     body = f"result = go({tail}".splitlines()
@@ -85,7 +85,7 @@ def test_a_call_under_another_name_and_in_a_guard_works_as_well(project):
 
 
 def test_a_project_in_a_folder_named_like_the_library_is_captured(project):
-    """Guards defect 10 of LESSONS: a project inside a folder `rustybt` captured nothing."""
+    """Guards defect 10 of known-defects.md: a project in a folder `rustybt` captured nothing."""
     project.write("backtrail/notes.txt", "a folder of ours")
     made = answer(project.script(FUNCTIONS, name="backtrail/run.py"))
     assert (project.root / "backtests" / made["backtest_id"] / "code/backtrail/run.py").is_file()

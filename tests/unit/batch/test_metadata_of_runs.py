@@ -53,7 +53,7 @@ def test_metadata_say_running_while_it_runs_and_completed_at_the_seal(project):
 
 
 def test_id_and_timestamp_of_a_run_are_in_the_same_zone(project, monkeypatch):
-    """Guards defect 7 of LESSONS: the id in local time, the timestamp in UTC."""
+    """Guards defect 7 of known-defects.md: the id in local time, the timestamp in UTC."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     plan, _ = project.run()
     run = project.store.run(plan.runs[0].backtest_id)
@@ -64,7 +64,7 @@ def test_id_and_timestamp_of_a_run_are_in_the_same_zone(project, monkeypatch):
 
 
 def test_a_failed_run_has_metadata_with_the_reason(project):
-    """Guards defect 8 of LESSONS: an exception left an empty metadata folder."""
+    """Guards defect 8 of known-defects.md: an exception left an empty metadata folder."""
     failing = functions(handle_data="raise ValueError('out of luck')")
     plan = only_strategy(project, failing)
     run = project.store.run(plan.runs[0].backtest_id)

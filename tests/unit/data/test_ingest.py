@@ -59,6 +59,7 @@ def test_second_ingest_of_equal_content_touches_no_file(store):
 
 
 def test_other_content_is_another_dataset_and_head_keeps_its_history(store):
+    """Guards defect 15 of known-defects.md: a new ingest replaced years of bars."""
     edit(store, 10.0)
     first = store.ingest().dataset_id
     kept = snapshot(store.bundles / "b" / first)

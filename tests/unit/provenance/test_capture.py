@@ -62,7 +62,7 @@ from utils.indicators import compute_sma
 
 
 def test_strategy_yaml_manifest_parsing(tmp_path):
-    """strategy.yaml must override import analysis."""
+    """Guards defect 2 of known-defects.md: `strategy.yaml` beside the strategy was not found."""
     strategy_file = tmp_path / "strategy.py"
     config_file = tmp_path / "config.json"
     yaml_file = tmp_path / "strategy.yaml"
@@ -121,6 +121,7 @@ def test_copying_again_takes_what_is_there_now(project, tmp_path):
 
 
 def test_what_was_copied_runs_without_the_project(project, tmp_path):
+    """Guards defect 11 of known-defects.md: another file than the one named was copied."""
     import subprocess
 
     (project / "helper.py").write_text("from lib.means import mean\nprint(mean([1, 2]))\n")
@@ -214,6 +215,7 @@ def test_a_waiver_lets_what_is_no_secret_pass(project, tmp_path):
 
 
 def test_a_file_outside_the_root_is_not_copied(project, tmp_path):
+    """Guards defect 12 of known-defects.md: a listed path led outside."""
     (tmp_path / "outside.py").write_text("")
     capture = StrategyCodeCapture(project / "s.py", tmp_path / "code")
     for path in (tmp_path / "outside.py", project / "../outside.py"):

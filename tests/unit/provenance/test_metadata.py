@@ -133,7 +133,7 @@ def test_metadata_of_a_run_kept_by_hand_name_what_is_known(tmp_path):
 
 
 def test_a_bundle_is_never_guessed(tmp_path, caplog):
-    """Guards defect 4 of LESSONS: the bundle ingested last was named, whatever was used."""
+    """Guards defect 4 of known-defects.md: the bundle ingested last was named."""
     empty = {"bundle_name": None, "dataset_ids": []}
     for catalog in (None, Links()):
         path = BacktestMetadataGenerator("other", tmp_path).generate("/p/s.py", [], catalog)
