@@ -1,4 +1,7 @@
-"""What capturing a strategy costs: finding its files, and copying them, beside parsing them."""
+"""What capturing a strategy costs: finding its files, and copying them, beside parsing them.
+
+Processor time, without the import of our own modules, which `imports.py` shows.
+"""
 
 import argparse
 import json
@@ -10,43 +13,39 @@ from common import run_command, save, show, work_folder
 
 WAYS = {
     "read and parse every file": """
-        import ast
         for path in sorted(root.rglob("*.py")):
             ast.parse(path.read_bytes())
     """,
     "find the files by their imports": """
-        from backtrail.provenance.detection import capture_closure
         found = capture_closure(root / "strategies/s.py", root).files
         assert len(found) == files, len(found)
     """,
     "find the files by strategy.yaml": """
-        from backtrail.provenance.detection import capture_closure
         found = capture_closure(root / "strategies/s.py", root, strategy_yaml=listing).files
         assert len(found) == files + 1, len(found)
     """,
     "find and copy them": """
-        from backtrail.provenance.capture import StrategyCodeCapture
         code = root.parent / f"code-{time.time_ns()}"
         capture = StrategyCodeCapture(root / "strategies/s.py", code, strategy_root=root)
         capture.copy_files(capture.detect_strategy_files())
         assert len(list(code.rglob("*.py"))) == files
     """,
     "find those of a notebook": """
-        from backtrail.provenance.detection import capture_closure
         found = capture_closure(root / "strategies/s.ipynb", root).files
         assert len(found) == files, len(found)
     """,
 }
 PROGRAM = """
-import sys, time
+import ast, json, sys, time
 from pathlib import Path
+from backtrail.provenance.capture import StrategyCodeCapture, capture_closure
 root, files = Path(sys.argv[1]).resolve(), int(sys.argv[2])
 listing = root / "listing.yaml"
 taken = []
 for _ in range({repeats} + 1):
-    started = time.perf_counter()
+    started = time.process_time()
 {body}
-    taken.append(time.perf_counter() - started)
+    taken.append(time.process_time() - started)
 print("taken", *taken)
 """
 
@@ -89,7 +88,7 @@ def make_project(root: Path, files: int, lines: int) -> None:
 
 
 def measure(root: Path, files: int, body: str, repeats: int) -> tuple[float, float]:
-    """Return milliseconds of the first call in a fresh process, and of the fastest later one."""
+    """Return milliseconds of a process's first call, and of its fastest later one."""
     lines = [line.removeprefix("    ") for line in body.strip("\n").splitlines()]
     program = PROGRAM.format(repeats=repeats, body="\n".join(lines))
     command = [sys.executable, "-c", program, str(root), str(files)]
