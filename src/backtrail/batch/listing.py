@@ -22,6 +22,7 @@ _FIGURES = (
     ("drawdown", "max_drawdown", "fraction"),
     ("trades", "total_trades", "count"),
 )
+_LEAST_NAME = 8  # an id of a user's own may be long
 _MOST_CHOICES = 6
 _MOST_REASONS = 8
 
@@ -54,12 +55,14 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     heads = (_ID, "name", "status", "grade", *(head for head, _, _ in _FIGURES))
     lines = [_first_cells(row) for row in rows]
     widths = [max(map(len, cells)) for cells in zip(heads, *lines, strict=True)]
-    widths[1] = min(widths[1], _WIDTH - sum(widths) + widths[1] - len(_GAP) * (len(widths) - 1))
+    room = _WIDTH - (sum(widths) - widths[1]) - len(_GAP) * (len(widths) - 1)
+    widths[1] = min(widths[1], max(room, _LEAST_NAME))
     text = [_aligned(heads, widths)]
+    indent = " " * (widths[0] + len(_GAP))
+    left = max(_WIDTH, len(text[0])) - len(indent)
     for row, cells in zip(rows, lines, strict=True):
         text.append(_aligned(cells, widths))
-        indent = " " * (widths[0] + len(_GAP))
-        text += [indent + shortened(line, _WIDTH - len(indent)) for line in _below(row)]
+        text += [indent + shortened(line, left) for line in _below(row)]
     return "\n".join(text) + "\n"
 
 
@@ -113,7 +116,8 @@ def explain_nothing(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str 
             for row in rows
             for text in (json.loads(row["names_json"]) if key == "name" else [row[key]])
         )
-        if value not in known:
+        is_entry = key == "name" and any(item.startswith(f"{value}/") for item in known)
+        if value not in known and not is_entry:
             hint = "; `backtrail plan --all` tells which run a name of the config means"
             raise CatalogError(
                 f"no run has the {key} {value!r}; there {_choices(value, list(known))}"

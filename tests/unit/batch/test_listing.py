@@ -73,6 +73,15 @@ def test_a_table_fits_100_columns_whatever_it_holds():
     assert [lines[3][at:].split()[0] for at in columns] == ["failed", "D"]
 
 
+def test_a_long_id_leaves_a_table_aligned():
+    rows = [row(1, backtest_id="x" * 80, names=["a" * 20]), row(2, **FAILED)]
+    lines = runs_table(rows).splitlines()
+    assert "  aaaaaaa…  completed  B " in lines[1]
+    assert lines[3].split() == ["20260101_000000_002", "run-2", "failed", "D"]
+    assert lines[2].strip() == "2020-01-01..2020-12-31  fast=10 slow=50"
+    assert len(lines[0]) == len(lines[1])
+
+
 def test_a_text_is_cut_to_its_width():
     assert shortened("12345", 5) == "12345"
     assert shortened("12 456", 4) == "12…"
@@ -87,10 +96,13 @@ def test_a_text_is_cut_to_its_width():
         ({"name": "twni"}, "no run has the name 'twni'; there are twin, a, b, c, d, e and 1 more;"),
         ({"name": "b"}, None),
         ({"name": "twin", "status": "failed"}, None),
+        ({"name": "g", "status": "failed"}, None),
+        ({"name": "g/k"}, "no run has the name 'g/k'; there are g/k=1, a, twin"),
     ],
 )  # fmt: skip
 def test_a_value_that_no_run_has_is_refused_with_those_there_are(wanted, message):
-    rows = [row(1, names=["a", "twin"]), row(2, names=list("bcdef"), bundle="minutes")]
+    others = {"names": ["b", "c", "d", "e", "g/k=1"], "bundle": "minutes"}
+    rows = [row(1, names=["a", "twin"]), row(2, **others)]
     if message is None:
         asked = " ".join(f"--{key} {value}" for key, value in wanted.items())
         assert explain_nothing(rows, wanted) == f"none of 2 runs fits {asked}"
