@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backtrail.batch.loading import bundle_config
+from backtrail.batch.planning.loading import bundle_config
 from backtrail.data.ingest import ingest_bundle
 from backtrail.jobs import job_logging
 

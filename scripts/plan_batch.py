@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

@@ -142,10 +142,10 @@ def own_library(project: Project, tmp_path: Path) -> Path:
     shutil.copytree(
         REPOSITORY / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "src/backtrail/batch/config.schema.yaml").unlink()
+    (tmp_path / "src/backtrail/batch/planning/config.schema.yaml").unlink()
     shutil.copy(
         REPOSITORY / "workflow/schemas/config.schema.yaml",
-        tmp_path / "src/backtrail/batch/config.schema.yaml",
+        tmp_path / "src/backtrail/batch/planning/config.schema.yaml",
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     site = next((tmp_path / "venv/lib").glob("python3*")) / "site-packages"

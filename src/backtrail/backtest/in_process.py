@@ -13,11 +13,11 @@ from typing import Any
 from backtrail.artifacts.paths import RunPaths
 from backtrail.artifacts.store import RunDir
 from backtrail.backtest.callables import LiveStrategy
-from backtrail.batch.evaluation import check_params, evaluate_run
-from backtrail.batch.execution import RESULT_TABLES
-from backtrail.batch.importing import import_entry, local_modules
-from backtrail.batch.outcome import Outcome, StrategyFailedError
-from backtrail.batch.results import write_results
+from backtrail.batch.execution.evaluation import check_params, evaluate_run
+from backtrail.batch.execution.executor import RESULT_TABLES
+from backtrail.batch.execution.importing import import_entry, local_modules
+from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
+from backtrail.batch.execution.results import write_results
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year

@@ -8,10 +8,10 @@ import yaml
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
-from backtrail.batch.execution import Executor
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
-from backtrail.batch.sandbox import Limits
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.data import ingest_bundle
 from backtrail.errors import RunFailedError
 from tests.projects import PRICES, SMA, write_prices
