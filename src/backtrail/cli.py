@@ -70,12 +70,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from backtrail.batch.execution.sandbox import Sandbox
     from backtrail.batch.history.listing import plan_text
     from backtrail.batch.history.why import preview_batch
     from backtrail.batch.planning.loading import open_batch
 
-    batch = open_batch(config_files(options), root=Path.cwd())
-    previews = preview_batch(batch)
+    with Sandbox() as sandbox:
+        batch = open_batch(config_files(options), root=Path.cwd(), sandbox=sandbox)
+        previews = preview_batch(batch, sandbox=sandbox)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")
     else:

@@ -39,13 +39,22 @@ class Executor:
         bundles_dir: Folder of the bundles.
         limits: Time and memory of one run.
         csv_twins: Write CSV beside the Parquet tables.
+        sandbox: Where strategies run, left open at the end; one of its own when None.
     """
 
-    def __init__(self, bundles_dir: Path, limits: Limits, *, csv_twins: bool) -> None:
+    def __init__(
+        self,
+        bundles_dir: Path,
+        limits: Limits,
+        *,
+        csv_twins: bool,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self.bundles_dir = bundles_dir
         self.limits = limits
         self.csv_twins = csv_twins
-        self._sandbox: Sandbox | None = None
+        self._sandbox = sandbox
+        self._closes_sandbox = sandbox is None
         self._bars: OrderedDict[tuple[Any, ...], BinaryIO] = OrderedDict()
 
     @property
@@ -59,7 +68,7 @@ class Executor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._sandbox is not None:
+        if self._sandbox is not None and self._closes_sandbox:
             self._sandbox.close()
         for stream in self._bars.values():
             stream.close()

@@ -10,6 +10,7 @@ from typing import Final
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.store import RunDir, RunStore, is_generated_id
+from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.history.sides import (
     FileChange,
     RunSide,
@@ -61,10 +62,14 @@ class PreviewedRun:
     reasons: tuple[str, ...]
 
 
-def preview_batch(batch: Batch) -> list[PreviewedRun]:
+def preview_batch(batch: Batch, *, sandbox: Sandbox | None = None) -> list[PreviewedRun]:
     """Say what would run and why, without writing anything.
 
     A run whose bundle has to be ingested first has no key yet; it is new, and the reason says so.
+
+    Args:
+        batch: An open batch.
+        sandbox: Where strategies are imported; one of its own when None.
 
     Raises:
         ConfigError: If the batch cannot be planned.
@@ -79,7 +84,7 @@ def preview_batch(batch: Batch) -> list[PreviewedRun]:
     ]
     known = [item for item in batch.requests if item.bundle not in outdated]
     first_names: dict[str, str] = {}
-    for run in resolve_runs(batch, known):
+    for run in resolve_runs(batch, known, sandbox=sandbox):
         key, name = run.run_key, run.request.name
         backtest_id = store.find(key)
         predecessor = named.get(name)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -138,7 +139,11 @@ def _source(files: Sequence[Path], root: Path) -> str:
 
 
 def open_batch(
-    files: Sequence[Path], *, root: Path, overrides: Mapping[str, Any] | None = None
+    files: Sequence[Path],
+    *,
+    root: Path,
+    overrides: Mapping[str, Any] | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Batch:
     """Read a batch config, trace its strategies' imports and compute the batch key.
 
@@ -149,6 +154,7 @@ def open_batch(
         files: Config files; later ones have more weight.
         root: Project folder.
         overrides: Values that have more weight than the files.
+        sandbox: Where strategies are imported to check parameters; one of its own when None.
 
     Raises:
         ConfigError: With every mistake of config, strategies and parameters.
@@ -176,7 +182,7 @@ def open_batch(
         (root / str(folder) / ".plans" / key / "plan.json").exists()
     )
     if not known:
-        problems = check_batch(values, closures, source, root)
+        problems = check_batch(values, closures, source, root, sandbox)
         if problems:
             raise ConfigError(problems)
     return Batch(tuple(files), root, with_defaults(values), closures, key)
@@ -220,6 +226,7 @@ def check_batch(
     closures: Mapping[str, CodeClosure],
     source: str,
     root: Path,
+    sandbox: Sandbox | None = None,
 ) -> list[Problem]:
     """Return every mistake of a config that can be found before data are read."""
     problems = schema_problems(values, source)
@@ -235,7 +242,7 @@ def check_batch(
     }
     problems += [problem for problem in found if problem.found not in dropped]
     problems += _symbol_problems(config, requests, source, root)
-    problems += _strategy_problems(requests, closures, values, source, root)
+    problems += _strategy_problems(requests, closures, values, source, root, sandbox)
     return problems
 
 
@@ -301,6 +308,7 @@ def _strategy_problems(
     values: Mapping[str, Any],
     source: str,
     root: Path,
+    sandbox: Sandbox | None,
 ) -> list[Problem]:
     problems: dict[str, Problem] = {}
     by_strategy: dict[str, list[RunRequest]] = {}
@@ -316,9 +324,9 @@ def _strategy_problems(
             remedy = "name a file inside the project" if absent else "mend what the strategy names"
             problems[where] = Problem(where, str(error), remedy)
     if by_strategy:
-        with Sandbox() as sandbox:
+        with Sandbox() if sandbox is None else nullcontext(sandbox) as checker:
             for strategy, wanted in by_strategy.items():
-                for problem in _params_problems(sandbox, closures[strategy], wanted, source, root):
+                for problem in _params_problems(checker, closures[strategy], wanted, source, root):
                     problems.setdefault(str(problem), problem)
     return list(problems.values())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.planning.claiming import Claimant, store_code
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.resolving import ResolvedRun, outdated_bundles, resolve_runs
@@ -158,7 +159,9 @@ def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
     )
 
 
-def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
+def make_plan(
+    batch: Batch, *, expected_key: str | None = None, sandbox: Sandbox | None = None
+) -> Plan:
     """Fix what a batch runs: identities, directories, captured code, shards.
 
     Every mistake is found before the first directory is made. Two planners of one store take
@@ -167,6 +170,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
     Args:
         batch: An open batch whose bundles are ingested.
         expected_key: The batch key under which the caller will look for the plan.
+        sandbox: Where strategies are imported; one of its own when None.
 
     Raises:
         BatchChangedError: If config or code changed since the expected key was computed.
@@ -184,7 +188,7 @@ def make_plan(batch: Batch, *, expected_key: str | None = None) -> Plan:
             "same command again, or give the bundle a name of its own"
         )
     _log_captures(batch)
-    resolved = resolve_runs(batch)
+    resolved = resolve_runs(batch, sandbox=sandbox)
     store = batch.places.store
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
     for run in resolved:
