@@ -133,7 +133,8 @@ def test_shared_files_that_were_deleted_are_stored_anew_by_the_next_call(project
 
 def test_the_remedy_for_a_damaged_shared_file_works_as_it_is_printed(project):
     path = shared(project, project.named("sma"))
-    alter(path)
+    path.unlink()  # its links in the runs keep their content
+    path.write_text("# altered\n")
     assert nothing_to_do(project.snakemake())
     (item,) = project.backtrail_json("verify", status=1)["objects"]
     assert (item["state"], item["altered"]) == ("damaged", [])

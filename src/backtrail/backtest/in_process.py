@@ -151,8 +151,8 @@ class InProcess:
                 Outcome(None, *described, time.perf_counter() - started, 0.0, 0.0)
             ) from error
         seconds = time.perf_counter() - started
-        answer = {"tables": tables, "usage": dict(_UNWATCHED)}
-        outcome = Outcome(answer, None, "", "", seconds, time.process_time() - cpu, 0.0)
+        used = (seconds, time.process_time() - cpu, 0.0, _UNWATCHED)
+        outcome = Outcome({"tables": tables}, None, "", "", *used)
         return outcome, write_results(tables, target, csv_twins=csv_twins is not False)
 
 

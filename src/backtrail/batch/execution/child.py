@@ -78,9 +78,11 @@ def _answer(
         shield = Shield(asked["code_dir"], asked["files"], asked["target"])
         recorder = UsageRecorder(shield, watch)
         recorder.start()
-        strategy = _load(code_dir, entry, functions)
         assert bars is not None
-        tables = _run(strategy, asked, bars, benchmark)
+        try:
+            tables = _run(_load(code_dir, entry, functions), asked, bars, benchmark)
+        except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
+            return {"error": _describe(error, asked["code_dir"]), "usage": recorder.report()}
         return {"tables": tables, "usage": recorder.report()}
 
 

@@ -35,6 +35,8 @@ class Outcome:
         seconds: Wall time of the child.
         cpu_seconds: Processor time of the child.
         max_rss_mb: Largest resident memory of the child, in megabytes of 10^6 bytes.
+        usage: What the run used from outside, as `merge_usage` returns it; None for a child that
+            checked parameters, and for one that was ended before it could tell.
     """
 
     answer: Mapping[str, Any] | None
@@ -44,6 +46,7 @@ class Outcome:
     seconds: float
     cpu_seconds: float
     max_rss_mb: float
+    usage: Mapping[str, Any] | None = None
 
 
 class StrategyFailedError(Exception):
@@ -82,10 +85,11 @@ def read_outcome(
     except (EOFError, pickle.UnpicklingError):
         message = "the results of the run could not be handed over; they are cut off"
         return Outcome(None, "exit", message, "", *usage)
+    seen = answer.pop("usage", None)
     if "error" in answer:
         error = answer["error"]
         message = error["message"]
         if error["kind"] == "memory":
             message = f"the run outgrew its memory limit of {limits.memory_bytes / 1e6:g} MB"
-        return Outcome(None, error["kind"], message, error["traceback"], *usage)
-    return Outcome(answer, None, "", "", *usage)
+        return Outcome(None, error["kind"], message, error["traceback"], *usage, seen)
+    return Outcome(answer, None, "", "", *usage, seen)

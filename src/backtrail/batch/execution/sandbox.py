@@ -128,7 +128,7 @@ class Sandbox:
             stderr: Takes what it writes to standard error.
 
         Returns:
-            An outcome whose answer has `tables`, and `usage` as `merge_usage` returns it.
+            An outcome whose answer has `tables`; its usage is what the strategy and the kernel saw.
 
         Raises:
             BacktrailError: If no zygote can be started.
@@ -148,10 +148,9 @@ class Sandbox:
                     "memory, perhaps); the next run gets a new one"
                 )
                 return Outcome(None, "signal", message, "", time.monotonic() - started, 0.0, 0.0)
-            if outcome.answer is None:
+            if outcome.usage is None:
                 return outcome
-            usage = merge_usage(outcome.answer["usage"], watch)
-            return replace(outcome, answer={**outcome.answer, "usage": usage})
+            return replace(outcome, usage=merge_usage(outcome.usage, watch))
 
     def _fork(
         self,

@@ -54,14 +54,14 @@ def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> No
             outcome, contents = executor.execute(spec, run.code, run)
         except (StrategyFailedError, BacktrailError) as error:
             failure = with_hint(_outcome_of(error), spec)
-            _mark_failed(run, record, failure, executor.bundles_dir)
+            _mark_failed(store, run, record, failure, executor.bundles_dir)
             raise RunFailedError(
                 f"run {backtest_id} ({', '.join(spec['labels']['names'])}) failed: "
                 f"{failure.kind}: {failure.message}\n{failure.traceback}"
                 f"It is catalogued{_where_logs_are(run)}"
             ) from None
-        assert outcome.answer is not None
-        usage = keep_inputs(outcome.answer["usage"], ObjectStore(store.objects), run.path)
+        assert outcome.usage is not None
+        usage = keep_inputs(outcome.usage, ObjectStore(store.objects), run.path)
         now = datetime.now(UTC)
         write_json(run.manifest, finished_record(record, outcome, contents, usage, now))
 
@@ -103,13 +103,20 @@ def _remove_outputs(run: RunDir) -> None:
 
 
 def _mark_failed(
-    run: RunDir, record: Mapping[str, Any], failure: Outcome, bundles_dir: Path
+    store: RunStore,
+    run: RunDir,
+    record: Mapping[str, Any],
+    failure: Outcome,
+    bundles_dir: Path,
 ) -> None:
     from backtrail.artifacts.tables import build_table, write_table
     from backtrail.reports.failed import render_failed_page
 
     _remove_outputs(run)
-    failed = failure_record(record, failure, run, datetime.now(UTC))
+    usage = None
+    if failure.usage is not None:
+        usage = keep_inputs(failure.usage, ObjectStore(store.objects), run.path)
+    failed = failure_record(record, failure, usage, run, datetime.now(UTC))
     error = failed["error"]
     write_table(
         run.errors / "errors.parquet",

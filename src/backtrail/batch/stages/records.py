@@ -91,16 +91,31 @@ def finished_record(
 
 
 def failure_record(
-    record: Mapping[str, Any], outcome: Outcome, run: RunDir, now: datetime
+    record: Mapping[str, Any],
+    outcome: Outcome,
+    usage: Mapping[str, Any] | None,
+    run: RunDir,
+    now: datetime,
 ) -> dict[str, Any]:
-    """Return the manifest of a run whose strategy failed: what, where, and the last log lines."""
+    """Return the manifest of a run whose strategy failed: what, where, and the last log lines.
+
+    Args:
+        record: The manifest as the run began.
+        outcome: How the child ended.
+        usage: From `keep_inputs`; None when the child was ended before it could tell.
+        run: The run, for its logs.
+        now: When it failed.
+    """
+    unknown = ["the run was ended before it could tell what it had used"]
+    gaps = unknown if usage is None else usage_gaps(usage)
     return {
         **record,
+        **({} if usage is None else {"usage": dict(usage)}),
         "status": "failed",
         "finished_at": utc_iso(now),
         "timings": {**record["timings"], **_timings(outcome)},
         "grade": "D",
-        "gaps": ["the run failed; it has no results"],
+        "gaps": ["the run failed; it has no results", *gaps],
         "error": {
             "stage": "run_backtest",
             "kind": outcome.kind,

@@ -164,4 +164,4 @@ def test_a_captured_data_file_is_found_at_import_and_while_the_run_goes_on(execu
     )
     assert outcome.kind is None, outcome
     assert out.startswith(b"1 2 RunPaths(backtest_id='20260102_000000_000'")
-    assert not outcome.answer["usage"]["opened"]
+    assert not outcome.usage["opened"]

@@ -44,7 +44,7 @@ def test_a_strategy_hands_back_its_tables_and_keeps_what_it_printed(execute):
     assert (outcome.kind, outcome.message, outcome.traceback) == (None, "", "")
     assert [str(item) for item in outcome.answer["tables"]["fills"]["quantity"]] == ["10.000000000"]
     assert len(outcome.answer["tables"]["backtest_results"]["cash"]) == 40
-    assert {name: len(found) for name, found in outcome.answer["usage"].items()} == {
+    assert {name: len(found) for name, found in outcome.usage.items()} == {
         "opened": 0, "modules": 0, "packages": 1, "processes": 0, "connections": 0, "unseen": 0,
     }  # fmt: skip
     assert (out, err) == (b"hello\n", b"oops\n")

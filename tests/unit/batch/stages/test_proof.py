@@ -77,6 +77,51 @@ def test_a_file_from_outside_lowers_the_grade_and_is_kept_with_its_origin(made, 
     assert not inspect_run(run)
 
 
+def test_a_file_that_holds_a_secret_is_named_and_not_copied(made, outside):
+    token = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    outside.write_text(f"host = example.org\ntoken = {token}\n")
+    run = made(on_first_bar(f"open({str(outside)!r}).read()"))
+    manifest = run.read_manifest()
+    (item,) = manifest["usage"]["opened"]
+    reason = "line 2 holds what looks like a GitHub token"
+    assert (item["reason"], item["stored"], item["sha256"]) == (reason, None, None)
+    assert manifest["gaps"] == [
+        f"{outside} was read; it is no part of the captured code and is not kept: {reason}"
+    ]
+    assert not (run.path / "inputs").exists()
+    assert [path for path in run.path.rglob("*") if token.encode() in read(path)] == []
+
+
+def read(path):
+    return path.read_bytes() if path.is_file() else b""
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [("raise KeyError('x')", "KeyError"), ("import sys; sys.exit(3)", "SystemExit")],
+)
+def test_a_failed_run_says_what_it_had_used_and_keeps_it(project, outside, ending, kind):
+    project.write("strategies/sma.py", on_first_bar(f"open({str(outside)!r}).read()\n{ending}"))
+    _, (backtest_id,) = project.run()
+    run = project.store.run(backtest_id)
+    manifest = run.read_manifest()
+    (item,) = manifest["usage"]["opened"]
+    assert (manifest["error"]["kind"], item["origin"]) == (kind, str(outside))
+    assert (run.path / item["stored"]).read_bytes() == outside.read_bytes()
+    assert manifest["gaps"] == [
+        "the run failed; it has no results",
+        f"{outside} was read; it is no part of the captured code and is kept as {item['stored']}",
+    ]
+
+
+def test_a_run_that_was_ended_cannot_tell_what_it_had_used(project):
+    project.write("strategies/sma.py", on_first_bar("import os; os._exit(3)"))
+    _, (backtest_id,) = project.run()
+    manifest = project.store.run(backtest_id).read_manifest()
+    assert "usage" not in manifest
+    assert manifest["gaps"][1] == "the run was ended before it could tell what it had used"
+
+
 def test_every_kind_of_use_is_one_sentence(made, outside, tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/signals_of_mine.py").write_text("X = 1\n")
@@ -178,7 +223,7 @@ def test_a_second_attempt_keeps_only_its_own_inputs(made, project, tmp_path):
     )
     run = made(text, fails=True)
     assert sorted(entry.name for entry in run.path.iterdir()) == [
-        "_FAILED", "code", "errors", "logs", "metadata", "run.json"
+        "_FAILED", "code", "errors", "inputs", "logs", "metadata", "run.json"
     ]  # fmt: skip
     flag.touch()
     assert project.run()[1] == []

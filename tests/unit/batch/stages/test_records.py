@@ -33,14 +33,20 @@ def test_a_failure_keeps_the_last_lines_of_both_logs(tmp_path):
     (run.logs / "stdout.txt").write_text("".join(f"line {number}\n" for number in range(100)))
     (run.logs / "stderr.txt").write_bytes(b"bad \xff byte\n")
     outcome = Outcome(None, "timeout", "too long", "", 1.23456789, 0.5, 20.00049)
-    failed = failure_record(begin_record(SPEC, None, NOW), outcome, run, NOW)
+    failed = failure_record(begin_record(SPEC, None, NOW), outcome, None, run, NOW)
     assert failed["error"]["log"] == [f"line {n}" for n in range(80, 100)] + ["bad \ufffd byte"]
     assert failed["timings"] == {
         "execute_seconds": 1.234568,
         "cpu_seconds": 0.5,
         "max_rss_mb": 20.0,
     }
-    assert (failed["grade"], failed["gaps"]) == ("D", ["the run failed; it has no results"])
+    assert (failed["grade"], failed["gaps"]) == (
+        "D",
+        [
+            "the run failed; it has no results",
+            "the run was ended before it could tell what it had used",
+        ],
+    )
 
 
 def test_a_trial_counts_one_parameter_set_of_a_family():

@@ -32,7 +32,7 @@ def used(execute):
     def used(text, **options):
         outcome, _, err = execute(text, **options)
         assert outcome.kind is None, f"{outcome.message}\n{outcome.traceback}\n{err!r}"
-        usage = dict(outcome.answer["usage"])
+        usage = dict(outcome.usage)
         usage["packages"] = [name for name, _ in usage["packages"] if name != "numpy"]
         usage["opened"] = sorted(usage["opened"])
         return {name: found for name, found in usage.items() if found}
