@@ -129,8 +129,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _sync(options: argparse.Namespace) -> int:
     from backtrail.batch.closing.linking import disk_warning
-    from backtrail.batch.history.listing import counted
     from backtrail.catalog.catalog import Catalog
+    from backtrail.wording import counted
 
     existing_store(options)
     places = read_places(options)

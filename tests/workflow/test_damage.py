@@ -103,7 +103,7 @@ def test_a_new_run_mends_a_damaged_shared_file_and_altered_runs_stay_altered(pro
     config["batch"] = {"later": {**config["batch"]["sma"], "end": "2020-11-06"}}
     project.configure(config, "config/batches/later.yaml")
     output = project.snakemake("--configfile", "config/batches/later.yaml")
-    assert "1 runs: 1 new, 0 reused, 0 failed" in output
+    assert "1 run: 1 new, 0 reused, 0 failed" in output
     text = (project.root / WINDOWS).read_text()
     later = project.named("later")
     assert (later / "code" / WINDOWS).read_text() == shared(project, run).read_text() == text

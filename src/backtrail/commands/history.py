@@ -12,6 +12,7 @@ from backtrail.batch.planning.places import Places
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
+from backtrail.wording import counted
 
 if TYPE_CHECKING:
     from backtrail.batch.history.diffing import Parting, ResultDifference, RunDifference
@@ -192,7 +193,7 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
 
 
 def _rows(count: int | None) -> str:
-    return "no table" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
+    return "no table" if count is None else counted(count, "row")
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from backtrail.batch.closing.index import render_store_index
 from backtrail.batch.planning.limits import show_bytes
 from backtrail.canonical import sha256_json
 from backtrail.files import remove_stale, write_json
+from backtrail.wording import counted
 
 __all__ = ["close_failed_batch", "disk_warning", "link_catalog"]
 
@@ -50,9 +51,9 @@ def link_catalog(
             write_json(receipt, record)
     changed = counts.added + counts.updated
     said = (
-        f"catalog: {counts.added} runs added, {counts.updated} updated, {counts.removed} removed, "
-        f"{counts.total} in all; of the added and updated {changed - counts.failed} completed and "
-        f"{counts.failed} failed"
+        f"catalog: {counted(counts.added, 'run')} added, {counts.updated} updated, "
+        f"{counts.removed} removed, {counts.total} in all; of the added and updated "
+        f"{changed - counts.failed} completed and {counts.failed} failed"
     )
     _log.info(said)
     if warning is not None:

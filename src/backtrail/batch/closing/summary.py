@@ -12,6 +12,7 @@ from backtrail.artifacts.store import RunDir
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
 from backtrail.batch.planning.targets import damaged_runs
+from backtrail.wording import counted
 
 __all__ = ["BatchSummary", "summarize_batch"]
 
@@ -48,7 +49,8 @@ class BatchSummary:
     def __str__(self) -> str:
         total = self.new + self.reused + len(self.failed) + self.open
         lines = [
-            f"{total} runs: {self.new} new, {self.reused} reused, {len(self.failed)} failed"
+            f"{counted(total, 'run')}: {self.new} new, {self.reused} reused, "
+            + f"{len(self.failed)} failed"
             + (f", {self.open} not finished" if self.open else "")
             + (f", {self.restored} restored" if self.restored else "")
             + (f", {len(self.damaged)} damaged" if self.damaged else "")
@@ -123,9 +125,7 @@ def _home(batch: Batch, backtest_id: str) -> str:
 
 def _in_words(damage: Damage) -> str:
     counts = {"missing": len(damage.missing), "altered": len(damage.altered)}
-    return ", ".join(
-        f"{count} file{'' if count == 1 else 's'} {word}" for word, count in counts.items() if count
-    )
+    return ", ".join(f"{counted(count, 'file')} {word}" for word, count in counts.items() if count)
 
 
 def _lost_manifest(damage: Damage | None) -> bool:

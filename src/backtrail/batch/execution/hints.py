@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from backtrail.batch.execution.outcome import Outcome
+from backtrail.wording import counted
 
 __all__ = ["with_hint"]
 
@@ -21,12 +22,11 @@ def with_hint(outcome: Outcome, spec: Mapping[str, Any]) -> Outcome:
     if outcome.kind not in {"FileNotFoundError", "ModuleNotFoundError"}:
         return outcome
     code = spec["code"]
-    count = len(code["files"])
     lines = [
         outcome.message,
-        f"The run executed from its captured copy, which holds {count} "
-        f"file{'' if count == 1 else 's'}, not from the project folder. Name further files under "
-        "files: in a strategy.yaml beside the strategy, or data files by data_file('...')"
+        f"The run executed from its captured copy, which holds "
+        f"{counted(len(code['files']), 'file')}, not from the project folder. Name further files "
+        "under files: in a strategy.yaml beside the strategy, or data files by data_file('...')"
         + ("" if outcome.kind == "FileNotFoundError" else "; a missing package is to be installed")
         + ".",
     ]

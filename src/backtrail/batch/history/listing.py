@@ -9,8 +9,9 @@ from typing import Any
 from backtrail.batch.history.why import STATES, PreviewedRun, error_words, first_line
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
+from backtrail.wording import counted
 
-__all__ = ["counted", "explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
+__all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
 
 _WIDTH = 100
 _GAP = "  "
@@ -25,11 +26,6 @@ _FIGURES = (
 _LEAST_NAME = 8  # an id of a user's own may be long
 _MOST_CHOICES = 6
 _MOST_REASONS = 8
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 run`, `2 runs`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.store import RunDir
-from backtrail.batch.history.listing import counted, params_words, shortened
+from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
+from backtrail.wording import counted
 
 __all__ = ["run_text"]
 

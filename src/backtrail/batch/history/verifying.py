@@ -13,6 +13,7 @@ from backtrail.canonical import sha256_file
 from backtrail.data.manifest import RECEIPT_FILE, read_head
 from backtrail.errors import ArtifactManagerError, DatasetError
 from backtrail.provenance.objects import ObjectStore, find_content
+from backtrail.wording import counted
 
 __all__ = [
     "DatasetVerification",
@@ -134,13 +135,17 @@ class StoreVerification:
         for item in self.objects:
             where = f".objects/{item.sha256[:2]}/{item.sha256}"
             lines.append(f"{item.state:<8} {where} ({', '.join(item.paths)})")
-            lines.append(f"         captured by {_counted(item.runs)}: {', '.join(item.runs)}")
+            lines.append(
+                f"         captured by {counted(len(item.runs), 'run')}: {', '.join(item.runs)}"
+            )
             if item.altered:
                 lines.append(f"         altered in {', '.join(item.altered)}")
             lines.append(f"         {item.remedy}")
         for dataset in self.datasets:
             lines += [f"damaged  {path} {what}" for path, what in dataset.files.items()]
-            lines.append(f"         used by {_counted(dataset.runs)}: {', '.join(dataset.runs)}")
+            lines.append(
+                f"         used by {counted(len(dataset.runs), 'run')}: {', '.join(dataset.runs)}"
+            )
             lines.append(f"         {dataset.remedy}")
         states = [run.state for run in self.runs]
         counts = [
@@ -149,15 +154,10 @@ class StoreVerification:
             if state in states
         ]
         if self.objects:
-            counts.append(f"{len(self.objects)} shared code files to mend")
+            counts.append(f"{counted(len(self.objects), 'shared code file')} to mend")
         if self.datasets:
-            plural = "" if len(self.datasets) == 1 else "s"
-            counts.append(f"{len(self.datasets)} dataset{plural} to mend")
+            counts.append(f"{counted(len(self.datasets), 'dataset')} to mend")
         return "\n".join([*lines, ", ".join(counts) or "the store has no runs"])
-
-
-def _counted(runs: Sequence[str]) -> str:
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
 
 
 def verify_runs(

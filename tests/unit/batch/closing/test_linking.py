@@ -36,7 +36,7 @@ def test_a_store_that_has_grown_large_is_warned_of_with_its_size(project, caplog
     with caplog.at_level("INFO"):
         link_catalog(url, project.store, project.bundles, receipt, warn_above=10**9)
     assert [record.levelname for record in caplog.records] == ["INFO"]
-    assert caplog.records[0].message.startswith("catalog: 1 runs added")
+    assert caplog.records[0].message.startswith("catalog: 1 run added")
     assert json.loads(receipt.read_bytes())["warning"] is None
     (run,) = project.store.run_dirs()
     listed = json.loads(run.manifest.read_bytes())["inventory"].values()
@@ -59,7 +59,7 @@ def test_a_failed_batch_counts_its_runs_in_the_log_of_the_rule(project, tmp_path
     url = f"sqlite:///{project.store.base_dir / 'catalog.sqlite'}"
     log = tmp_path / "logs/link_catalog/x.log"
     close_failed_batch(url, project.store, project.bundles, log=log)
-    assert "1 runs added" in log.read_text()
+    assert "1 run added" in log.read_text()
     assert log.read_text().endswith("0 completed and 1 failed\n")
     assert project.store.index.exists()
 

@@ -134,7 +134,7 @@ def test_a_file_altered_in_place_names_every_run_that_shares_it_also_when_one_is
     text = str(found)
     assert f"captured by 2 runs: {one.backtest_id}, {other.backtest_id}\n" in text
     assert f"altered in {one.backtest_id}, {other.backtest_id}\n" in text
-    assert text.splitlines()[-1] == "1 damaged, 1 shared code files to mend"
+    assert text.splitlines()[-1] == "1 damaged, 1 shared code file to mend"
 
 
 @pytest.mark.parametrize("lost", [True, False])

@@ -91,7 +91,7 @@ def test_a_run_that_was_damaged_and_is_whole_again_counts_as_restored(project):
         stages.restore_run(project.store, run.backtest_id, executor)
     later = time.time() + 60
     summary = summarize_batch(project.batch(), since=later, damaged_before=before)
-    assert str(summary) == "1 runs: 0 new, 1 reused, 0 failed, 1 restored"
+    assert str(summary) == "1 run: 0 new, 1 reused, 0 failed, 1 restored"
     assert summary.is_complete
     run.success.unlink()
     assert summarize_batch(project.batch(), since=later, damaged_before=before).restored == 0
