@@ -19,6 +19,7 @@ __all__ = [
     "InvalidNameError",
     "MetadataGenerationError",
     "OrderError",
+    "OrderInvariantError",
     "Problem",
     "RunFailedError",
     "RunNotFoundError",
@@ -93,6 +94,10 @@ class OrderError(BacktrailError):
 
 class EmptySeriesError(BacktrailError):
     """A statistic was asked of a series without values."""
+
+
+class OrderInvariantError(BacktrailError):
+    """A test by reordering was asked of a statistic that no order of the trades can change."""
 
 
 class CodeCaptureError(BacktrailError):

@@ -90,7 +90,11 @@ def side_of_request(root: Path, run: ResolvedRun, closure: CodeClosure) -> RunSi
     """Return a run as it would be now, its code as it lies in the project."""
     files = {file.path: CapturedFile(file.sha256, file.imported_by) for file in closure.files}
 
+    generated = {file.path: file.content for file in closure.files if file.content is not None}
+
     def read(path: str) -> bytes | None:
+        if path in generated:  # from the cells of a notebook
+            return generated[path]
         try:
             return (root / path).read_bytes()
         except OSError:

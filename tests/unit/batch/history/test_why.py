@@ -7,6 +7,7 @@ import pytest
 from backtrail.batch.history.sides import FileChange
 from backtrail.batch.history.why import error_words, explain_run, preview_batch
 from backtrail.files import write_json
+from tests.projects import SMA
 from tests.unit.batch.support import batch_config, entry
 
 
@@ -35,6 +36,28 @@ def test_why_names_code_with_its_importers_parameters_and_settings(project):
         'commission model changed: "none" -> "per_dollar"',
         'commission cost changed: "0" -> "0.001"',
     }
+
+
+def test_the_lines_of_a_changed_notebook_are_named(project):
+    cells = [SMA, "RISK = 1\n"]
+    study = {"sma": entry(strategy="strategies/study.ipynb")}
+    project.configure(batch_config(batch=study))
+    project.write("strategies/study.ipynb", notebook(*cells))
+    project.run()
+    project.write("strategies/study.ipynb", notebook(cells[0], "RISK = 2\n"))
+    (preview,) = preview_batch(project.batch())
+    (reason,) = preview.reasons
+    text = (project.store.run(preview.predecessor).code / "strategies/study_ipynb.py").read_text()
+    line = text.splitlines().index("RISK = 1") + 1
+    assert reason == f"strategies/study_ipynb.py changed in line {line}"
+
+
+def notebook(*sources):
+    cells = [
+        {"cell_type": "code", "metadata": {}, "execution_count": 1, "outputs": [], "source": source}
+        for source in sources
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells})
 
 
 def test_why_says_that_data_must_be_ingested_first_or_have_changed(project):

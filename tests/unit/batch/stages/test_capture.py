@@ -219,7 +219,7 @@ def test_a_notebook_is_a_strategy_and_its_outputs_do_not_count(project):
     project.write("notebooks/study.ipynb", notebook(*cells, "x = 1\n"))
     (changed,) = preview_batch(project.batch())
     assert changed.state == "new"
-    assert changed.reasons == ("notebooks/study_ipynb.py changed",)
+    assert changed.reasons == ("notebooks/study_ipynb.py changed in lines 16-19 (new)",)
 
 
 def test_parameters_of_a_notebook_are_checked_before_its_batch(project):
