@@ -9,7 +9,7 @@ from backtrail.batch.loading import open_batch
 from backtrail.batch.plan import Plan
 from backtrail.batch.targets import run_targets, summarize_batch
 from backtrail.canonical import canonical_json
-from backtrail.data.sources import source_checksum
+from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
 from backtrail.reports.fingerprint import report_fingerprint
@@ -49,6 +49,10 @@ def base_dir(wildcards):
 
 def bundles_dir(wildcards):
     return BUNDLES
+
+
+def ingest_threads(wildcards):
+    return useful_threads(BATCH.bundle(wildcards.bundle), BATCH.root)
 
 
 def planned():

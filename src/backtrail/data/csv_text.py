@@ -89,7 +89,9 @@ class CsvText:
             raise DatasetError(f"{self.label} was written to while it was read; ingest it again")
 
 
-def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
+def read_text(
+    path: Path, label: str, encoding: str | None = None, *, large: int = _LARGE
+) -> CsvText:
     """Return the text of a file as UTF-8.
 
     gzip and zip are known by their first bytes, whatever the name says. Text that is UTF-8 is not
@@ -99,6 +101,7 @@ def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
         path: The file.
         label: Its name in messages.
         encoding: Of the text; None to go by its byte order mark, UTF-8 where there is none.
+        large: Bytes from which on a plain file is read where it lies.
 
     Raises:
         DatasetError: If it cannot be read, unpacked or decoded.
@@ -107,7 +110,7 @@ def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             head = stream.read(_HEAD)
-            if status.st_size >= _LARGE and encoding is None and _is_plain(head):
+            if status.st_size >= large and encoding is None and _is_plain(head):
                 return _text_in_place(path, label, stream, head, status)
             packed = head + stream.read()
     except OSError as error:

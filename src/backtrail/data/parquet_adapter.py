@@ -5,7 +5,7 @@ Options, each as for CSV files: `columns`, `date_format`, `files`, `split_adjust
 Rows are named by their number from 1 in the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,11 @@ from backtrail.data.calendars import is_daily
 from backtrail.data.cells import NUMBERS, CellPlan, Cells, collect_cells
 from backtrail.data.column_names import ColumnMap, map_columns
 from backtrail.data.file_rows import (
+    PART_BYTES,
     FileRows,
     finish_rows,
     of_one_symbol,
-    read_files,
+    read_parts,
     refuse_time_of_day,
 )
 from backtrail.data.manifest import SourceRecord
@@ -37,19 +38,23 @@ __all__ = ["read_parquet_bundle"]
 _SAMPLE: Final = 1000
 
 
-def read_parquet_bundle(bundle: BundleConfig, root: Path, *, threads: int = 1) -> RawPrices:
-    """Read every file of a bundle; only the columns that are needed.
+def read_parquet_bundle(
+    bundle: BundleConfig, root: Path, *, threads: int = 1, part_bytes: int = PART_BYTES
+) -> Iterator[RawPrices]:
+    """Yield the rows of a bundle's files, in parts of whole symbols; only the columns needed.
 
     Args:
         bundle: What to read.
         root: Project root, to which the bundle's path is relative.
         threads: Files read at the same time.
+        part_bytes: Bytes of files after which a part ends, for each thread.
 
     Raises:
         DatasetError: If a file cannot be read, or its columns are unclear; nothing is guessed.
         ConfigError: If an option names what the file has not.
     """
-    return read_files(bundle, root, partial(_read_file, bundle), threads)
+    read = partial(_read_file, bundle)
+    return read_parts(bundle, root, read, threads=threads, part_bytes=part_bytes)
 
 
 def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> FileRows:
