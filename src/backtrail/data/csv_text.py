@@ -48,6 +48,7 @@ class CsvText:
         is_open: Whether the last line does not end.
         sha256: Checksum of the file's bytes.
         size: Bytes of the file.
+        stamp: When a file read where it lies was last written to, in nanoseconds.
     """
 
     label: str
@@ -85,7 +86,13 @@ class CsvText:
         Raises:
             DatasetError: If it was written to.
         """
-        if isinstance(self.source, Path) and self.source.stat().st_mtime_ns != self.stamp:
+        if not isinstance(self.source, Path):
+            return
+        try:
+            status = self.source.stat()
+        except OSError as error:
+            raise DatasetError(f"{self.label} was moved while it was read: {error}") from error
+        if (status.st_mtime_ns, status.st_size) != (self.stamp, self.size):
             raise DatasetError(f"{self.label} was written to while it was read; ingest it again")
 
 
@@ -178,14 +185,22 @@ def read_head(path: Path, label: str, encoding: str | None = None) -> bytes:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
             if head.startswith(_GZIP):
-                decompressor = zlib.decompressobj(wbits=31)
-                head = decompressor.decompress(head, _HEAD)
+                head = _gunzip_head(head)
             elif head.startswith(_ZIP):
                 stream.seek(0)
                 head = _unzip(label, stream.read(), _HEAD)
     except (OSError, zlib.error) as error:
         raise DatasetError(f"{label} cannot be read: {error}") from error
     return _as_utf8(label, head, encoding, whole=False)
+
+
+def _gunzip_head(packed: bytes) -> bytes:
+    text = b""
+    while packed and len(text) < _HEAD:  # one file may be several, written one after the other
+        member = zlib.decompressobj(wbits=31)
+        text += member.decompress(packed, _HEAD - len(text))
+        packed = member.unused_data
+    return text
 
 
 def first_lines(label: str, head: bytes) -> list[str]:

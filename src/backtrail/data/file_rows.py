@@ -129,7 +129,7 @@ def finish_rows(
         BadRowsError: If more cells could not be read than a report takes.
     """
     if not frame.height:
-        raise DatasetError(f"{file.label} has a header and no rows")
+        raise DatasetError(f"{file.label} has no rows")
     if plain_name(columns.names.get("split") or "") == _ZERO_MEANS_NO_SPLIT:
         frame = frame.with_columns(pl.col("split").replace(0.0, None))
     frame = frame.with_columns(pl.lit(index, dtype=pl.UInt32).alias("file"))

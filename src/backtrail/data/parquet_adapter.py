@@ -95,9 +95,8 @@ def _plan(
 ) -> CellPlan:
     named = [pl.col(text).alias(name) for name, text in columns.names.items() if text is not None]
     lazy = pl.scan_parquet(file.path).select(named).with_row_index("row")
-    lazy = lazy.with_columns(
-        pl.col(pl.Categorical, pl.Enum).cast(pl.String), pl.col(pl.String).str.strip_chars()
-    )
+    texts = [name for name, kind in types.items() if _is_text(kind)]
+    lazy = lazy.with_columns(pl.col(texts).cast(pl.String).str.strip_chars())
     if "symbol" in types:
         lazy = lazy.with_columns(pl.col("symbol").cast(pl.String).replace("", None))
     lazy, numbers, form = _numbers(file, lazy, types)
@@ -120,11 +119,15 @@ def _plan(
     )
 
 
+def _is_text(kind: pl.DataType) -> bool:
+    return isinstance(kind, pl.String | pl.Categorical | pl.Enum)
+
+
 def _numbers(
     file: SourceFile, lazy: pl.LazyFrame, types: Mapping[str, pl.DataType]
 ) -> tuple[pl.LazyFrame, dict[str, pl.Expr], NumberForm]:
     names = [name for name in NUMBERS if name in types]
-    texts = [name for name in names if types[name] in (pl.String, pl.Categorical, pl.Enum)]
+    texts = [name for name in names if _is_text(types[name])]
     wrong = [name for name in names if not types[name].is_numeric() and name not in texts]
     if wrong:
         listed = ", ".join(f"{name} is {types[name]}" for name in wrong)
@@ -151,7 +154,7 @@ def _time_form(
 ) -> TimeForm:
     kind, column = types["timestamp"], str(columns.names["timestamp"])
     zone, form = bundle.options.get("timezone"), bundle.options.get("date_format")
-    if "time" in types or kind.is_integer() or kind == pl.String:
+    if "time" in types or kind.is_integer() or _is_text(kind):
         cells = texts.filter(pl.col("text").is_not_null() & (pl.col("text") != ""))
         return detect_time(
             file.label,

@@ -33,6 +33,7 @@ def zipped(data):
         zipped(TEXT.encode("utf-16")),
         TEXT.replace("\n", "\r").encode(),
     ],
+    ids=["plain", "utf-8", "utf-16-le", "utf-16-be", "utf-32", "gzip", "two gzips", "zip", "cr"],
 )
 def test_packing_and_marks_are_known_by_their_bytes(tmp_path, data):
     path = tmp_path / "any.name"

@@ -179,7 +179,7 @@ def test_waiver_for_symbols_and_dates_takes_only_those(store):
     assert problems_of(store, bad, waivers=[some]) == [
         ("prices/AAA.csv", 4, "AAA", "low", "0.0", "non_positive_price")
     ]
-    unread = GOOD + "2020-01-03,x,11,9,10,5\n2020-01-06,y,11,9,10,5\n"
+    unread = "1/13/2020,1,1,1,1,1\n1/3/2020,x,11,9,10,5\n1/6/2020,y,11,9,10,5\n"
     some = Waiver("unparsable", "r", symbols=("AAA",), dates=(date(2020, 1, 6),))
     assert [item[4] for item in problems_of(store, unread, waivers=[some])] == ["x"]
 
