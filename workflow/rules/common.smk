@@ -9,6 +9,7 @@ from backtrail.batch.closing import close_failed_batch
 from backtrail.batch.loading import open_batch
 from backtrail.batch.plan import Plan, run_origin
 from backtrail.canonical import canonical_json
+from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint

@@ -21,6 +21,7 @@ from backtrail.data.manifest import (
     ADJUSTMENTS_FILE,
     BARS_FILE,
     HEAD_FILE,
+    LEFTOVER,
     MANIFEST_FILE,
     RECEIPT_FILE,
     DatasetManifest,
@@ -40,7 +41,6 @@ from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
 __all__ = ["ingest_bundle"]
 
-_BUILDING: Final = ".building~"
 _READ_ONLY: Final = 0o444
 _IN_MEMORY: Final = 1 << 30
 
@@ -168,7 +168,7 @@ def _manifest(
 
 def _remove_leftovers(folder: Path) -> None:
     # Only under the lease: every half-built dataset here belongs to a process that is dead.
-    for item in folder.glob(f".*{_BUILDING}"):
+    for item in folder.glob(f".*{LEFTOVER}"):
         shutil.rmtree(item)
     remove_stale(folder)
 
@@ -185,16 +185,16 @@ def _is_whole(dataset: Path) -> bool:
 
 @contextmanager
 def _building(folder: Path, name: str) -> Iterator[Path]:
-    made = folder / f".{name}{_BUILDING}"
+    made = folder / f".{name}{LEFTOVER}"
     made.mkdir()
     try:
         yield made
         if (folder / name).exists():  # damaged: its content is its name, so this is a repair
-            os.replace(folder / name, folder / f".{name}.damaged{_BUILDING}")
+            os.replace(folder / name, folder / f".{name}.damaged{LEFTOVER}")
         os.replace(made, folder / name)
         flush_dir(folder)
     finally:
-        for left in folder.glob(f".{name}*{_BUILDING}"):
+        for left in folder.glob(f".{name}*{LEFTOVER}"):
             shutil.rmtree(left)
 
 

@@ -1,0 +1,145 @@
+"""Which datasets may be deleted: none that a name, a lock or a run reaches."""
+
+import json
+import multiprocessing
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from backtrail.batch.unreached import delete_unreached, find_unreached
+from backtrail.data.inventory import list_datasets
+from backtrail.data.lock import LOCK_FILE, lock_bundles
+from backtrail.data.manifest import read_head
+from backtrail.errors import ArtifactManagerError
+from backtrail.files import lease
+from tests.projects import write_prices
+
+from .support import Project
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def ingest(project, sessions):
+    """Let the source have so many sessions, and return the dataset that the bundle means then."""
+    write_prices(project.root / "prices", sessions=sessions)
+    project.ingest()
+    return read_head(project.bundles, "prices")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Datasets used by a run, by a lock, by nothing, and by the bundle's name."""
+    project = Project.make(tmp_path / "project")
+    project.run()
+    used = read_head(project.bundles, "prices")
+    locked = ingest(project, 41)
+    lock_bundles(project.root, project.bundles, ["prices"])
+    unused = ingest(project, 42)
+    head = ingest(project, 43)
+    return project, {"used": used, "locked": locked, "unused": unused, "head": head}
+
+
+def found(project, *, roots=None):
+    places = [project.store], project.bundles, [project.root] if roots is None else roots
+    return [entry.dataset_id for entry in find_unreached(*places).datasets]
+
+
+def test_only_what_nothing_reaches_is_found_and_nothing_is_deleted(made):
+    project, ids = made
+    result = find_unreached([project.store], project.bundles, [project.root])
+    assert [entry.dataset_id for entry in result.datasets] == [ids["unused"]]
+    assert (result.kept, result.deleted) == (3, False)
+    folder = project.bundles / "prices" / ids["unused"]
+    assert result.bytes == sum(path.stat().st_size for path in folder.glob("*.parquet"))
+    assert found(project, roots=[]) == [ids["locked"], ids["unused"]]
+
+
+def test_a_run_reaches_its_dataset_however_far_it_came(made):
+    project, ids = made
+    (run,) = project.store.run_dirs()
+    shutil.rmtree(run.path)  # its claim stays: the next call makes it again
+    assert found(project) == [ids["unused"]]
+    shutil.rmtree(project.store.keys)
+    assert found(project) == [ids["used"], ids["unused"]]
+
+
+def test_a_manifest_reaches_where_the_spec_is_gone(made):
+    project, ids = made
+    (run,) = project.store.run_dirs()
+    shutil.rmtree(project.store.keys)
+    run.spec.unlink()
+    assert found(project) == [ids["unused"]]
+
+
+def test_a_run_that_says_nothing_stops_everything(made):
+    project, ids = made
+    (run,) = project.store.run_dirs()
+    shutil.rmtree(project.store.keys)
+    for path in (run.spec, run.manifest):
+        path.chmod(0o644)
+        path.write_text("{")
+    with pytest.raises(ArtifactManagerError, match=f"which dataset run {run.backtest_id} uses"):
+        delete_unreached([project.store], project.bundles, [project.root], now=NOW)
+    assert (project.bundles / "prices" / ids["unused"]).is_dir()
+
+
+def test_deleting_leaves_a_tombstone_and_everything_else(made):
+    project, ids = made
+    folder = project.bundles / "prices"
+    manifest = json.loads((folder / ids["unused"] / "manifest.json").read_bytes())
+    result = delete_unreached([project.store], project.bundles, [project.root], now=NOW)
+    assert [entry.dataset_id for entry in result.datasets] == [ids["unused"]]
+    assert result.deleted
+    there = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert there == {ids["used"], ids["locked"], ids["head"]}
+    tombstone = project.store.ledger / f"tombstones/datasets/prices/{ids['unused']}.json"
+    assert json.loads(tombstone.read_bytes()) == {
+        "kind": "dataset",
+        "bundle": "prices",
+        "dataset_id": ids["unused"],
+        "deleted_at": "2026-01-02T03:04:05+00:00",
+        "manifest": manifest,
+    }
+    entries = list_datasets(project.bundles, "prices")
+    assert [entry.dataset_id for entry in entries if entry.path is None] == [ids["unused"]]
+    assert found(project) == []
+    assert ingest(project, 42) == ids["unused"]  # its source gives it again
+    (project.root / LOCK_FILE).unlink()
+    assert project.run()[1] == []
+
+
+def test_another_store_of_the_same_bundles_counts(made, tmp_path):
+    project, ids = made
+    other = Project.make(tmp_path / "other")
+    shutil.rmtree(other.root / "prices")
+    (other.root / "prices").symlink_to(project.root / "prices")
+    (other.root / "bundles").symlink_to(project.bundles)
+    write_prices(project.root / "prices", sessions=42)
+    other.plan()
+    ingest(project, 43)
+    assert found(project) == [ids["unused"]]
+    stores, roots = [project.store, other.store], [project.root, other.root]
+    assert find_unreached(stores, project.bundles, roots).datasets == ()
+
+
+def _delete(root, started):
+    project = Project(root)
+    started.set()
+    delete_unreached([project.store], project.bundles, [], now=NOW)
+
+
+def test_deleting_waits_for_an_ingest_of_the_bundle(made):
+    project, ids = made
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    with lease(project.bundles / "prices/.lock"):
+        child = context.Process(target=_delete, args=(project.root, started))
+        child.start()
+        assert started.wait(60)
+        child.join(1)
+        assert child.is_alive()
+        assert (project.bundles / "prices" / ids["unused"]).is_dir()
+    child.join(60)
+    assert child.exitcode == 0
+    assert not (project.bundles / "prices" / ids["unused"]).exists()
