@@ -246,4 +246,4 @@ def _changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
 
 def _listed(rows: Sequence[str], total: int) -> str:
     more = total - len(rows)
-    return "; ".join(rows) + (f"; and {more:,} more" if more > 0 else "")
+    return "; ".join([*rows, f"and {more:,} more"] if more > 0 else rows)
