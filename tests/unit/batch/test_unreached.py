@@ -27,10 +27,10 @@ def ingest(project, sessions):
     return read_head(project.bundles, "prices")
 
 
-@pytest.fixture
-def made(tmp_path):
-    """Datasets used by a run, by a lock, by nothing, and by the bundle's name."""
-    project = Project.make(tmp_path / "project")
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A project with datasets used by a run, by a lock, by nothing, and by the bundle's name."""
+    project = Project.make(tmp_path_factory.mktemp("model") / "project")
     project.run()
     used = read_head(project.bundles, "prices")
     locked = ingest(project, 41)
@@ -38,6 +38,13 @@ def made(tmp_path):
     unused = ingest(project, 42)
     head = ingest(project, 43)
     return project, {"used": used, "locked": locked, "unused": unused, "head": head}
+
+
+@pytest.fixture
+def made(model, tmp_path):
+    """A copy of the project, and the ids of its datasets."""
+    project, ids = model
+    return Project(shutil.copytree(project.root, tmp_path / "project")), ids
 
 
 def found(project, *, roots=None):

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from batch.support import Project
@@ -17,10 +18,10 @@ def close_of_first_bar(project, text):
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
     """A project with three datasets: of a run, of nothing, and of another run and the name."""
-    project = Project.make(tmp_path / "project")
+    project = Project.make(tmp_path_factory.mktemp("model") / "project")
     project.run()
     ids = [read_head(project.bundles, "prices")]
     for sessions, close in ((41, "101.5"), (42, "102.5")):
@@ -30,6 +31,13 @@ def made(tmp_path):
         ids.append(read_head(project.bundles, "prices"))
     project.run()
     return project, ids
+
+
+@pytest.fixture
+def made(model, tmp_path):
+    """A copy of the project, and the ids of its datasets, oldest first."""
+    project, ids = model
+    return Project(shutil.copytree(project.root, tmp_path / "project")), ids
 
 
 @pytest.fixture
