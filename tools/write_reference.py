@@ -297,6 +297,7 @@ _API = (
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),
     ("DataCatalog", "data/catalog.py", "backtrail.data.catalog"),
+    ("adjusted_bars", "data/adjusted.py", "backtrail.data"),
     ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
 )
 _LIBRARY = Path(backtrail.__file__).parent
