@@ -90,7 +90,8 @@ class Batch:
 
     def pinned(self, name: str) -> str | None:
         """Return the dataset that the config names for a bundle; None for the one it means now."""
-        dataset: str | None = self.config["bundles"][name].get("dataset")
+        # A script may use a bundle that was ingested once and is not in its config.
+        dataset: str | None = self.config["bundles"].get(name, {}).get("dataset")
         return dataset
 
     @property

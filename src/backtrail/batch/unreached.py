@@ -103,6 +103,8 @@ def delete_unreached(
         found = find_unreached(stores, bundles_dir, roots)
         for entry in found.datasets:
             _delete(stores[0], entry, now)
+        for left in bundles_dir.glob(f"*/.*{LEFTOVER}"):
+            shutil.rmtree(left)
     return UnreachedDatasets(found.datasets, found.kept, deleted=True)
 
 
@@ -119,10 +121,8 @@ def _delete(store: RunStore, entry: DatasetEntry, now: datetime) -> None:
         "manifest": json.loads((entry.path / MANIFEST_FILE).read_bytes()),
     }
     write_json(folder / f"{entry.dataset_id}.json", tombstone, durable=True)
-    # Gone for everybody in one step; a killed deletion is finished by the next ingest.
-    grave = entry.path.with_name(f".{entry.dataset_id}.deleted{LEFTOVER}")
-    os.replace(entry.path, grave)
-    shutil.rmtree(grave)
+    # Gone for everybody in one step, whatever interrupts what follows.
+    os.replace(entry.path, entry.path.with_name(f".{entry.dataset_id}.deleted{LEFTOVER}"))
 
 
 def _reached_by_runs(store: RunStore) -> Iterator[tuple[str, str]]:

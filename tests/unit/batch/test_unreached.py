@@ -3,11 +3,16 @@
 import json
 import multiprocessing
 import shutil
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from backtrail.batch.unreached import delete_unreached, find_unreached
+from backtrail.data import Dataset
 from backtrail.data.inventory import list_datasets
 from backtrail.data.lock import LOCK_FILE, lock_bundles
 from backtrail.data.manifest import read_head
@@ -128,6 +133,54 @@ def test_another_store_of_the_same_bundles_counts(made, tmp_path):
     assert found(project) == [ids["unused"]]
     stores, roots = [project.store, other.store], [project.root, other.root]
     assert find_unreached(stores, project.bundles, roots).datasets == ()
+
+
+DYING = """
+import os, shutil, signal, sys
+from pathlib import Path
+from tests.unit.batch.test_unreached import NOW, delete_unreached
+from tests.unit.batch.support import Project
+project, last, seen = Project(Path(sys.argv[1])), int(sys.argv[2]), 0
+steps = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
+def watch(event, arguments):
+    global seen
+    if event in steps and ("tombstones" in str(arguments[0]) or "/bundles/" in str(arguments[0])):
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+delete_unreached([project.store], project.bundles, [project.root], now=NOW)
+print(seen)
+"""
+
+
+def _delete_and_die(root, step):
+    command = [sys.executable, "-c", DYING, str(root), str(step)]
+    home = Path(__file__).resolve().parents[3]
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_killed_deletion_leaves_whole_datasets_and_the_next_one_ends_it(made, tmp_path):
+    project, ids = made
+    whole = Project(shutil.copytree(project.root, tmp_path / "whole"))
+    done = _delete_and_die(whole.root, 0)
+    steps = int(done.stdout)
+    assert steps > 8, done.stderr
+    for step in range(1, steps + 1, max(1, steps // 10)):
+        one = Project(shutil.copytree(project.root, tmp_path / f"killed-{step}"))
+        assert _delete_and_die(one.root, step).returncode == -signal.SIGKILL
+        folder = one.bundles / "prices"
+        names = {path.name for path in folder.glob("[!.]*") if path.is_dir()}
+        assert names | {ids["unused"]} == set(ids.values())
+        for name in names:
+            Dataset.open(folder / name).verify()
+        tombstone = one.store.ledger / f"tombstones/datasets/prices/{ids['unused']}.json"
+        assert tombstone.is_file() or ids["unused"] in names
+        delete_unreached([one.store], one.bundles, [one.root], now=NOW)
+        left = {path.name for path in folder.iterdir() if path.is_dir()}
+        assert left == set(ids.values()) - {ids["unused"]}
+        assert json.loads(tombstone.read_bytes())["dataset_id"] == ids["unused"]
 
 
 def _delete(root, started):
