@@ -1,6 +1,6 @@
 """Every error a caller can act on; each says what was asked, what was found and what would do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backtrail.wording import counted
@@ -9,6 +9,7 @@ __all__ = [
     "ArtifactManagerError",
     "BacktrailError",
     "BatchChangedError",
+    "BundleLockError",
     "CatalogError",
     "CatalogUnavailableError",
     "CodeCaptureError",
@@ -78,6 +79,21 @@ class DataValidationError(_ProblemsError):
 
 class DatasetError(BacktrailError):
     """A dataset or bundle is missing, damaged or not what was asked for."""
+
+
+class BundleLockError(DatasetError):
+    """A bundle is another dataset than the lock says; nothing was started.
+
+    Attributes:
+        mismatches: Dataset id that is locked and the one there is now, by bundle.
+    """
+
+    def __init__(self, message: str, mismatches: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.mismatches = dict(mismatches)
+
+    def __reduce__(self) -> tuple[type["BundleLockError"], tuple[str, dict[str, tuple[str, str]]]]:
+        return type(self), (str(self), self.mismatches)
 
 
 class BatchChangedError(BacktrailError):

@@ -10,7 +10,8 @@ from backtrail.batch.planning import targets
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import Plan, run_origin
 from backtrail.canonical import canonical_json
-from backtrail.data.sources import source_checksum
+from backtrail.data.lock import lock_checksum
+from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
 from backtrail.reports.fingerprint import report_fingerprint
@@ -52,6 +53,10 @@ def base_dir(wildcards):
 
 def bundles_dir(wildcards):
     return BUNDLES
+
+
+def ingest_threads(wildcards):
+    return useful_threads(BATCH.bundle(wildcards.bundle), BATCH.root)
 
 
 def planned():

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.planning.places import Places
 from backtrail.canonical import pretty_json
-from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.commands.options import (
+    add_command,
+    config_files,
+    count_from_zero,
+    existing_store,
+    read_places,
+)
 from backtrail.errors import BacktrailError
 from backtrail.wording import counted
 
@@ -39,18 +45,11 @@ def add_history_commands(commands: Any) -> None:
     diff.add_argument("after", help="backtest id of another run, or its beginning")
     diff.add_argument(
         "--limit",
-        type=_count,
+        type=count_from_zero,
         default=10,
         metavar="N",
         help="bars to show of each kind (default: 10)",
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -1,17 +1,20 @@
 """From a bundle's source to an immutable dataset: fetch, normalise, validate, hash, write."""
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from backtrail.canonical import pretty_json
 from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
+from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.csv_adapter import read_csv_bundle
 from backtrail.data.dataset_files import write_dataset_files
+from backtrail.data.datasets import Dataset
 from backtrail.data.demo import SourceCard, export_missing
 from backtrail.data.identity import (
     content_checksums,
@@ -21,25 +24,29 @@ from backtrail.data.manifest import (
     ADJUSTMENTS_FILE,
     BARS_FILE,
     HEAD_FILE,
+    LEFTOVER,
     MANIFEST_FILE,
     RECEIPT_FILE,
     DatasetManifest,
     read_head,
 )
 from backtrail.data.parquet_adapter import read_parquet_bundle
+from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
 from backtrail.data.session_check import symbol_records
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
+from backtrail.data.spool import Spool
 from backtrail.data.synthetic_adapter import compute_prices
-from backtrail.data.validation import ValidatedPrices, validate
+from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
 from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
 __all__ = ["ingest_bundle"]
 
-_BUILDING: Final = ".building~"
+_LOG: Final = logging.getLogger(__name__)
 _READ_ONLY: Final = 0o444
+_IN_MEMORY: Final = 1 << 30
 
 
 def ingest_bundle(
@@ -72,30 +79,36 @@ def ingest_bundle(
             be written; nothing is left of it.
     """
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
+    folder = bundles_dir / bundle.name
     try:
-        raw = _fetch(bundle, root, card, threads)
-        adjusted = bool(bundle.options.get("split_adjusted", False))
-        prices = validate(raw, bundle.waivers, split_adjusted=adjusted)
+        read = _read(bundle, _fetch(bundle, root, card, threads), bundles_dir)
+        if report is not None:
+            report.unlink(missing_ok=True)
+        content = content_checksums(read.prices.bars, read.prices.adjustments)
+        manifest = _manifest(bundle, read, card, content)
+        sources = [(source.symbol, source.sha256) for source in read.sources]
+        return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
     except BadRowsError as error:
         if report is not None:
             error.write(report)
         raise
-    if report is not None:
-        report.unlink(missing_ok=True)
-    if not prices.bars.height:
-        raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
-    content = content_checksums(prices.bars, prices.adjustments)
-    identity = dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe)
-    manifest = _manifest(bundle, raw, prices, card, content, identity)
-    read = [(source.symbol, source.sha256) for source in raw.sources]
-    folder = bundles_dir / bundle.name
-    try:
-        return _store(folder, prices, manifest, combine_checksums(bundle, read))
     except OSError as error:
         raise DatasetError(
             f"bundle {bundle.name!r} cannot be written to {folder}: {error}; look at free space "
             "and permissions there, and ingest again"
         ) from error
+
+
+def _read(bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path) -> ReadPrices:
+    read = validate_parts(
+        parts,
+        bundle.waivers,
+        split_adjusted=bool(bundle.options.get("split_adjusted", False)),
+        spool=Spool(bundles_dir, _IN_MEMORY),
+    )
+    if not read.prices.bars.height:
+        raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
+    return read
 
 
 def _store(
@@ -105,20 +118,50 @@ def _store(
     try:
         with lease(folder / ".lock"):
             _remove_leftovers(folder)
+            before = read_head(folder.parent, folder.name) if _has_head(folder) else None
             if not _is_whole(folder / manifest.dataset_id):
                 _write_dataset(folder, prices, manifest)
             _move_head(folder, manifest.dataset_id)
             _write_receipt(folder, manifest, checksum)
-            return DatasetManifest.load(folder / manifest.dataset_id)
+            stored = DatasetManifest.load(folder / manifest.dataset_id)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()  # goes only when nothing is in it: the first ingest failed
         raise
+    if before is not None and before != manifest.dataset_id:
+        _log_change(folder, before, manifest.dataset_id)
+    return stored
 
 
-def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int) -> RawPrices:
+def _has_head(folder: Path) -> bool:
+    return (folder / HEAD_FILE).is_file()
+
+
+def _log_change(folder: Path, before: str, after: str) -> None:
+    """Say what the name means otherwise now; bars that are others or gone are worth a warning."""
+    try:
+        difference = compare_datasets(Dataset.open(folder / before), Dataset.open(folder / after))
+    except DatasetError as error:
+        _LOG.warning("bundle %s cannot be compared with what it was: %s", folder.name, error)
+        return
+    is_restated = any(
+        table.changed or table.removed for table in (difference.bars, difference.adjustments)
+    )
+    _LOG.log(
+        logging.WARNING if is_restated or difference.settings else logging.INFO,
+        "bundle %s was dataset %s, and is %s now: %s",
+        folder.name,
+        before,
+        after,
+        "; ".join(dataset_sentences(difference)),
+    )
+
+
+def _fetch(
+    bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int
+) -> Iterable[RawPrices]:
     if bundle.adapter == "synthetic":
-        return compute_prices(bundle)
+        return [compute_prices(bundle)]
     if bundle.adapter == "parquet":
         return read_parquet_bundle(bundle, root, threads=threads)
     if card is not None and source_path(bundle, root).is_dir():
@@ -128,15 +171,14 @@ def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None, threads: i
 
 def _manifest(
     bundle: BundleConfig,
-    raw: RawPrices,
-    prices: ValidatedPrices,
+    read: ReadPrices,
     card: SourceCard | None,
     content: Mapping[str, str],
-    identity: str,
 ) -> DatasetManifest:
+    prices = read.prices
     kinds = prices.adjustments.group_by("kind").len().sort("kind")
     return DatasetManifest(
-        dataset_id=identity,
+        dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
         bundle=bundle.name,
         calendar=bundle.calendar,
         timeframe=bundle.timeframe,
@@ -145,20 +187,20 @@ def _manifest(
         adjustments={kind: count for kind, count in kinds.iter_rows()},
         content=content,
         files={},
-        sources=raw.sources,
-        dialect=raw.dialect,
+        sources=read.sources,
+        dialect=read.dialect,
         waivers=prices.waivers,
         duplicates=prices.duplicates,
         left_out=prices.left_out,
         origin=card.origin if card else None,
         licence=card.licence if card else None,
-        synthetic=raw.synthetic,
+        synthetic=read.synthetic,
     )
 
 
 def _remove_leftovers(folder: Path) -> None:
     # Only under the lease: every half-built dataset here belongs to a process that is dead.
-    for item in folder.glob(f".*{_BUILDING}"):
+    for item in folder.glob(f".*{LEFTOVER}"):
         shutil.rmtree(item)
     remove_stale(folder)
 
@@ -175,16 +217,16 @@ def _is_whole(dataset: Path) -> bool:
 
 @contextmanager
 def _building(folder: Path, name: str) -> Iterator[Path]:
-    made = folder / f".{name}{_BUILDING}"
+    made = folder / f".{name}{LEFTOVER}"
     made.mkdir()
     try:
         yield made
         if (folder / name).exists():  # damaged: its content is its name, so this is a repair
-            os.replace(folder / name, folder / f".{name}.damaged{_BUILDING}")
+            os.replace(folder / name, folder / f".{name}.damaged{LEFTOVER}")
         os.replace(made, folder / name)
         flush_dir(folder)
     finally:
-        for left in folder.glob(f".{name}*{_BUILDING}"):
+        for left in folder.glob(f".{name}*{LEFTOVER}"):
             shutil.rmtree(left)
 
 
@@ -203,7 +245,7 @@ def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManif
 def _move_head(folder: Path, identity: str) -> None:
     path = folder / HEAD_FILE
     history: list[dict[str, str]] = []
-    if path.is_file():
+    if _has_head(folder):
         if read_head(folder.parent, folder.name) == identity:
             return
         history = _history(path)

@@ -11,7 +11,13 @@ from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError
 from backtrail.provenance.objects import ObjectStore
 
-__all__ = ["DatasetCheck", "SourceCheck", "SourceFinding", "used_dataset"]
+__all__ = [
+    "DatasetCheck",
+    "SourceCheck",
+    "SourceFinding",
+    "dataset_users",
+    "used_dataset",
+]
 
 
 def used_dataset(run: RunDir) -> tuple[str, str] | None:
@@ -29,6 +35,21 @@ def used_dataset(run: RunDir) -> tuple[str, str] | None:
         return str(known["labels"]["bundle"]), str(known["identity"]["dataset"]["dataset_id"])
     except (ArtifactManagerError, OSError, KeyError, TypeError):
         return None
+
+
+def dataset_users(store: RunStore, bundle: str) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the runs that use each dataset of a bundle, oldest first.
+
+    Args:
+        store: The run store; it need not exist.
+        bundle: Name of the bundle.
+    """
+    users: dict[str, list[str]] = {}
+    for run in store.run_dirs():
+        used = used_dataset(run)
+        if used is not None and used[0] == bundle:
+            users.setdefault(used[1], []).append(run.backtest_id)
+    return {dataset_id: tuple(runs) for dataset_id, runs in users.items()}
 
 
 class DatasetCheck:

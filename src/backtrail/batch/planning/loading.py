@@ -36,7 +36,7 @@ _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
 _LARGEST_SHARD = 200
 _SHARDS = 32
 
-_BUNDLE_KEYS = {"adapter", "path", "calendar", "timeframe", "waivers"}
+_BUNDLE_KEYS = {"adapter", "path", "calendar", "timeframe", "waivers", "dataset"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,17 @@ class Batch:
     def bundle(self, name: str) -> BundleConfig:
         """Return the definition of a bundle."""
         return bundle_config(name, self.config["bundles"][name])
+
+    def pinned(self, name: str) -> str | None:
+        """Return the dataset that the config names for a bundle; None for the one it means now."""
+        # A script may use a bundle that was ingested once and is not in its config.
+        dataset: str | None = self.config["bundles"].get(name, {}).get("dataset")
+        return dataset
+
+    @property
+    def ingested_bundles(self) -> tuple[str, ...]:
+        """Used bundles whose dataset is made from their source, sorted."""
+        return tuple(name for name in self.used_bundles if self.pinned(name) is None)
 
     @property
     def used_bundles(self) -> tuple[str, ...]:
@@ -274,7 +285,9 @@ def _symbol_problems(
     for request in requests:
         if request.bundle not in known:
             bundle = bundle_config(request.bundle, config["bundles"][request.bundle])
-            if bundle.path is not None and not (root / bundle.path).exists():
+            if "dataset" in config["bundles"][request.bundle]:
+                known[request.bundle] = None  # its source may be another one now, or gone
+            elif bundle.path is not None and not (root / bundle.path).exists():
                 where = f"{source}: bundles.{request.bundle}.path"
                 problems[where] = Problem(
                     where,

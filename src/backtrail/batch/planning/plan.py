@@ -174,6 +174,7 @@ def make_plan(
 
     Raises:
         BatchChangedError: If config or code changed since the expected key was computed.
+        BundleLockError: If a bundle is not the dataset that the project's lock says.
         ConfigError: If a symbol, a date or a parameter does not fit the data or the strategy.
     """
     if expected_key is not None and expected_key != batch.batch_key:

@@ -11,7 +11,9 @@ from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.requests import RunRequest
 from backtrail.batch.planning.windows import BarDates, data_problems
 from backtrail.canonical import canonical_json, sha256_json
-from backtrail.data.manifest import DatasetManifest, read_head, read_receipt
+from backtrail.data.inventory import find_dataset
+from backtrail.data.lock import check_lock
+from backtrail.data.manifest import DatasetManifest, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
@@ -56,7 +58,7 @@ class ParameterChecker(Protocol):
 def outdated_bundles(batch: Batch) -> dict[str, str]:
     """Return the bundles whose dataset is not that of their source now, each with the reason."""
     reasons = {}
-    for name in batch.used_bundles:
+    for name in batch.ingested_bundles:
         receipt = read_receipt(batch.places.bundles, name)
         if receipt is None:
             reasons[name] = f"bundle {name} was never ingested"
@@ -81,14 +83,16 @@ def resolve_runs(
     Raises:
         ConfigError: If a symbol or a date is not in the data, or a window has no bar; every
             mistake is named.
+        BundleLockError: If a bundle is not the dataset that the project's lock says.
         DatasetError: If a bundle was never ingested, or its prices cannot be read.
     """
     wanted = batch.requests if requests is None else requests
     bundles = batch.places.bundles
     bars = {
-        name: BarDates(bundles / name / read_head(bundles, name))
+        name: BarDates(find_dataset(bundles, name, batch.pinned(name)))
         for name in sorted({request.bundle for request in wanted})
     }
+    check_lock(batch.root, bundles, {name: bars[name].manifest.dataset_id for name in bars})
     problems = [
         problem
         for request in wanted
