@@ -9,7 +9,7 @@ from backtrail.batch.closing import close_failed_batch
 from backtrail.batch.loading import open_batch
 from backtrail.batch.plan import Plan, run_origin
 from backtrail.canonical import canonical_json
-from backtrail.data.sources import source_checksum
+from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
 from backtrail.reports.fingerprint import report_fingerprint
@@ -51,6 +51,10 @@ def base_dir(wildcards):
 
 def bundles_dir(wildcards):
     return BUNDLES
+
+
+def ingest_threads(wildcards):
+    return useful_threads(BATCH.bundle(wildcards.bundle), BATCH.root)
 
 
 def planned():

@@ -10,7 +10,7 @@ rule ingest_bundle:
         "logs/ingest_bundle/{bundle}.tsv"
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: ingest_threads
     resources:
         mem_mb=4000,
         runtime="30m",
@@ -18,6 +18,7 @@ rule ingest_bundle:
         definition=lambda wildcards: canonical_json(BATCH.config["bundles"][wildcards.bundle]),
         source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
         bundles_dir=bundles_dir,
+        report=lambda wildcards: f"logs/ingest_bundle/{wildcards.bundle}.bad-rows.csv",
         code=package_fingerprint("data"),
     message:
         "Ingesting bundle {wildcards.bundle}"

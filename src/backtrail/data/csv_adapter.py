@@ -5,6 +5,7 @@ Options are explained in `backtrail.data.csv_options`. Dividend 0 and split 1 me
 (yfinance) writes 0 for none.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from backtrail.data.csv_lines import blank_lines, number_lines
 from backtrail.data.csv_options import CsvOptions
 from backtrail.data.csv_text import CsvText, read_text
 from backtrail.data.file_rows import (
+    PART_BYTES,
     FileRows,
     finish_rows,
     of_one_symbol,
-    read_files,
+    read_parts,
     refuse_time_of_day,
 )
 from backtrail.data.manifest import SourceRecord
@@ -35,20 +37,24 @@ from backtrail.errors import DatasetError
 __all__ = ["read_csv_bundle"]
 
 
-def read_csv_bundle(bundle: BundleConfig, root: Path, *, threads: int = 1) -> RawPrices:
-    """Read every file of a bundle.
+def read_csv_bundle(
+    bundle: BundleConfig, root: Path, *, threads: int = 1, part_bytes: int = PART_BYTES
+) -> Iterator[RawPrices]:
+    """Yield the rows of a bundle's files, in parts of whole symbols.
 
     Args:
         bundle: What to read.
         root: Project root, to which the bundle's path is relative.
         threads: Files read at the same time.
+        part_bytes: Bytes of files after which a part ends, for each thread.
 
     Raises:
         DatasetError: If a file cannot be read, or its dialect is unclear; nothing is guessed.
         ConfigError: If an option names what the file has not.
     """
     options = CsvOptions.of(bundle.options)
-    return read_files(bundle, root, partial(_read_file, bundle, options), threads)
+    read = partial(_read_file, bundle, options)
+    return read_parts(bundle, root, read, threads=threads, part_bytes=part_bytes)
 
 
 def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, index: int) -> FileRows:

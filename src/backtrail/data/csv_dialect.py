@@ -38,6 +38,7 @@ class Structure:
         comment: How comment lines begin; None when there is none.
         trailing: Whether rows end with a delimiter.
         sample: First rows, as they stand.
+        asks_about_comments: Whether nobody stated how comments begin.
     """
 
     columns: ColumnMap
@@ -49,6 +50,7 @@ class Structure:
     comment: str | None
     trailing: bool
     sample: tuple[tuple[str, ...], ...] = field(repr=False, default=())
+    asks_about_comments: bool = True
 
     @property
     def width(self) -> int:
@@ -65,6 +67,22 @@ class Structure:
         at, to = self.columns.positions[first], self.columns.positions[second]
         rows = (row for row in self.sample if len(row) > max(at, to))
         return [(row[at].strip(), row[to].strip()) for row in rows if row[at] and row[to]]
+
+    def check_comment(self, label: str, line: str) -> None:
+        """Refuse a comment line that may be a row: symbols can begin with the same character.
+
+        Raises:
+            DatasetError: If it has the cells of a row, and nobody said that it is a comment.
+        """
+        if self.comment is None or not self.asks_about_comments:
+            return
+        if line.startswith(self.comment) and (
+            len(_try_split(line, self.delimiter, self.quote)) == self.width
+        ):
+            raise DatasetError(
+                f"{label}: the line {line[:100]!r} could be a comment or a row; give "
+                "options.comment, '#' or '' for no comments"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,31 +158,25 @@ def detect_structure(where: str, label: str, head: bytes, options: CsvOptions) -
     if comment is None and any(line.startswith(_COMMENT) for line in lines):
         comment = _COMMENT
     quote = options.quote or '"'
-    start = options.skip_lines or 0
     candidates = [
         at
         for at, line in enumerate(lines)
-        if at >= start and line.strip() and not (comment and line.startswith(comment))
+        if at >= (options.skip_lines or 0)
+        and line.strip()
+        and not (comment and line.startswith(comment))
     ]
     if not candidates:
         raise DatasetError(f"{label} has no line of data among its first {len(lines)}")
     header, delimiter = _find_header(lines, candidates, options, quote)
     first = candidates[0] if header is None else header + 1
-    line = lines[first if header is None else header]
-    cells = _split(label, line, delimiter, quote)
+    cells = _split(label, lines[first if header is None else header], delimiter, quote)
     if header is not None and _is_frame_of_yfinance(lines[header:], cells, delimiter):
         cells, first = ["Date", *cells[1:]], header + 3
-    columns = None
-    if header is None and not options.columns:
-        columns = known_layout(cells)
+    columns = known_layout(cells) if header is None and not options.columns else None
     if columns is None:
-        columns = map_columns(
-            f"{where}.columns", label, cells, options.columns, header=header is not None
-        )
+        given = options.columns
+        columns = map_columns(f"{where}.columns", label, cells, given, header=header is not None)
     sample = tuple(_rows(lines[first:], delimiter, quote, comment))
-    ended = bool(sample) and all(
-        len(row) == columns.width + 1 and not row[-1].strip() for row in sample
-    )
     structure = Structure(
         columns=columns,
         delimiter=delimiter,
@@ -173,13 +185,17 @@ def detect_structure(where: str, label: str, head: bytes, options: CsvOptions) -
         first_row=next((at for at in candidates if at >= first), first),
         skipped=tuple(lines[at][:100] for at in candidates if header is not None and at < header),
         comment=comment or None,
-        trailing=ended,
+        trailing=_ends_with_delimiter(sample, columns.width),
         sample=sample,
+        asks_about_comments=options.comment is None,
     )
-    _check_comments(
-        label, lines[structure.first_row :], structure, given=options.comment is not None
-    )
+    for line in lines[0 if header is None else first :]:
+        structure.check_comment(label, line)
     return structure
+
+
+def _ends_with_delimiter(sample: Sequence[Sequence[str]], width: int) -> bool:
+    return bool(sample) and all(len(row) == width + 1 and not row[-1].strip() for row in sample)
 
 
 def _find_header(
@@ -252,17 +268,3 @@ def _rows(
         if row is None:
             return
         yield tuple(row)
-
-
-def _check_comments(label: str, lines: Sequence[str], structure: Structure, *, given: bool) -> None:
-    # Symbols may begin with the character of comments; such rows must not vanish.
-    if structure.comment is None or given:
-        return
-    for line in lines:
-        if line.startswith(structure.comment) and (
-            len(_try_split(line, structure.delimiter, structure.quote)) == structure.width
-        ):
-            raise DatasetError(
-                f"{label}: the line {line[:100]!r} could be a comment or a row; give "
-                "options.comment, '#' or '' for no comments"
-            )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.data.csv_dialect import Structure
-from backtrail.data.csv_text import CsvText
+from backtrail.data.csv_text import LONGEST_LINE, CsvText
 from backtrail.errors import DatasetError
 
 __all__ = ["LineNumbers", "blank_lines", "number_lines", "wide_rows"]
@@ -110,6 +110,8 @@ def _comment_rows(text: CsvText, structure: Structure) -> list[int]:
         while begin >= 0:
             above += buffer[at : begin + 1].count(b"\n")
             found.append(above)
+            line = buffer[begin + 1 : begin + LONGEST_LINE].partition(b"\n")[0]
+            structure.check_comment(text.label, line.decode("utf-8", "replace").rstrip("\r"))
             at = begin + 1
             begin = buffer.find(mark, at)
     return found

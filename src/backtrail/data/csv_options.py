@@ -164,7 +164,7 @@ def _meaning_mistakes(options: Mapping[str, Any]) -> list[tuple[str, str]]:
         mistakes.append(("delimiter", "no letter, digit, dot, quote or line break"))
     if options.get("encoding") is not None:
         try:
-            b"".decode(options["encoding"])
+            "x".encode(options["encoding"])
         except LookupError:
             mistakes.append(("encoding", "unknown; write such as cp1252, latin-1 or utf-16-le"))
     return mistakes

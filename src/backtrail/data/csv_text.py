@@ -48,6 +48,7 @@ class CsvText:
         is_open: Whether the last line does not end.
         sha256: Checksum of the file's bytes.
         size: Bytes of the file.
+        stamp: When a file read where it lies was last written to, in nanoseconds.
     """
 
     label: str
@@ -85,11 +86,19 @@ class CsvText:
         Raises:
             DatasetError: If it was written to.
         """
-        if isinstance(self.source, Path) and self.source.stat().st_mtime_ns != self.stamp:
+        if not isinstance(self.source, Path):
+            return
+        try:
+            status = self.source.stat()
+        except OSError as error:
+            raise DatasetError(f"{self.label} was moved while it was read: {error}") from error
+        if (status.st_mtime_ns, status.st_size) != (self.stamp, self.size):
             raise DatasetError(f"{self.label} was written to while it was read; ingest it again")
 
 
-def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
+def read_text(
+    path: Path, label: str, encoding: str | None = None, *, large: int = _LARGE
+) -> CsvText:
     """Return the text of a file as UTF-8.
 
     gzip and zip are known by their first bytes, whatever the name says. Text that is UTF-8 is not
@@ -99,6 +108,7 @@ def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
         path: The file.
         label: Its name in messages.
         encoding: Of the text; None to go by its byte order mark, UTF-8 where there is none.
+        large: Bytes from which on a plain file is read where it lies.
 
     Raises:
         DatasetError: If it cannot be read, unpacked or decoded.
@@ -107,7 +117,7 @@ def read_text(path: Path, label: str, encoding: str | None = None) -> CsvText:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             head = stream.read(_HEAD)
-            if status.st_size >= _LARGE and encoding is None and _is_plain(head):
+            if status.st_size >= large and encoding is None and _is_plain(head):
                 return _text_in_place(path, label, stream, head, status)
             packed = head + stream.read()
     except OSError as error:
@@ -175,14 +185,22 @@ def read_head(path: Path, label: str, encoding: str | None = None) -> bytes:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
             if head.startswith(_GZIP):
-                decompressor = zlib.decompressobj(wbits=31)
-                head = decompressor.decompress(head, _HEAD)
+                head = _gunzip_head(head)
             elif head.startswith(_ZIP):
                 stream.seek(0)
                 head = _unzip(label, stream.read(), _HEAD)
     except (OSError, zlib.error) as error:
         raise DatasetError(f"{label} cannot be read: {error}") from error
     return _as_utf8(label, head, encoding, whole=False)
+
+
+def _gunzip_head(packed: bytes) -> bytes:
+    text = b""
+    while packed and len(text) < _HEAD:  # one file may be several, written one after the other
+        member = zlib.decompressobj(wbits=31)
+        text += member.decompress(packed, _HEAD - len(text))
+        packed = member.unused_data
+    return text
 
 
 def first_lines(label: str, head: bytes) -> list[str]:

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import polars as pl
 
-__all__ = ["drop_exact_duplicates"]
+__all__ = ["MAX_LISTED", "drop_exact_duplicates"]
 
-_LISTED: Final = 1000
+MAX_LISTED: Final = 1000
+"""Duplicates listed one by one; the rest are counted."""
 
 
 def drop_exact_duplicates(
@@ -42,6 +43,6 @@ def drop_exact_duplicates(
             "symbol": row["symbol"],
             "at": row["timestamp"].isoformat(),
         }
-        for row in dropped.sort("file", "line").head(_LISTED).iter_rows(named=True)
+        for row in dropped.sort("file", "line").head(MAX_LISTED).iter_rows(named=True)
     ]
     return ordered.filter(~again), {"rows": dropped.height, "listed": listed}, contradicting

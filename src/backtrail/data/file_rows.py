@@ -1,14 +1,14 @@
 """What the adapters of files share: many files read at once, each with its rows and its record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from backtrail.canonical import canonical_json
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.cells import Cells
 from backtrail.data.column_names import ColumnMap, plain_name
@@ -18,9 +18,19 @@ from backtrail.data.raw_prices import RawPrices, as_problems, join_files, unread
 from backtrail.data.sources import SourceFile, find_source_files
 from backtrail.errors import DatasetError
 
-__all__ = ["FileRows", "finish_rows", "of_one_symbol", "read_files", "refuse_time_of_day"]
+__all__ = [
+    "PART_BYTES",
+    "FileRows",
+    "finish_rows",
+    "of_one_symbol",
+    "read_parts",
+    "refuse_time_of_day",
+]
 
 _ZERO_MEANS_NO_SPLIT: Final = "stock_splits"
+
+PART_BYTES: Final = 1 << 26
+"""Bytes of files in a part, for each thread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,33 +50,61 @@ class FileRows:
     dialect: Mapping[str, Any]
 
 
-def read_files(
-    bundle: BundleConfig, root: Path, read: Callable[[SourceFile, int], FileRows], threads: int
-) -> RawPrices:
-    """Return the rows of all files of a bundle, whatever the order in which they are read.
+def read_parts(
+    bundle: BundleConfig,
+    root: Path,
+    read: Callable[[SourceFile, int], FileRows],
+    *,
+    threads: int,
+    part_bytes: int,
+) -> Iterator[RawPrices]:
+    """Yield the rows of a bundle's files in parts that hold whole symbols, in lexical order.
+
+    What is yielded depends neither on the number of threads nor on which file is read first, but
+    for where one part ends and the next begins.
 
     Args:
         bundle: What to read.
         root: Project root, to which the bundle's path is relative.
-        read: Reads one file, given its index.
+        read: Reads one file, given its index in its part.
         threads: Files read at the same time.
+        part_bytes: Bytes of files after which a part ends, for each thread.
 
     Raises:
         DatasetError: If a file cannot be read.
     """
     files = find_source_files(bundle, root)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        jobs = [pool.submit(read, file, index) for index, file in enumerate(files)]
-        try:
-            rows = [job.result() for job in jobs]
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for part in _parts(files, threads * part_bytes):
+            jobs = [pool.submit(read, file, index) for index, file in enumerate(part)]
+            try:
+                rows = [job.result() for job in jobs]
+            finally:
+                for job in jobs:
+                    job.cancel()
+            yield _join(part, rows)
+
+
+def _parts(files: Sequence[SourceFile], most: int) -> Iterator[list[SourceFile]]:
+    part: list[SourceFile] = []
+    size = 0
+    for symbol, group in groupby(files, key=lambda file: file.symbol):
+        if part and size >= most and symbol is not None:
+            yield part
+            part, size = [], 0
+        own = list(group)
+        part += own
+        size += sum(file.path.stat().st_size for file in own if file.path.exists())
+    yield part
+
+
+def _join(files: Sequence[SourceFile], rows: Sequence[FileRows]) -> RawPrices:
     return RawPrices(
         frame=join_files([item.frame for item in rows]),
         files=tuple(file.label for file in files),
         unread=pl.concat([item.unread for item in rows]),
         sources=tuple(item.record for item in rows),
-        dialect=_dialects(rows),
+        dialect=tuple({**item.dialect, "files": [item.record.path]} for item in rows),
     )
 
 
@@ -91,7 +129,7 @@ def finish_rows(
         BadRowsError: If more cells could not be read than a report takes.
     """
     if not frame.height:
-        raise DatasetError(f"{file.label} has a header and no rows")
+        raise DatasetError(f"{file.label} has no rows")
     if plain_name(columns.names.get("split") or "") == _ZERO_MEANS_NO_SPLIT:
         frame = frame.with_columns(pl.col("split").replace(0.0, None))
     frame = frame.with_columns(pl.lit(index, dtype=pl.UInt32).alias("file"))
@@ -137,11 +175,3 @@ def refuse_time_of_day(where: str, text: str) -> None:
         f"{where}: daily bars with a time of day ({text!r}); give options.timezone, "
         "in which the date is the session's"
     )
-
-
-def _dialects(read: Sequence[FileRows]) -> tuple[dict[str, Any], ...]:
-    grouped: dict[str, dict[str, Any]] = {}
-    for rows in read:
-        entry = grouped.setdefault(canonical_json(rows.dialect), {**rows.dialect, "files": []})
-        entry["files"].append(rows.record.path)
-    return tuple(grouped.values())

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,12 +27,14 @@ from backtrail.data.manifest import (
     read_head,
 )
 from backtrail.data.parquet_adapter import read_parquet_bundle
+from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
 from backtrail.data.session_check import symbol_records
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
+from backtrail.data.spool import Spool
 from backtrail.data.synthetic_adapter import compute_prices
-from backtrail.data.validation import ValidatedPrices, validate
+from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
 from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
@@ -40,6 +42,7 @@ __all__ = ["ingest_bundle"]
 
 _BUILDING: Final = ".building~"
 _READ_ONLY: Final = 0o444
+_IN_MEMORY: Final = 1 << 30
 
 
 def ingest_bundle(
@@ -72,30 +75,36 @@ def ingest_bundle(
             be written; nothing is left of it.
     """
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
+    folder = bundles_dir / bundle.name
     try:
-        raw = _fetch(bundle, root, card, threads)
-        adjusted = bool(bundle.options.get("split_adjusted", False))
-        prices = validate(raw, bundle.waivers, split_adjusted=adjusted)
+        read = _read(bundle, _fetch(bundle, root, card, threads), bundles_dir)
+        if report is not None:
+            report.unlink(missing_ok=True)
+        content = content_checksums(read.prices.bars, read.prices.adjustments)
+        manifest = _manifest(bundle, read, card, content)
+        sources = [(source.symbol, source.sha256) for source in read.sources]
+        return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
     except BadRowsError as error:
         if report is not None:
             error.write(report)
         raise
-    if report is not None:
-        report.unlink(missing_ok=True)
-    if not prices.bars.height:
-        raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
-    content = content_checksums(prices.bars, prices.adjustments)
-    identity = dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe)
-    manifest = _manifest(bundle, raw, prices, card, content, identity)
-    read = [(source.symbol, source.sha256) for source in raw.sources]
-    folder = bundles_dir / bundle.name
-    try:
-        return _store(folder, prices, manifest, combine_checksums(bundle, read))
     except OSError as error:
         raise DatasetError(
             f"bundle {bundle.name!r} cannot be written to {folder}: {error}; look at free space "
             "and permissions there, and ingest again"
         ) from error
+
+
+def _read(bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path) -> ReadPrices:
+    read = validate_parts(
+        parts,
+        bundle.waivers,
+        split_adjusted=bool(bundle.options.get("split_adjusted", False)),
+        spool=Spool(bundles_dir, _IN_MEMORY),
+    )
+    if not read.prices.bars.height:
+        raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
+    return read
 
 
 def _store(
@@ -116,9 +125,11 @@ def _store(
         raise
 
 
-def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int) -> RawPrices:
+def _fetch(
+    bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int
+) -> Iterable[RawPrices]:
     if bundle.adapter == "synthetic":
-        return compute_prices(bundle)
+        return [compute_prices(bundle)]
     if bundle.adapter == "parquet":
         return read_parquet_bundle(bundle, root, threads=threads)
     if card is not None and source_path(bundle, root).is_dir():
@@ -128,15 +139,14 @@ def _fetch(bundle: BundleConfig, root: Path, card: SourceCard | None, threads: i
 
 def _manifest(
     bundle: BundleConfig,
-    raw: RawPrices,
-    prices: ValidatedPrices,
+    read: ReadPrices,
     card: SourceCard | None,
     content: Mapping[str, str],
-    identity: str,
 ) -> DatasetManifest:
+    prices = read.prices
     kinds = prices.adjustments.group_by("kind").len().sort("kind")
     return DatasetManifest(
-        dataset_id=identity,
+        dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
         bundle=bundle.name,
         calendar=bundle.calendar,
         timeframe=bundle.timeframe,
@@ -145,14 +155,14 @@ def _manifest(
         adjustments={kind: count for kind, count in kinds.iter_rows()},
         content=content,
         files={},
-        sources=raw.sources,
-        dialect=raw.dialect,
+        sources=read.sources,
+        dialect=read.dialect,
         waivers=prices.waivers,
         duplicates=prices.duplicates,
         left_out=prices.left_out,
         origin=card.origin if card else None,
         licence=card.licence if card else None,
-        synthetic=raw.synthetic,
+        synthetic=read.synthetic,
     )
 
 

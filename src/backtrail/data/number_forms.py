@@ -84,48 +84,45 @@ def detect_numbers(
         DatasetError: If the decimal point cannot be known, or cells show the one as often as the
             other.
     """
-    cells = lazy.select(pl.concat_list([pl.col(name) for name in columns]).explode().alias("cell"))
-    core = _core(pl.col("cell"))
-    prices = [pl.col(name) for name in columns if name not in _VOLUME_LIKE]
-    whole = lazy.select(
-        pl.any_horizontal(
-            pl.lit(False), *(price.str.contains(r"^[-+]?\d+$").any() for price in prices)
-        )
-    )
-    dotted = pl.col("cell").str.contains(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
-    found = (
-        cells.select(
-            *(core.str.contains(proof).sum().alias(name) for name, proof in _PROOFS.items()),
-            core.str.contains(_COULD_BE_TWO).any().alias("two"),
-            pl.col("cell").filter(core.str.contains(_COULD_BE_TWO)).first().alias("cell"),
-            pl.col("cell").filter(dotted).first().alias("dotted"),
-            *(
-                core.str.contains(rf"\d{re.escape(mark)}\d{{3}}(\D|$)").any().alias(f"in {mark}")
-                for mark in _GROUPS
-            ),
-            pl.col("cell").str.contains(f"[{_SIGNS}]").any().alias("currency"),
-            pl.col("cell").str.contains(r"(?i)\d\s*[kmbt]$").any().alias("suffix"),
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
-    )
-    found["whole"] = delimiter == ";" or whole.collect(engine="streaming").item()
-    point = decimal or _decimal(label, found)
+    found = _evidence(lazy, columns)
+    point = decimal or _decimal(label, found, unclear=delimiter == ";" or found["whole"])
     if thousands is None:
         thousands = "".join(mark for mark in _GROUPS if mark != point and found[f"in {mark}"])
     return NumberForm(point, thousands, tuple(n for n in ("currency", "suffix") if found[n]))
 
 
-def _decimal(label: str, found: Mapping[str, Any]) -> str:
+def _evidence(lazy: pl.LazyFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what all cells together show: counts of proofs, unclear cells, groups, signs."""
+    cells = lazy.select(pl.concat_list([pl.col(name) for name in columns]).explode().alias("cell"))
+    cell, core = pl.col("cell"), _core(pl.col("cell"))
+    dotted = cell.str.contains(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
+    found = cells.select(
+        *(core.str.contains(proof).sum().alias(name) for name, proof in _PROOFS.items()),
+        cell.filter(core.str.contains(_COULD_BE_TWO)).first().alias("comma"),
+        cell.filter(dotted).first().alias("dot"),
+        *(
+            core.str.contains(rf"\d{re.escape(mark)}\d{{3}}(\D|$)").any().alias(f"in {mark}")
+            for mark in _GROUPS
+        ),
+        cell.str.contains(f"[{_SIGNS}]").any().alias("currency"),
+        cell.str.contains(r"(?i)\d\s*[kmbt]$").any().alias("suffix"),
+    ).collect(engine="streaming")
+    prices = [pl.col(name) for name in columns if name not in _VOLUME_LIKE]
+    whole = [price.str.contains(r"^[-+]?\d+$").any() for price in prices]
+    any_whole = lazy.select(pl.any_horizontal(pl.lit(False), *whole)).collect(engine="streaming")
+    return {**found.row(0, named=True), "whole": any_whole.item()}
+
+
+def _decimal(label: str, found: Mapping[str, Any], *, unclear: bool) -> str:
     remedy = "give options.decimal, '.' or ','"
     if found["."] or found[","]:
         if found["."] == found[","]:
             raise DatasetError(f"{label}: numbers mix decimal points and decimal commas; {remedy}")
         return "." if found["."] > found[","] else ","  # the few others are reported as unread
-    unclear = found["cell"] or (found["dotted"] if found["whole"] else None)
-    if unclear is not None:
+    cell = found["comma"] or (found["dot"] if unclear else None)
+    if cell is not None:
         raise DatasetError(
-            f"{label}: {unclear!r} could have three decimals or be a thousand, and no other number "
+            f"{label}: {cell!r} could have three decimals or be a thousand, and no other number "
             f"tells which; {remedy}"
         )
     return "."

@@ -5,7 +5,7 @@ Options, each as for CSV files: `columns`, `date_format`, `files`, `split_adjust
 Rows are named by their number from 1 in the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,11 @@ from backtrail.data.calendars import is_daily
 from backtrail.data.cells import NUMBERS, CellPlan, Cells, collect_cells
 from backtrail.data.column_names import ColumnMap, map_columns
 from backtrail.data.file_rows import (
+    PART_BYTES,
     FileRows,
     finish_rows,
     of_one_symbol,
-    read_files,
+    read_parts,
     refuse_time_of_day,
 )
 from backtrail.data.manifest import SourceRecord
@@ -37,19 +38,23 @@ __all__ = ["read_parquet_bundle"]
 _SAMPLE: Final = 1000
 
 
-def read_parquet_bundle(bundle: BundleConfig, root: Path, *, threads: int = 1) -> RawPrices:
-    """Read every file of a bundle; only the columns that are needed.
+def read_parquet_bundle(
+    bundle: BundleConfig, root: Path, *, threads: int = 1, part_bytes: int = PART_BYTES
+) -> Iterator[RawPrices]:
+    """Yield the rows of a bundle's files, in parts of whole symbols; only the columns needed.
 
     Args:
         bundle: What to read.
         root: Project root, to which the bundle's path is relative.
         threads: Files read at the same time.
+        part_bytes: Bytes of files after which a part ends, for each thread.
 
     Raises:
         DatasetError: If a file cannot be read, or its columns are unclear; nothing is guessed.
         ConfigError: If an option names what the file has not.
     """
-    return read_files(bundle, root, partial(_read_file, bundle), threads)
+    read = partial(_read_file, bundle)
+    return read_parts(bundle, root, read, threads=threads, part_bytes=part_bytes)
 
 
 def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> FileRows:
@@ -90,9 +95,8 @@ def _plan(
 ) -> CellPlan:
     named = [pl.col(text).alias(name) for name, text in columns.names.items() if text is not None]
     lazy = pl.scan_parquet(file.path).select(named).with_row_index("row")
-    lazy = lazy.with_columns(
-        pl.col(pl.Categorical, pl.Enum).cast(pl.String), pl.col(pl.String).str.strip_chars()
-    )
+    texts = [name for name, kind in types.items() if _is_text(kind)]
+    lazy = lazy.with_columns(pl.col(texts).cast(pl.String).str.strip_chars())
     if "symbol" in types:
         lazy = lazy.with_columns(pl.col("symbol").cast(pl.String).replace("", None))
     lazy, numbers, form = _numbers(file, lazy, types)
@@ -115,11 +119,15 @@ def _plan(
     )
 
 
+def _is_text(kind: pl.DataType) -> bool:
+    return isinstance(kind, pl.String | pl.Categorical | pl.Enum)
+
+
 def _numbers(
     file: SourceFile, lazy: pl.LazyFrame, types: Mapping[str, pl.DataType]
 ) -> tuple[pl.LazyFrame, dict[str, pl.Expr], NumberForm]:
     names = [name for name in NUMBERS if name in types]
-    texts = [name for name in names if types[name] in (pl.String, pl.Categorical, pl.Enum)]
+    texts = [name for name in names if _is_text(types[name])]
     wrong = [name for name in names if not types[name].is_numeric() and name not in texts]
     if wrong:
         listed = ", ".join(f"{name} is {types[name]}" for name in wrong)
@@ -146,7 +154,7 @@ def _time_form(
 ) -> TimeForm:
     kind, column = types["timestamp"], str(columns.names["timestamp"])
     zone, form = bundle.options.get("timezone"), bundle.options.get("date_format")
-    if "time" in types or kind.is_integer() or kind == pl.String:
+    if "time" in types or kind.is_integer() or _is_text(kind):
         cells = texts.filter(pl.col("text").is_not_null() & (pl.col("text") != ""))
         return detect_time(
             file.label,

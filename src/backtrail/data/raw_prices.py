@@ -21,7 +21,7 @@ UNREAD_ROWS: Final[Mapping[str, pl.DataType]] = {
     "rule": pl.String(),
     "why": pl.String(),
 }
-"""Cells that could not be read: index of the file, line, symbol, time, column, text, rule, why."""
+"""Cells that could not be read: file by index, line, symbol, time, column, text, rule, why."""
 
 
 def _nothing_unread() -> pl.DataFrame:
@@ -74,13 +74,17 @@ def unread_rows(cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
     """Return unread cells with file, line and symbol of their rows.
 
     Args:
-        cells: Columns `row`, `at`, `column`, `value`, `rule`, `why`.
-        frame: The rows of one file, with `row`, `file`, `line`, `symbol`.
+        cells: Columns `row`, `column`, `value`, `rule`, `why`.
+        frame: The rows of one file, with `row`, `file`, `line`, `symbol`, `timestamp`.
     """
     if not cells.height:
         return _nothing_unread()
     rows = frame.join(cells.select("row").unique(), on="row", how="semi")
-    rows = rows.select("row", "file", "line", pl.col("symbol").cast(pl.String).fill_null(""))
+    time = pl.col("timestamp")
+    day, moment = time.dt.strftime("%Y-%m-%d"), time.dt.strftime("%Y-%m-%dT%H:%M:%S%:z")
+    at = pl.when(time.dt.time() == pl.time()).then(day).otherwise(moment)
+    symbol = pl.col("symbol").cast(pl.String)
+    rows = rows.select("row", "file", "line", symbol.fill_null(""), at.fill_null("").alias("at"))
     return cells.join(rows, on="row", how="inner", maintain_order="left").select(list(UNREAD_ROWS))
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "source_checksum",
     "source_path",
     "symbol_of",
+    "useful_threads",
 ]
 
 _SUFFIXES: Final = {
@@ -31,6 +32,8 @@ _SUFFIXES: Final = {
     "parquet": (".parquet", ".pq"),
 }
 _SYMBOL: Final = "{symbol}"
+_BYTES_PER_THREAD: Final = 1 << 26
+_MOST_THREADS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,19 @@ def source_checksum(bundle: BundleConfig, root: Path) -> str:
             checksum = sha256_file(file.path) if file.path.is_file() else file.expected_sha256
             contents.append((file.symbol, str(checksum)))
     return combine_checksums(bundle, contents)
+
+
+def useful_threads(bundle: BundleConfig, root: Path) -> int:
+    """Return how many threads an ingest can use: one for each 64 MB of files, at most eight.
+
+    Raises:
+        DatasetError: If the source is not there.
+    """
+    if bundle.adapter not in FILE_ADAPTERS:
+        return 1
+    paths = [file.path for file in find_source_files(bundle, root)]
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    return min(_MOST_THREADS, 1 + size // _BYTES_PER_THREAD)
 
 
 def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None, str]]) -> str:

@@ -120,8 +120,10 @@ def wall_clock(text: pl.Expr, time: TimeForm) -> pl.Expr:
 
 def _moment(text: pl.Expr, time: TimeForm) -> pl.Expr:
     if time.form in TYPED_FORMS:
-        whole = text.dt.cast_time_unit("us") if time.has_time else text.cast(pl.Datetime("us"))
-        return pl.when(whole == text).then(whole)  # finer than a microsecond is not read
+        if not time.has_time:
+            return text.cast(pl.Datetime("us"))
+        whole = text.dt.nanosecond() % 1000 == 0  # what is finer than a microsecond is not read
+        return pl.when(whole).then(text.dt.cast_time_unit("us"))
     if time.is_epoch:
         whole = text.cast(pl.Int64, strict=False)
         if time.form == "epoch_ns":

@@ -11,13 +11,12 @@ __all__ = ["UNREAD_SCHEMA", "shorten", "unread_cells", "why_no_time", "wide_cell
 
 UNREAD_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "row": pl.UInt32(),
-    "at": pl.String(),
     "column": pl.String(),
     "value": pl.String(),
     "rule": pl.String(),
     "why": pl.String(),
 }
-"""Number of the row from 0, its time as text, canonical column, text of the cell, rule, why."""
+"""Number of the row from 0, canonical column, text of the cell, rule, why."""
 
 _SHOWN: Final = 80
 
@@ -42,11 +41,9 @@ def unread_cells(
     parts = []
     for name in (*columns, "timestamp"):
         bad = text.filter(parsed[name].is_null() & text[name].is_not_null())
-        at = pl.lit("") if name == "timestamp" else pl.col("timestamp").fill_null("")
         parts.append(
             bad.select(
                 "row",
-                shorten(at).alias("at"),
                 pl.lit(name).alias("column"),
                 shorten(pl.col(name)).alias("value"),
                 pl.lit("unparsable").alias("rule"),
@@ -64,8 +61,7 @@ def wide_cells(wide: Sequence[tuple[int, int]], width: int) -> pl.DataFrame:
         width: Cells of the header.
     """
     rows = [
-        (row, "", "cells", str(cells), "ragged_row", f"the header has {width}")
-        for row, cells in wide
+        (row, "cells", str(cells), "ragged_row", f"the header has {width}") for row, cells in wide
     ]
     return pl.DataFrame(rows, schema=UNREAD_SCHEMA, orient="row")
 

@@ -32,12 +32,13 @@ class RowLedger:
         taken = []
         for index, waiver in enumerate(self._waivers):
             symbol = pl.col("symbol").is_in(list(waiver.symbols)) if waiver.symbols else True
-            dates = pl.col("at").is_in([day.isoformat() for day in waiver.dates])
+            day = pl.col("at").str.slice(0, len("2020-01-02"))
+            dates = day.is_in([date.isoformat() for date in waiver.dates])
             meant = (pl.col("rule") == waiver.rule) & symbol & (dates if waiver.dates else True)
             rows = self._unread.filter(meant)
             self._unread = self._unread.filter(~meant)
             for row in rows.iter_rows(named=True):
-                self._note(index, {**row, row["column"]: row["value"]}, row["at"])
+                self._note(index, row, row["at"], {row["column"]: row["value"]})
             taken.append(rows.select(_KEY))
         self._count(self._unread["rule"].value_counts())
         self._problems += as_problems(self._unread.head(MAX_PROBLEMS), self._raw.files)
@@ -60,7 +61,7 @@ class RowLedger:
                 meant = _meant_by(waiver)
                 taken, rows = rows.filter(meant), rows.filter(~meant)
                 for row in taken.iter_rows(named=True):
-                    self._note(index, row, _at(row))
+                    self._note(index, row, _at(row), _texts(row))
                 parts.append(taken)
         return pl.concat(parts)
 
@@ -103,35 +104,36 @@ class RowLedger:
         for rule, count in counts.iter_rows():
             self._counts[rule] = self._counts.get(rule, 0) + count
 
-    def _note(self, index: int, row: Mapping[str, Any], at: str) -> None:
-        known = self._touched[index]
-        plain = plain_row(row, self._raw.files, at)
-        key = (plain["file"], plain["line"])
-        known[key] = {**plain, "values": {**known.get(key, plain)["values"], **plain["values"]}}
+    def _note(
+        self, index: int, row: Mapping[str, Any], at: str, values: Mapping[str, str | None]
+    ) -> None:
+        file = self._raw.files[row["file"]]
+        place = {"file": file, "line": row["line"], "symbol": row["symbol"], "at": at}
+        known = self._touched[index].setdefault((file, row["line"]), {**place, "values": {}})
+        known["values"] |= values
 
 
-def plain_row(
-    row: Mapping[str, Any], files: Sequence[str], at: str | None = None
-) -> dict[str, Any]:
+def plain_row(row: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
     """Return a row for a manifest: file, line, symbol, time, and its values as text.
 
     Args:
-        row: With `file`, `line`, `symbol` and values.
+        row: With `file`, `line`, `symbol`, `timestamp` and values.
         files: Name of each file by its index.
-        at: Time as text; None to take the row's `timestamp`.
     """
-    skipped = {"symbol", "timestamp", "kind", "file", "line", "at", "column", "rule", "why"}
-    values = {
-        name: value if value is None or isinstance(value, str) else repr(value)
-        for name, value in row.items()
-        if name not in skipped
-    }
     return {
         "file": files[row["file"]],
         "line": row["line"],
         "symbol": row["symbol"],
-        "at": _at(row) if at is None else at,
-        "values": values,
+        "at": _at(row),
+        "values": _texts(row),
+    }
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, str | None]:
+    return {
+        name: None if value is None else repr(value)
+        for name, value in row.items()
+        if name not in ("symbol", "timestamp", "kind", "file", "line")
     }
 
 

@@ -1,6 +1,9 @@
+import importlib.util
+import json
 from datetime import UTC, datetime
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from backtrail.data.identity import (
@@ -11,6 +14,8 @@ from backtrail.data.identity import (
     dataset_id,
 )
 from backtrail.errors import DatasetError
+
+from .places import PROJECT
 
 NO_ADJUSTMENTS = pl.DataFrame(schema=dict(ADJUSTMENT_SCHEMA))
 
@@ -98,3 +103,73 @@ def test_canonical_order_returns_sorted_rows_untouched():
     frame = bars()
     assert canonical_order(frame, "bars") is frame
     assert canonical_order(frame[::-1], "bars").equals(frame)
+
+
+# Golden figures, computed by tests/golden/dataset_id.py with the standard library alone.
+
+GOLDEN = json.loads((PROJECT / "tests/golden/dataset_id.json").read_text())
+
+
+def frames(rows, adjustments):
+    return (
+        pl.DataFrame(rows, schema={**BAR_SCHEMA, "timestamp": pl.Int64}, orient="row").cast(
+            dict(BAR_SCHEMA)
+        ),
+        pl.DataFrame(
+            adjustments, schema={**ADJUSTMENT_SCHEMA, "timestamp": pl.Int64}, orient="row"
+        ).cast(dict(ADJUSTMENT_SCHEMA)),
+    )
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """The module that computed the golden figures."""
+    path = PROJECT / "tests/golden/dataset_id.py"
+    spec = importlib.util.spec_from_file_location("golden_dataset_id", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def as_golden(tables, calendar, timeframe):
+    content = content_checksums(*tables)
+    return {
+        "content": content,
+        "id": dataset_id(content, calendar=calendar, timeframe=timeframe),
+    }
+
+
+def test_identity_of_many_rows_and_adjustments_is_the_golden_one(golden):
+    rows, adjustments = golden.many_rows(), golden.few_adjustments()
+    assert as_golden(frames(rows, []), "24/7", "1m") == GOLDEN["300,000 bars"]
+    both = frames(rows, adjustments)
+    assert as_golden(both, "24/7", "1m") == GOLDEN["300,000 bars, adjusted"]
+    shuffled = [frame.sample(fraction=1.0, shuffle=True, seed=1) for frame in both]
+    assert as_golden(shuffled, "24/7", "1m") == GOLDEN["300,000 bars, adjusted"]
+    one = frames([("A", 0, 1.0, 1.0, 1.0, 1.0, -0.0)], [])
+    assert as_golden(one, "XNYS", "1d") == GOLDEN["one bar"]
+
+
+@pytest.mark.parametrize(
+    ("writer", "rows_per_group", "compression"),
+    [
+        ("polars", 777, "zstd"),
+        ("polars", 1 << 20, "uncompressed"),
+        ("pyarrow", 100_000, "snappy"),
+        ("pyarrow", 777, "none"),
+    ],
+)
+def test_identity_depends_on_no_way_of_writing_parquet(
+    golden, tmp_path, writer, rows_per_group, compression
+):
+    tables = frames(golden.many_rows(), golden.few_adjustments())
+    read = []
+    for at, frame in enumerate(tables):
+        path = tmp_path / f"{at}.parquet"
+        options = {"compression": compression, "row_group_size": rows_per_group}
+        if writer == "polars":
+            frame.write_parquet(path, **options)
+        else:
+            pq.write_table(frame.to_arrow(), path, **options)
+        read.append(pl.read_parquet(path))
+    assert as_golden(read, "24/7", "1m") == GOLDEN["300,000 bars, adjusted"]

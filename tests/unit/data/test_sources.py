@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from backtrail.data import Waiver, list_symbols, source_checksum
+from backtrail.data.sources import find_source_files, useful_threads
 from backtrail.errors import DatasetError
 
 from .places import HEADER, daily_row
@@ -50,6 +51,49 @@ def test_two_files_of_one_symbol_are_refused(store):
         list_symbols(store.bundle(), store.root)
 
 
+def test_pattern_finds_files_of_all_symbols_and_of_several_months(store):
+    for name in ("BTCUSDT-1m-2024-01.csv", "BTCUSDT-1m-2024-02.csv", "ETHUSDT-1m-2024-01.csv"):
+        store.write(name, daily_row("2020-01-02"))
+    pattern = store.bundle(files="{symbol}-1m-*.csv")
+    assert list_symbols(pattern, store.root) == ("BTCUSDT", "ETHUSDT")
+    found = [(file.symbol, file.label) for file in find_source_files(pattern, store.root)]
+    assert found == [
+        ("BTCUSDT", "prices/BTCUSDT-1m-2024-01.csv"),
+        ("BTCUSDT", "prices/BTCUSDT-1m-2024-02.csv"),
+        ("ETHUSDT", "prices/ETHUSDT-1m-2024-01.csv"),
+    ]
+    mapped = store.bundle(files={"BTC": "BTCUSDT-*.csv"})
+    assert [file.symbol for file in find_source_files(mapped, store.root)] == ["BTC", "BTC"]
+    assert list_symbols(mapped, store.root) == ("BTC",)
+
+
+def test_pattern_without_symbol_leaves_it_to_a_column(store):
+    bundle = store.bundle(files="*.csv")
+    assert list_symbols(bundle, store.root) is None
+    with pytest.raises(DatasetError, match=r"AAA\.csv: no symbol column"):
+        store.ingest(files="*.csv")
+
+
+def test_pattern_of_nothing_or_out_of_the_folder_is_refused(store):
+    with pytest.raises(DatasetError, match=r"no file like \*\.xyz in prices"):
+        find_source_files(store.bundle(files="*.xyz"), store.root)
+    for pattern in ("../*.csv", "/etc/*"):
+        with pytest.raises(DatasetError, match="leaves prices"):
+            find_source_files(store.bundle(files=pattern), store.root)
+
+
+def test_folder_of_the_timeframe_is_taken_from_a_csvdir(store):
+    for inner in ("daily", "minute"):
+        (store.root / "csvdir" / inner).mkdir(parents=True)
+        (store.root / "csvdir" / inner / f"{inner.upper()}.csv").write_text(HEADER)
+    assert list_symbols(store.bundle("csvdir"), store.root) == ("DAILY",)
+    assert list_symbols(store.bundle("csvdir", timeframe="1m"), store.root) == ("MINUTE",)
+    with pytest.raises(DatasetError, match="its folders with such files: daily, minute"):
+        list_symbols(store.bundle("csvdir", timeframe="1h"), store.root)
+    (store.root / "csvdir/BESIDE.csv").write_text(HEADER)
+    assert list_symbols(store.bundle("csvdir"), store.root) == ("BESIDE",)
+
+
 def test_missing_or_empty_sources_say_where_was_looked(store):
     with pytest.raises(DatasetError, match="paths are relative to the project root"):
         source_checksum(store.bundle("nowhere"), store.root)
@@ -70,6 +114,16 @@ def test_paths_are_relative_to_the_root_never_to_the_working_directory(
     store.ingest()
     assert list(elsewhere.iterdir()) == []
     assert sorted(item.name for item in store.root.iterdir()) == ["prices"]
+
+
+def test_threads_follow_the_size_of_the_files(store):
+    assert useful_threads(store.bundle(), store.root) == 1
+    with (store.prices / "BIG.csv").open("wb") as stream:
+        stream.truncate(200 << 20)
+    assert useful_threads(store.bundle(), store.root) == 4
+    with (store.prices / "BIG.csv").open("wb") as stream:
+        stream.truncate(5 << 30)
+    assert useful_threads(store.bundle(), store.root) == 8
 
 
 def test_asking_for_checksum_and_symbols_imports_no_polars(store):

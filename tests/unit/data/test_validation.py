@@ -1,6 +1,9 @@
+import csv
+from datetime import date
+
 import pytest
 
-from backtrail.data import Dataset, Waiver
+from backtrail.data import Dataset, Waiver, ingest_bundle
 from backtrail.data.problems import BadRowsError
 from backtrail.errors import DataValidationError
 
@@ -131,6 +134,97 @@ def test_null_row_under_a_waiver_is_dropped_and_recorded(store):
     assert manifest.waivers[0]["action"] == "row dropped"
     assert manifest.waivers[0]["rows"][0]["line"] == 3
     assert manifest.waivers[0]["rows"][0]["values"]["close"] is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "row", "values"),
+    [
+        ("unparsable", "2020-01-03,x1,11,9,10,5", {"open": "x1"}),
+        ("unparsable", "2020-13-03,10,11,9,10,5", {"timestamp": "2020-13-03"}),
+        ("ragged_row", "2020-01-03,10,11,9,10,5,6", {"cells": "7"}),
+        ("null_timestamp", ",10,11,9,10,5", {"close": "10.0"}),
+        ("null_price", "2020-01-03,10,11,9,,5", {"close": None, "open": "10.0"}),
+        ("null_volume", "2020-01-03,10,11,9,10,", {"volume": None}),
+        ("non_finite", "2020-01-03,10,inf,9,nan,5", {"high": "inf", "close": "nan"}),
+        ("non_positive_price", "2020-01-03,10,11,0,10,5", {"low": "0.0"}),
+        ("negative_volume", "2020-01-03,10,11,9,10,-5", {"volume": "-5.0"}),
+    ],
+)
+def test_row_under_a_waiver_of_its_rule_is_dropped_and_recorded(store, rule, row, values):
+    store.write("AAA.csv", f"{GOOD}{row}\n{daily_row('2020-01-06')}")
+    other = Waiver("impossible_ohlc", "not this one")
+    with pytest.raises(DataValidationError, match=rule):
+        store.ingest(waivers=[other])
+    manifest = store.ingest(waivers=[other, Waiver(rule, "the vendor knows")])
+    assert manifest.rows == 2
+    met_none, waiver = manifest.waivers
+    assert met_none["rows"] == []
+    assert (waiver["rule"], waiver["action"]) == (rule, "row dropped")
+    (touched,) = waiver["rows"]
+    assert (touched["file"], touched["line"]) == ("prices/AAA.csv", 3)
+    assert {name: touched["values"][name] for name in values} == values
+
+
+def test_row_without_symbol_under_a_waiver_is_dropped(store):
+    store.write("AAA.csv", f"A,{GOOD},{daily_row('2020-01-03')}", "symbol," + HEADER)
+    with pytest.raises(DataValidationError, match="null_symbol"):
+        store.ingest("prices/AAA.csv")
+    manifest = store.ingest("prices/AAA.csv", waivers=[Waiver("null_symbol", "a footer")])
+    assert (manifest.rows, manifest.waivers[0]["rows"][0]["line"]) == (1, 3)
+
+
+def test_waiver_for_symbols_and_dates_takes_only_those(store):
+    bad = GOOD + "2020-01-03,10,11,0,10,5\n2020-01-06,10,11,0,10,5\n"
+    some = Waiver("non_positive_price", "r", symbols=("AAA",), dates=(date(2020, 1, 3),))
+    assert problems_of(store, bad, waivers=[some]) == [
+        ("prices/AAA.csv", 4, "AAA", "low", "0.0", "non_positive_price")
+    ]
+    unread = "1/13/2020,1,1,1,1,1\n1/3/2020,x,11,9,10,5\n1/6/2020,y,11,9,10,5\n"
+    some = Waiver("unparsable", "r", symbols=("AAA",), dates=(date(2020, 1, 6),))
+    assert [item[4] for item in problems_of(store, unread, waivers=[some])] == ["x"]
+
+
+def test_dropped_row_may_break_other_rules_as_well(store):
+    store.write("AAA.csv", GOOD + "2020-01-03,10,9,nan,10,-5\n")
+    manifest = store.ingest(waivers=[Waiver("non_finite", "r")])
+    assert manifest.rows == 1
+
+
+def test_contradicting_duplicates_under_a_waiver_keep_the_last_of_the_source(store):
+    header = "date,open,high,low,close,volume,dividend\n"
+    rows = [f"2020-01-02,{price},20,5,{price},1,0.{price}\n" for price in (10, 11, 12)]
+    store.write("AAA.csv", "".join(rows) + "2020-01-03,10,20,5,10,1,0\n", header)
+    manifest = store.ingest(waivers=[Waiver("contradicting_duplicate", "corrections follow")])
+    (waiver,) = manifest.waivers
+    assert waiver["action"] == "last row of the source kept"
+    assert [row["line"] for row in waiver["rows"]] == [2, 3, 4]
+    dataset = Dataset.open(store.bundles / "b" / manifest.dataset_id)
+    assert dataset.bars()["open"].to_list() == [12.0, 10.0]
+    assert dataset.adjustments()["value"].to_list() == [0.12]
+
+
+def test_report_of_bad_rows_is_a_file_of_all_of_them(store, tmp_path):
+    path = tmp_path / "logs" / "bad-rows.csv"
+    store.write("AAA.csv", "".join(f"2020-01-{day:02d},10,11,9,10,-1\n" for day in range(1, 31)))
+    bundle = store.bundle()
+    with pytest.raises(BadRowsError):
+        ingest_bundle(bundle, root=store.root, bundles_dir=store.bundles, report=path)
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 30
+    assert rows[29] == {
+        "file": "prices/AAA.csv",
+        "line": "31",
+        "symbol": "AAA",
+        "at": "2020-01-30",
+        "column": "volume",
+        "value": "-1.0",
+        "rule": "negative_volume",
+        "why": "volume is zero or above",
+    }
+    store.write("AAA.csv", GOOD)
+    ingest_bundle(bundle, root=store.root, bundles_dir=store.bundles, report=path)
+    assert not path.exists()
 
 
 def test_waiver_that_met_no_row_says_so(store):
