@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.ccxt_adapter import download_exchange_bars, exchange_request
 from backtrail.data.downloads import open_download
 from backtrail.data.raw_prices import RawPrices
+from backtrail.data.yahoo_adapter import download_yahoo_bars, yahoo_request
 
 __all__ = ["downloaded_prices"]
+
+_REQUESTS: Final = {"ccxt": exchange_request, "yfinance": yahoo_request}
+_DOWNLOADS: Final = {"ccxt": download_exchange_bars, "yfinance": download_yahoo_bars}
 
 
 @contextmanager
@@ -27,7 +32,7 @@ def downloaded_prices(bundle: BundleConfig, folder: Path) -> Iterator[Iterable[R
         ConfigError: If the source has a symbol or the timeframe not.
         DatasetError: If it refuses or keeps failing; what came is there for the next attempt.
     """
-    request, is_open = exchange_request(bundle)
+    request, is_open = _REQUESTS[bundle.adapter](bundle)
     with open_download(folder, request, is_open=is_open) as download:
-        yield download_exchange_bars(bundle, download)
+        yield _DOWNLOADS[bundle.adapter](bundle, download)
         download.discard()
