@@ -114,7 +114,7 @@ class _Walk:
                 f"{self.config.start} to {self.config.end or 'now'}; leave it out, or ask for "
                 "other dates"
             )
-        _log.info("%s: %d bars in %d pages", symbol, bars, number)
+        _log.info("%s: bars %d, pages %d", symbol, bars, number)
 
     def _ask(self, symbol: str, cursor: int, limit: int, *, is_first: bool) -> dict[str, Any]:
         last = min(self.until, self.present - self.step + 1)
