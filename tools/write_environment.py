@@ -11,9 +11,18 @@ PYTHON = "3.11"
 
 # Where conda-forge has another name for a distribution.
 CONDA_NAMES = {"arch": "arch-py"}
-# What conda-forge does not carry, or not with the extra that is asked for.
+# What conda-forge does not carry, or not in every release, or not with the extra asked for.
 PIP_ONLY = frozenset(
-    {"editables", "exchange-calendars", "snakefmt", "snakemake", "types-jsonschema", "types-pyyaml"}
+    {
+        "ccxt",
+        "editables",
+        "exchange-calendars",
+        "snakefmt",
+        "snakemake",
+        "types-jsonschema",
+        "types-pyyaml",
+        "yfinance",
+    }
 )
 
 _HEAD = """\

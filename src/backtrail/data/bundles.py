@@ -9,9 +9,23 @@ from typing import Any, Final
 
 from backtrail.data.calendars import CALENDARS, timeframe_minutes
 from backtrail.data.csv_options import CSV_OPTIONS, PARQUET_OPTIONS, file_option_problems
+from backtrail.data.network_options import (
+    CCXT_OPTIONS,
+    NETWORK_ADAPTERS,
+    NETWORK_REQUIRED,
+    YFINANCE_OPTIONS,
+    network_option_problems,
+)
 from backtrail.errors import ConfigError, Problem
 
-__all__ = ["ADAPTERS", "FILE_ADAPTERS", "WAIVABLE_RULES", "BundleConfig", "Waiver"]
+__all__ = [
+    "ADAPTERS",
+    "FILE_ADAPTERS",
+    "REQUIRED_OPTIONS",
+    "WAIVABLE_RULES",
+    "BundleConfig",
+    "Waiver",
+]
 
 WAIVABLE_RULES: Final[Mapping[str, str]] = {
     "contradicting_duplicate": "last row of the source kept",
@@ -31,11 +45,19 @@ WAIVABLE_RULES: Final[Mapping[str, str]] = {
 """Rules that a config may waive, with what then happens to the rows."""
 
 ADAPTERS: Final[Mapping[str, frozenset[str]]] = {
+    "ccxt": CCXT_OPTIONS,
     "csv": CSV_OPTIONS,
     "parquet": PARQUET_OPTIONS,
     "synthetic": frozenset({"end", "kind", "seed", "start", "symbols"}),
+    "yfinance": YFINANCE_OPTIONS,
 }
 """Known adapters, each with the keys its `options` may have."""
+
+REQUIRED_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    **{name: frozenset(NETWORK_REQUIRED.get(name, ())) for name in ADAPTERS},
+    "synthetic": ADAPTERS["synthetic"],
+}
+"""Keys that the `options` of each adapter must have."""
 
 FILE_ADAPTERS: Final = ("csv", "parquet")
 """Adapters that read files below `path`."""
@@ -158,6 +180,8 @@ class BundleConfig:
                 remedy = f"name the {self.adapter} file or folder"
                 problems.append(Problem(f"{where}.path", repr(self.path), remedy))
             problems += file_option_problems(where, self.options)
+        if self.adapter in NETWORK_ADAPTERS:
+            problems += network_option_problems(where, self.adapter, self.timeframe, self.options)
         if problems:
             raise ConfigError(problems)
 

@@ -30,6 +30,8 @@ from backtrail.data.manifest import (
     DatasetManifest,
     read_head,
 )
+from backtrail.data.network_adapter import downloaded_prices
+from backtrail.data.network_options import NETWORK_ADAPTERS
 from backtrail.data.parquet_adapter import read_parquet_bundle
 from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
@@ -81,13 +83,14 @@ def ingest_bundle(
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
     folder = bundles_dir / bundle.name
     try:
-        read = _read(bundle, _fetch(bundle, root, card, threads), bundles_dir)
-        if report is not None:
-            report.unlink(missing_ok=True)
-        content = content_checksums(read.prices.bars, read.prices.adjustments)
-        manifest = _manifest(bundle, read, card, content)
-        sources = [(source.symbol, source.sha256) for source in read.sources]
-        return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
+        with _fetched(bundle, root, card, threads, folder) as parts:
+            read = _read(bundle, parts, bundles_dir)
+            if report is not None:
+                report.unlink(missing_ok=True)
+            content = content_checksums(read.prices.bars, read.prices.adjustments)
+            manifest = _manifest(bundle, read, card, content)
+            sources = [(source.symbol, source.sha256) for source in read.sources]
+            return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
     except BadRowsError as error:
         if report is not None:
             error.write(report)
@@ -157,16 +160,21 @@ def _log_change(folder: Path, before: str, after: str) -> None:
     )
 
 
-def _fetch(
-    bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int
-) -> Iterable[RawPrices]:
-    if bundle.adapter == "synthetic":
-        return [compute_prices(bundle)]
-    if bundle.adapter == "parquet":
-        return read_parquet_bundle(bundle, root, threads=threads)
-    if card is not None and source_path(bundle, root).is_dir():
-        export_missing(source_path(bundle, root), card)
-    return read_csv_bundle(bundle, root, threads=threads)
+@contextmanager
+def _fetched(
+    bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int, folder: Path
+) -> Iterator[Iterable[RawPrices]]:
+    if bundle.adapter in NETWORK_ADAPTERS:
+        with downloaded_prices(bundle, folder) as parts:
+            yield parts
+    elif bundle.adapter == "synthetic":
+        yield [compute_prices(bundle)]
+    elif bundle.adapter == "parquet":
+        yield read_parquet_bundle(bundle, root, threads=threads)
+    else:
+        if card is not None and source_path(bundle, root).is_dir():
+            export_missing(source_path(bundle, root), card)
+        yield read_csv_bundle(bundle, root, threads=threads)
 
 
 def _manifest(

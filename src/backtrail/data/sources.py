@@ -12,6 +12,7 @@ from backtrail.data.csv_dialect import detect_structure
 from backtrail.data.csv_options import CsvOptions
 from backtrail.data.csv_text import read_head
 from backtrail.data.demo import SourceCard, read_source_card
+from backtrail.data.network_options import NETWORK_ADAPTERS
 from backtrail.data.synthetic_config import SyntheticConfig
 from backtrail.errors import DatasetError
 
@@ -134,7 +135,12 @@ def useful_threads(bundle: BundleConfig, root: Path) -> int:
 
 
 def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None, str]]) -> str:
-    """Return `source_checksum` from symbols and checksums of files that were read already."""
+    """Return `source_checksum` from symbols and checksums of files that were read already.
+
+    What was computed or downloaded does not count: nobody could know it before an ingest.
+    """
+    if bundle.adapter not in FILE_ADAPTERS:
+        contents = ()
     return sha256_json(
         {
             "adapter": bundle.adapter,
@@ -156,6 +162,8 @@ def list_symbols(bundle: BundleConfig, root: Path) -> tuple[str, ...] | None:
     if bundle.adapter == "synthetic":
         config = SyntheticConfig.from_options(bundle.name, bundle.timeframe, bundle.options)
         return config.symbol_names
+    if bundle.adapter in NETWORK_ADAPTERS:
+        return tuple(sorted(bundle.options["symbols"]))
     names = [file.symbol for file in find_source_files(bundle, root)]
     known = [name for name in names if name is not None]
     return tuple(sorted(set(known))) if len(known) == len(names) else None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtrail.batch.planning.config import load_schema
-from backtrail.data.bundles import ADAPTERS, FILE_ADAPTERS
+from backtrail.data.bundles import ADAPTERS, FILE_ADAPTERS, REQUIRED_OPTIONS
 from backtrail.errors import Problem
 from backtrail.optimization.conditions import Condition
 from backtrail.optimization.parameters import ParameterSet, axis_values
@@ -319,13 +319,12 @@ def _bundle_problems(name: str, values: Mapping[str, Any], source: str) -> Itera
     if adapter in FILE_ADAPTERS and "path" not in values:
         found = f"a {adapter} bundle has no 'path'"
         yield Problem(where, found, "name the folder or file of its source")
-    if adapter == "synthetic" and "path" in values:
-        yield Problem(f"{where}.path", "a synthetic bundle reads no files", "drop 'path'")
+    if adapter not in FILE_ADAPTERS and "path" in values:
+        yield Problem(f"{where}.path", f"a {adapter} bundle reads no files", "drop 'path'")
     for key in sorted(set().union(*ADAPTERS.values()) & set(values) - ADAPTERS[adapter]):
         others = " or ".join(repr(name) for name, keys in ADAPTERS.items() if key in keys)
         found = f"{adapter!r} bundles have no such option"
         yield Problem(f"{where}.{key}", found, f"drop it, or use adapter {others}")
-    if adapter == "synthetic":
-        for key in sorted(ADAPTERS[adapter] - set(values)):
-            text = load_schema()["$defs"]["bundle"]["properties"][key]["description"]
-            yield Problem(where, f"the key {key!r} is missing", f"add it: {text}")
+    for key in sorted(REQUIRED_OPTIONS[adapter] - set(values)):
+        text = load_schema()["$defs"]["bundle"]["properties"][key]["description"]
+        yield Problem(where, f"the key {key!r} is missing", f"add it: {text}")
