@@ -64,8 +64,8 @@ def compute(declaration: Declaration, market: Market, symbol: str) -> FloatArray
     factor = market.own_factors[market.index[symbol]]
     if factor is not None and declaration.unit is None:
         raise StrategyError(
-            f"indicator {declaration.name!r} has no unit, and {symbol} splits; declare it with unit="
-            "'price', 'volume' or 'ratio'"
+            f"indicator {declaration.name!r} has no unit, and {symbol} splits; declare it with"
+            " unit='price', 'volume' or 'ratio'"
         )
     inputs = [_adjusted(market, symbol, field, factor) for field in declaration.fields]
     values = _call(declaration, symbol, inputs)

@@ -121,8 +121,8 @@ def _groups(bars: Bars, timeframe: str, source: SessionSource | None) -> IntArra
         fits = length > own and length % own == 0 and length < _DAY
     if not fits:
         raise StrategyError(
-            f"history at frequency {timeframe!r}; these bars have {bars.timeframe!r}: ask for that, a"
-            " multiple of it below a day, 1d or 1w"
+            f"history at frequency {timeframe!r}; these bars have {bars.timeframe!r}: ask for that,"
+            " a multiple of it below a day, 1d or 1w"
         )
     days = session_days(bars)
     if timeframe == "1d":

@@ -176,9 +176,7 @@ def test_every_order_function_takes_a_style():
 
 def test_a_split_divides_limit_and_stop():
     bars = bars_of((50, 51, 48, 50), splits={("A", 1): 2.0})
-    script = {
-        0: lambda self, context, data: self.order("A", 3, style=api.StopLimitOrder(120, 102))
-    }
+    script = {0: lambda self, context, data: self.order("A", 3, style=api.StopLimitOrder(120, 102))}
     tables = run_event(scripted(script), bars, config()).tables
     (order,) = rows(tables["orders"])
     assert (order["stop_price"], order["limit_price"], order["quantity"]) == (51, 60, 6)
