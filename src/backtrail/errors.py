@@ -22,6 +22,7 @@ __all__ = [
     "OrderError",
     "OrderInvariantError",
     "Problem",
+    "RiskViolationError",
     "RunFailedError",
     "RunNotFoundError",
     "SealError",
@@ -106,6 +107,10 @@ class StrategyError(BacktrailError):
 
 class OrderError(BacktrailError):
     """A strategy asked for an order that cannot exist (unknown symbol, non-finite amount)."""
+
+
+class RiskViolationError(BacktrailError):
+    """A strategy broke a trading control that it had set with `on_error="fail"`."""
 
 
 class EmptySeriesError(BacktrailError):

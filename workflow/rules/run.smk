@@ -42,6 +42,7 @@ rule run_backtest:
         trades=update(f"{BASE}/{{backtest_id}}/results/trades.parquet"),
         corporate_actions=update(f"{BASE}/{{backtest_id}}/results/corporate_actions.parquet"),
         recorded=update(f"{BASE}/{{backtest_id}}/results/recorded.parquet"),
+        risk_violations=update(f"{BASE}/{{backtest_id}}/results/risk_violations.parquet"),
         summary=update(f"{BASE}/{{backtest_id}}/results/summary.parquet"),
         metrics=update(f"{BASE}/{{backtest_id}}/results/performance-metrics.json"),
     log:

@@ -32,6 +32,7 @@ _TABLES = (
     "trades",
     "corporate_actions",
     "recorded",
+    "risk_violations",
     "summary",
     "optimization_results",
     "frontier",

@@ -21,7 +21,8 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "portfolio_value": pl.Float64(),
         "cash": pl.Float64(),
         "positions_value": pl.Float64(),
-        "gross_exposure": pl.Float64(),  # sum of |position value| over portfolio value
+        "gross_exposure": pl.Float64(),  # leverage: sum of |position value| over portfolio value
+        "net_exposure": pl.Float64(),  # positions_value over portfolio value
         "returns": pl.Float64(),
         "drawdown": pl.Float64(),  # zero or negative
         "benchmark_returns": pl.Float64(),  # null without a benchmark
@@ -31,13 +32,16 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "order_id": pl.Int64(),
         "created_at": TIMESTAMP,
         "symbol": pl.String(),
-        "style": pl.String(),  # market
+        "style": pl.String(),  # market, limit, stop, stop_limit
         "sizing": pl.String(),  # shares, value, percent, target, target_value, target_percent
         "amount": pl.Float64(),  # as asked, in the unit of `sizing`
-        "quantity": QUANTITY,  # signed shares as sent to the ledger; null when never sized
+        "limit_price": pl.Float64(),  # adjusted for splits since; null without a limit
+        "stop_price": pl.Float64(),  # likewise
+        "quantity": QUANTITY,  # signed shares to fill, after clipping; null when never sized
+        "filled_quantity": QUANTITY,  # signed shares filled; 0 when none
         "status": pl.String(),  # filled, rejected, canceled, expired
         "reason": pl.String(),  # why not filled, or how it was changed; null when nothing to say
-        "filled_at": TIMESTAMP,
+        "filled_at": TIMESTAMP,  # of the last fill; null without one
     },
     # One row per execution.
     "fills": {
@@ -49,6 +53,7 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "price": MONEY,
         "value": MONEY,  # quantity times price, signed
         "commission": MONEY,  # zero or positive
+        "slippage": MONEY,  # money lost against the bar's price, contained in `value`
         "cash_after": MONEY,
         "reason": pl.String(),  # order, delisted
     },
@@ -72,6 +77,7 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "quantity": QUANTITY,  # largest holding of the trip, positive
         "pnl": MONEY,  # net of commission; marked at the last close while open
         "commission": MONEY,
+        "slippage": MONEY,  # contained in the prices
         "return": pl.Float64(),  # pnl over entry value
         "bars_held": pl.Int64(),
         "mae": pl.Float64(),  # worst excursion as a fraction of the entry price, zero or negative
@@ -92,6 +98,17 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "timestamp": TIMESTAMP,
         "name": pl.String(),
         "value": pl.Float64(),
+    },
+    # Limits that an order or the account touched, and what was done about it.
+    "risk_violations": {
+        "timestamp": TIMESTAMP,
+        "rule": pl.String(),  # name of the control, risk_hook, maintenance_margin
+        "symbol": pl.String(),  # null where it is about the account
+        "order_id": pl.Int64(),  # null where it is about the account
+        "action": pl.String(),  # rejected, shrunk, logged, liquidated
+        "limit": pl.Float64(),  # null where it is no number
+        "found": pl.Float64(),  # likewise
+        "message": pl.String(),
     },
     # One row per metric; `value` is null where a metric is undefined for the run.
     "summary": {

@@ -106,7 +106,7 @@ class Portfolio:
     @property
     def positions_value(self) -> float:
         """Signed sum of amount times last known close."""
-        return _exposures(self._simulation)[0]
+        return self._simulation.exposures()[0]
 
     @property
     def portfolio_value(self) -> float:
@@ -148,7 +148,7 @@ class Account:
         return self._fraction(1)
 
     def _fraction(self, which: int) -> float:
-        exposures = _exposures(self._simulation)
+        exposures = self._simulation.exposures()
         total = float(self._simulation.ledger.cash) + exposures[0]
         return exposures[which] / total if total > 0 else float("nan")
 
@@ -202,14 +202,3 @@ def check_record_value(name: str, value: object) -> float | None:
     if number in (float("inf"), float("-inf")):
         raise StrategyError(f"record({name}={value!r}); the value has to be finite")
     return None if number != number else number
-
-
-def _exposures(simulation: Simulation) -> tuple[float, float]:
-    net = gross = 0.0
-    row = simulation.row
-    quantities, marks = simulation.ledger.quantities, simulation.market.marks
-    for column in simulation.held:
-        value = float(quantities[column]) * marks[column][row]
-        net += value
-        gross += abs(value)
-    return net, gross

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from backtrail.engine import data_files
 from backtrail.engine.account import Context, check_record_value
 from backtrail.engine.data_view import BarData
-from backtrail.engine.orders import OpenOrder, Order
+from backtrail.engine.orders import OpenOrder, Order, Style, style_of
+from backtrail.engine.settings import Settings
 from backtrail.engine.simulation import Simulation
 from backtrail.errors import StrategyError
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Actions", "TradingAlgorithm"]
 
 
-class Actions:
-    """What a strategy can do at a bar. Every order is a market order.
+class Actions(Settings):
+    """What a strategy can do at a bar.
 
-    An order fills at the symbol's next bar, at its open or close as the execution rules say. The
+    A market order fills at the symbol's next bar, at its open or close as the execution rules say;
+    with a limit or a stop it fills at the first bar that reaches them, and waits until then. The
     order functions return the order's id, or None when the amount comes to less than one lot, so
     that no order is made. An order for a symbol that has no bar yet, or is delisted, is recorded
     as rejected. Selling more than is held goes short; the proceeds are cash and may be spent.
@@ -27,10 +29,10 @@ class Actions:
     Targets count what waits: the quantity of an `order_target...` is the target less the holding
     less the symbol's open orders, so asking twice buys once (Zipline leaves open orders out); when
     it fills, it is the target in shares less the holding then, so an earlier order that was clipped
-    or canceled does not carry it past the target.
+    or canceled does not carry it past the target. An order with a limit or a stop is sized when it
+    is placed, whatever `size_at` says, because its side has to be known.
     """
 
-    _simulation: Simulation | None = None
     _recorded: list[tuple[int, str, float | None]]
 
     @property
@@ -38,39 +40,98 @@ class Actions:
         """What `record` was given so far: (row, name, value)."""
         return self._recorded
 
-    def bind(self, simulation: Simulation) -> None:
+    def bind(self, simulation: Simulation, context: Context, data: BarData) -> None:
         """Connect to the account of a run; the engine does this."""
         self._simulation = simulation
+        self._context, self._data = context, data
+        self._scheduled = []
         self._recorded = []
 
-    def order(self, symbol: str, amount: float) -> int | None:
+    def order(
+        self,
+        symbol: str,
+        amount: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Buy `amount` shares, sell when negative.
 
+        Args:
+            symbol: What to trade.
+            amount: Shares.
+            limit_price: Worst price to trade at.
+            stop_price: Price that has to be reached first.
+            style: The same as a `LimitOrder`, `StopOrder` or `StopLimitOrder`.
+
         Raises:
-            OrderError: If the symbol is unknown, the amount not finite, or this is not called
-                from `handle_data`; so do all order functions.
+            OrderError: If the symbol is unknown, the amount not finite, a price not above zero, or
+                this is not called from `handle_data` or a scheduled function; so do all order
+                functions.
+            RiskViolationError: If it breaks a trading control that ends the run.
         """
-        return self._running().place(symbol, amount, "shares")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, amount, "shares", asked)
 
-    def order_value(self, symbol: str, value: float) -> int | None:
+    def order_value(
+        self,
+        symbol: str,
+        value: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Buy shares worth `value` of money, sell when negative."""
-        return self._running().place(symbol, value, "value")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, value, "value", asked)
 
-    def order_percent(self, symbol: str, percent: float) -> int | None:
+    def order_percent(
+        self,
+        symbol: str,
+        percent: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Buy shares worth a fraction of the portfolio value: 0.5 is half of it."""
-        return self._running().place(symbol, percent, "percent")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, percent, "percent", asked)
 
-    def order_target(self, symbol: str, target: float) -> int | None:
+    def order_target(
+        self,
+        symbol: str,
+        target: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Trade to a holding of `target` shares, open orders counted as filled."""
-        return self._running().place(symbol, target, "target")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, target, "target", asked)
 
-    def order_target_value(self, symbol: str, target: float) -> int | None:
+    def order_target_value(
+        self,
+        symbol: str,
+        target: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Trade to a holding worth `target`, open orders counted as filled."""
-        return self._running().place(symbol, target, "target_value")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, target, "target_value", asked)
 
-    def order_target_percent(self, symbol: str, target: float) -> int | None:
+    def order_target_percent(
+        self,
+        symbol: str,
+        target: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        style: Style | None = None,
+    ) -> int | None:
         """Trade to a holding worth a fraction of the portfolio value, open orders counted."""
-        return self._running().place(symbol, target, "target_percent")
+        asked = style_of(limit_price, stop_price, style)
+        return self._running().place(symbol, target, "target_percent", asked)
 
     def cancel_order(self, order_id: int) -> None:
         """Cancel an open order; one that is finished stays as it is.
@@ -124,11 +185,6 @@ class Actions:
         """Return the path of a captured file; see `backtrail.engine.api.data_file`."""
         return data_files.data_file(name)
 
-    def _running(self) -> Simulation:
-        if self._simulation is None:
-            raise StrategyError("no run is bound to this algorithm; it runs through run_event")
-        return self._simulation
-
 
 class TradingAlgorithm(Actions):
     """Base class of a strategy in class form; a run makes one instance without arguments.
@@ -146,6 +202,13 @@ class TradingAlgorithm(Actions):
     def initialize(self, context: Context) -> None:
         """Prepare state, once, before the first bar; no orders, no prices."""
 
+    def before_trading_start(self, context: Context, data: BarData) -> None:
+        """Prepare a session before its first bar; no orders, and nothing of the session is known.
+
+        `data` and `context` are as they were after the bar before: NaN and nothing before the
+        first one. It is called only where a strategy defines it.
+        """
+
     def handle_data(self, context: Context, data: BarData) -> None:
         """Decide at one bar, with data up to and including it.
 
@@ -160,4 +223,14 @@ class TradingAlgorithm(Actions):
 
 def _seen(order: Order, symbol: str) -> OpenOrder:
     amount = None if order.quantity is None else float(order.quantity)
-    return OpenOrder(order.order_id, symbol, order.sizing, order.amount, amount)
+    return OpenOrder(
+        order.order_id,
+        symbol,
+        order.sizing,
+        order.amount,
+        amount,
+        float(order.filled),
+        order.style.limit,
+        order.style.stop,
+        order.triggered,
+    )

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import FIELDS
+from backtrail.engine.declared import Declaration, compute
 from backtrail.engine.market import Market
+from backtrail.engine.schedule.sessions import SessionSource
+from backtrail.engine.timeframes import Timeframes
 from backtrail.errors import StrategyError
 
-__all__ = ["BarData"]
+__all__ = ["BarData", "NothingYet"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,12 +28,23 @@ class BarData:
     reads 50 after it. Dividends do not adjust prices; they are paid in cash.
     """
 
-    __slots__ = ("_averages", "_market", "_plain", "_row")
+    __slots__ = (
+        "_averages",
+        "_declared",
+        "_frames",
+        "_indicators",
+        "_market",
+        "_plain",
+        "_row",
+    )
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, sessions: SessionSource | None = None) -> None:
         self._market = market
         self._plain = market.plain
         self._averages: dict[tuple[str, int, str], memoryview] = {}
+        self._declared: dict[str, Declaration] = {}
+        self._indicators: dict[tuple[str, str], memoryview] = {}
+        self._frames = Timeframes(market, sessions)
         self._row = -1
 
     @property
@@ -82,13 +96,19 @@ class BarData:
             symbols: One name or several.
             field: `open`, `high`, `low`, `close`, `volume`, or `price`, which is `close`.
             bar_count: Most bars to return, 1 or more.
-            frequency: The timeframe of the bars, or None for it; there is no other in this version.
+            frequency: The timeframe of the bars, or None for it; or a longer one: a multiple of
+                minutes or hours below a day, counted from the open of each session, `1d` (a
+                session) or `1w` (from Monday). The last value is that of the longer bar in the
+                making: its open, its high so far, its last close, its volume so far.
 
         Raises:
-            StrategyError: If a name is unknown, `bar_count` below 1, or the frequency another.
+            StrategyError: If a name is unknown, `bar_count` below 1, or the frequency none of
+                these.
         """
-        if bar_count < 1 or frequency is not None:
-            self._check_request(bar_count, frequency)
+        if bar_count < 1:
+            raise StrategyError(f"history of {bar_count} bars; ask for 1 or more")
+        if frequency is not None and frequency != self._market.bars.timeframe:
+            return self._longer_history(symbols, field, bar_count, frequency)
         try:
             values: FloatArray | None = self._plain.get((symbols, field))  # type: ignore[arg-type]
         except TypeError:  # a list of symbols
@@ -121,21 +141,24 @@ class BarData:
         column = self._averages.get((symbol, length, field))
         if column is None:
             column = self._average(symbol, length, field)
-        row = self._row
-        market = self._market
-        place = market.index[symbol]
-        counts, factor = market.counts[place], market.factors[place]
-        if counts is None and factor is None:
-            value: float = column[row]
-            return value
-        own = row if counts is None else counts[row] - 1
-        if own < 0:
-            return math.nan
-        mean: float = column[own]
-        if factor is None:
-            return mean
-        now = float(factor[row])
-        return mean * now if field == "volume" else mean / now
+        return self._served(column, symbol, "volume" if field == "volume" else "price")
+
+    def indicator(self, name: str, symbol: str) -> float:
+        """Return a declared indicator at the running bar; see `declare_indicator`.
+
+        Where the symbol has no bar now it is that of its last bar.
+
+        Returns:
+            The value; NaN before the symbol's first bar.
+
+        Raises:
+            StrategyError: If nothing was declared by that name, the symbol is unknown, or the
+                function looks ahead.
+        """
+        column = self._indicators.get((name, symbol))
+        if column is None:
+            column = self._compute(name, symbol)
+        return self._served(column, symbol, self._declared[name].unit)
 
     def can_trade(self, symbol: str) -> bool:
         """Return whether the symbol has a bar now (and so is not delisted)."""
@@ -149,6 +172,76 @@ class BarData:
         delisted = int(market.bars.delisted[column])
         mark, close = market.marks[column][self._row], market.closes[column][self._row]
         return close != close and mark == mark and not 0 <= delisted < self._row
+
+    def _served(self, column: memoryview, symbol: str, unit: str | None) -> float:
+        row = self._row
+        market = self._market
+        place = market.index[symbol]
+        counts, factor = market.counts[place], market.factors[place]
+        if counts is None and factor is None:
+            value: float = column[row]
+            return value
+        own = row if counts is None else counts[row] - 1
+        if own < 0:
+            return math.nan
+        found: float = column[own]
+        if factor is None or unit == "ratio":
+            return found
+        now = float(factor[row])
+        return found * now if unit == "volume" else found / now
+
+    def _declare(self, declaration: Declaration) -> None:
+        if declaration.name in self._declared:
+            raise StrategyError(f"indicator {declaration.name!r} is declared twice; rename one")
+        self._declared[declaration.name] = declaration
+
+    def _compute(self, name: str, symbol: str) -> memoryview:
+        declaration = self._declared.get(name)
+        if declaration is None:
+            known = ", ".join(self._declared) or "none"
+            raise StrategyError(
+                f"no indicator {name!r} was declared (there are: {known}); call declare_indicator"
+                " in initialize"
+            )
+        self._check(symbol, "close")
+        column = compute(declaration, self._market, symbol).data
+        self._indicators[name, symbol] = column
+        return column
+
+    def _longer_history(
+        self, symbols: str | Sequence[str], field: str, bar_count: int, timeframe: str
+    ) -> FloatArray:
+        names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        columns = [self._check(name, field) for name in names]
+        field = "close" if field == "price" else field
+        if isinstance(symbols, str):
+            values, _ = self._longer(symbols, columns[0], field, bar_count, timeframe)
+            values.flags.writeable = False
+            return values
+        groups = self._frames.groups(timeframe)[: self._row + 1]
+        ids = np.unique(groups)[-bar_count:]
+        grid = np.full((len(ids), len(names)), np.nan, order="F")
+        for place, (name, column) in enumerate(zip(names, columns, strict=True)):
+            values, own_ids = self._longer(name, column, field, bar_count, timeframe)
+            known = own_ids >= ids[0]
+            grid[np.searchsorted(ids, own_ids[known]), place] = values[known]
+        grid.flags.writeable = False
+        return grid
+
+    def _longer(
+        self, symbol: str, column: int, field: str, bar_count: int, timeframe: str
+    ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        market = self._market
+        counts, factor = market.counts[column], market.factors[column]
+        own = self._row if counts is None else counts[self._row] - 1
+        longer = self._frames.of(symbol, timeframe)
+        if own < 0:
+            return np.empty(0), np.empty(0, dtype=np.int64)
+        values, first = longer.history(field, bar_count, own)
+        if factor is not None:
+            now = factor[self._row]
+            values = values * now if field == "volume" else values / now
+        return values, longer.groups[first : first + len(values)]
 
     def _average(self, symbol: str, length: int, field: str) -> memoryview:
         self._check(symbol, field)
@@ -211,11 +304,55 @@ class BarData:
             known = ", ".join(market.bars.symbols[:10])
             raise StrategyError(f"unknown symbol {symbol!r}; the bars have {known}") from None
 
-    def _check_request(self, bar_count: int, frequency: str | None) -> None:
-        if bar_count < 1:
-            raise StrategyError(f"history of {bar_count} bars; ask for 1 or more")
-        timeframe = self._market.bars.timeframe
-        if frequency != timeframe:
-            raise StrategyError(
-                f"history at frequency {frequency!r}; these bars have {timeframe!r} only"
-            )
+
+class NothingYet(BarData):
+    """What is known before the first bar: nothing."""
+
+    __slots__ = ()
+
+    @property
+    def current_dt(self) -> datetime:
+        """There is no running bar.
+
+        Raises:
+            StrategyError: Always.
+        """
+        raise StrategyError("data.current_dt before the first bar; there is no running bar yet")
+
+    def current(self, symbol: str, field: str) -> float:
+        """Return NaN."""
+        self._check(symbol, field)
+        return math.nan
+
+    def history(
+        self,
+        symbols: str | Sequence[str],
+        field: str,
+        bar_count: int,
+        frequency: str | None = None,
+    ) -> FloatArray:
+        """Return no row."""
+        names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        for name in names:
+            self._check(name, field)
+        return np.empty(0) if isinstance(symbols, str) else np.empty((0, len(names)))
+
+    def sma(self, symbol: str, length: int, field: str = "close") -> float:
+        """Return NaN."""
+        self._check(symbol, field)
+        return math.nan
+
+    def indicator(self, name: str, symbol: str) -> float:
+        """Return NaN."""
+        self._check(symbol, "close")
+        return math.nan
+
+    def can_trade(self, symbol: str) -> bool:
+        """Return False."""
+        self._check(symbol, "close")
+        return False
+
+    def is_stale(self, symbol: str) -> bool:
+        """Return False."""
+        self._check(symbol, "close")
+        return False

@@ -1,19 +1,21 @@
 """The event engine: one call of the strategy per bar."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from backtrail.engine import api
 from backtrail.engine.account import Context
+from backtrail.engine.agenda import Agenda
 from backtrail.engine.algorithm import Actions, TradingAlgorithm
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.result import RunResult
+from backtrail.engine.schedule import SessionSource
 from backtrail.engine.simulation import Simulation
 from backtrail.engine.strategy import Strategy, params_from, strategy_of
 from backtrail.engine.tables import build_result, check_benchmark
-from backtrail.errors import StrategyError
+from backtrail.errors import ConfigError, Problem, StrategyError
 
 __all__ = ["run_event"]
 
@@ -27,18 +29,23 @@ def run_event(
     params: object = None,
     benchmark_bars: Bars | None = None,
     attributes: Mapping[str, object] | None = None,
+    sessions: SessionSource | None = None,
 ) -> RunResult:
     """Run a strategy in class or function form over bars.
 
-    At bar t: (1) splits, then dividends effective at t meet the holdings; a split also scales the
-    waiting orders, and what is left of a lot is paid in cash at the bar's open. (2) Orders placed
-    before t fill at the open or close of t if their symbol has a bar there: symbols that sell on
-    balance before symbols that buy, then by order id. A target order fills to its target even when
-    an order it counted on was clipped, rejected or canceled. (3) Holdings are marked at the last
-    known closes. (4) `handle_data` is called with data up to and including t. (5) After a delisted
-    symbol's last bar its holding is closed at that bar's close without commission and its orders
-    expire. Orders that wait after the last bar expire. Nothing stops an account whose value falls
-    below zero.
+    At bar t: (0) At the first bar of a session `before_trading_start` is called with data and
+    account as they were after the bar before. (1) Splits, then dividends effective at t meet the
+    holdings; a split also scales the waiting orders, and what is left of a lot is paid in cash at
+    the bar's open. (2) Orders placed before t fill if the bar of their symbol fills them: what
+    fills at its open before what fills within it; in each, symbols that sell on balance before
+    symbols that buy, then by order id. A target order fills to its target even when an order it
+    counted on was clipped, rejected or canceled. What a bar does not fill waits for the next; there
+    is no expiry but `cancel_order`. (3) Holdings are marked at the last known closes. (4)
+    `handle_data` is called with data up to and including t, then scheduled functions in the order
+    of `schedule_function`. With `same_close` orders fill here, and not in (2). (5) After a
+    delisted symbol's last bar its holding is closed at that bar's close without commission and its
+    orders expire. (6) Leverage and maintenance margin are looked at. Orders that wait after the
+    last bar expire. Nothing but a maintenance margin stops an account whose value falls below zero.
 
     The cash policy limits buys, including those that cover a short, to the cash at hand at that
     moment; proceeds of short sales are cash. Sells are never limited: a quantity may go negative.
@@ -53,6 +60,8 @@ def run_event(
         benchmark_bars: Bars of a benchmark outside the universe, on any time grid: its last close
             up to each bar of `bars` counts.
         attributes: Set on `context` (and on the instance of the class form) before `initialize`.
+        sessions: Where the calendar's sessions come from, when a strategy asks for them; without it
+            sessions are what the bars show.
 
     Returns:
         The run's tables; equal arguments give equal tables.
@@ -60,7 +69,8 @@ def run_event(
     Raises:
         StrategyError: If the strategy is in signal form, or misuses what it is given.
         OrderError: If the strategy asks for an order that cannot exist.
-        ConfigError: If the benchmark has no bars.
+        RiskViolationError: If it breaks a trading control that ends the run.
+        ConfigError: If the benchmark has no bars, or the strategy sets costs that the config sets.
     """
     if isinstance(strategy, type):
         strategy = strategy_of(strategy)
@@ -71,21 +81,40 @@ def run_event(
         params = params_from(strategy, params)
     simulation = Simulation(bars, config)
     context = Context(simulation, params)
-    actions, initialize, handle_data, analyze = _callbacks(strategy, params)
-    actions.bind(simulation)
+    actions, callbacks = _callbacks(strategy, params)
+    data = BarData(simulation.market, sessions)
+    actions.bind(simulation, context, data)
     for name, value in (attributes or {}).items():
         setattr(context, name, value)
         if isinstance(actions, TradingAlgorithm):
             setattr(actions, name, value)
-    data = BarData(simulation.market)
     with api.running(actions):
-        if initialize is not None:
-            initialize(context)
-        drive(simulation, data, handle_data, context, range(len(bars.timestamps)))
+        if callbacks.initialize is not None:
+            callbacks.initialize(context)
+        benchmark = _chosen_benchmark(benchmark, actions.benchmark)
+        check_benchmark(benchmark, bars, benchmark_bars)
+        agenda = Agenda(
+            simulation,
+            data,
+            context,
+            before_session=callbacks.before_trading_start,
+            scheduled=actions.begin(sessions),
+        )
+        rows = range(len(bars.timestamps))
+        drive(simulation, data, callbacks.handle_data, context, rows, agenda)
         result = build_result(simulation, actions.recorded, benchmark, benchmark_bars)
-        if analyze is not None:
-            analyze(context, result)
+        if callbacks.analyze is not None:
+            callbacks.analyze(context, result)
     return result
+
+
+def _chosen_benchmark(configured: str | None, chosen: str | None) -> str | None:
+    if chosen is None or chosen == configured:
+        return configured
+    if configured is not None:
+        found = f"the strategy sets {chosen!r}, the config {configured!r}"
+        raise ConfigError([Problem("benchmark", found, "say it in one place")])
+    return chosen
 
 
 def drive(
@@ -94,6 +123,7 @@ def drive(
     handle_data: Callable[..., Any],
     context: Context | None,
     rows: Iterable[int],
+    agenda: Agenda,
 ) -> None:
     """Go through bars in their order; `run_event` says what happens at each.
 
@@ -103,33 +133,46 @@ def drive(
         handle_data: Called once per bar.
         context: Handed to it.
         rows: The bars; one that is left out must change nothing.
+        agenda: What happens at some bars only.
     """
-    waiting = simulation.book.waiting
-    fill_waiting = simulation.fill_waiting
-    next_action, next_delisting = simulation.next_action, simulation.next_delisting
+    is_last = simulation.config.rules.fill == "same_close"
+    waiting = {} if is_last else simulation.book.waiting
+    fill_waiting = simulation.filling.fill_waiting
+    before, after = agenda.before, agenda.after
+    next_before, next_after = agenda.next_before, agenda.next_after
     simulation.accepting = True
     for row in rows:
+        if row >= next_before:
+            next_before = before(row)
         simulation.row = data._row = row
-        if row == next_action:
-            simulation.apply_actions()
-            next_action = simulation.next_action
         if waiting:
             fill_waiting()
         handle_data(context, data)
-        if row == next_delisting:
-            simulation.delist()
-            next_delisting = simulation.next_delisting
+        if row >= next_after:
+            next_after = after(row)
     simulation.accepting = False
     simulation.finish()
 
 
-def _callbacks(
-    strategy: Strategy, params: object
-) -> tuple[Actions, Callable[..., Any] | None, Callable[..., Any], Callable[..., Any] | None]:
+class _Callbacks(NamedTuple):
+    initialize: Callable[..., Any] | None
+    handle_data: Callable[..., Any]
+    analyze: Callable[..., Any] | None
+    before_trading_start: Callable[..., Any] | None
+
+
+def _callbacks(strategy: Strategy, params: object) -> tuple[Actions, _Callbacks]:
     if strategy.algorithm is not None:
         algorithm = strategy.algorithm()
         algorithm.params = params
-        return algorithm, algorithm.initialize, algorithm.handle_data, algorithm.analyze
+        has_hook = strategy.algorithm.before_trading_start is not _NO_HOOK
+        hook = algorithm.before_trading_start if has_hook else None
+        calls = _Callbacks(algorithm.initialize, algorithm.handle_data, algorithm.analyze, hook)
+        return algorithm, calls
     if strategy.handle_data is None:
         raise StrategyError(f"strategy {strategy.name} has no handle_data")
-    return Actions(), strategy.initialize, strategy.handle_data, strategy.analyze
+    hook = strategy.before_trading_start
+    return Actions(), _Callbacks(strategy.initialize, strategy.handle_data, strategy.analyze, hook)
+
+
+_NO_HOOK = TradingAlgorithm.before_trading_start

@@ -9,7 +9,10 @@ __all__ = ["Action", "Fill", "Holding"]
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution; `order_id` is None and `reason` `delisted` when a delisting closed it."""
+    """One execution; `order_id` is None and `reason` `delisted` when a delisting closed it.
+
+    `slippage` is the money lost against the bar's price.
+    """
 
     row: int
     column: int
@@ -20,6 +23,7 @@ class Fill:
     commission: Amount
     cash_after: Amount
     reason: str
+    slippage: Amount = 0
 
 
 @dataclass(frozen=True, slots=True)

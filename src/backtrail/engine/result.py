@@ -20,9 +20,9 @@ class RunResult:
     Attributes:
         tables: Table name to column name to values, exactly the names of the artifact schemas:
             `backtest_results`, `orders`, `fills`, `positions`, `trades`, `corporate_actions`,
-            `recorded`. Timestamps are int64 microseconds UTC, money and quantities
-            `decimal.Decimal`, curves float64; missing is None, so a curve with a missing value is a
-            list and one without is an array.
+            `recorded`, `risk_violations`. Timestamps are int64 microseconds UTC, money and
+            quantities `decimal.Decimal`, curves float64; missing is None, so a curve with a missing
+            value is a list and one without is an array.
     """
 
     tables: dict[str, Table]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backtrail.engine.agenda import Agenda
 from backtrail.engine.bars import FIELDS, Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
@@ -152,7 +153,8 @@ def run_signal(
             simulation.place(symbol, weight, "target_percent")
 
     rows = _eventful_rows(simulation, changes)
-    drive(simulation, BarData(simulation.market), place_changes, None, rows)
+    data = BarData(simulation.market)
+    drive(simulation, data, place_changes, None, rows, Agenda(simulation, data))
     return build_result(simulation, (), benchmark, benchmark_bars)
 
 

@@ -16,8 +16,7 @@ from backtrail.errors import StrategyError
 
 __all__ = ["LOADING", "EntryReached", "Strategy", "load_strategy", "params_from", "params_type_of"]
 
-_ABSENT_HOOKS: Final = ("before_trading_start",)
-_ROLES: Final = ("initialize", "handle_data", "analyze")
+_ROLES: Final = ("initialize", "handle_data", "analyze", "before_trading_start")
 
 LOADING: ContextVar[bool] = ContextVar("backtrail_loading", default=False)
 """Whether a strategy file is being loaded for a run that another call has begun."""
@@ -43,6 +42,7 @@ class Strategy:
         handle_data: Of the function form.
         analyze: Of the function form; None when it has none.
         target_weights: Of the signal form.
+        before_trading_start: Of the function form; None when it has none.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Strategy:
     handle_data: Callable[..., Any] | None = None
     analyze: Callable[..., Any] | None = None
     target_weights: Callable[..., Any] | None = None
+    before_trading_start: Callable[..., Any] | None = None
 
 
 def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None = None) -> Strategy:
@@ -65,12 +66,12 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
     Args:
         module: The imported module.
         functions: What of the module is the strategy, when it is not found by name: qualified
-            names under `initialize`, `handle_data` and `analyze`, or one under `class`.
+            names under `initialize`, `handle_data`, `analyze` and `before_trading_start`, or one
+            under `class`.
 
     Raises:
-        StrategyError: If there is no form, more than one, a hook that this version does not
-            call, a name in `functions` that the module does not define, or a `Params` that is
-            no frozen dataclass with defaults.
+        StrategyError: If there is no form, more than one, a name in `functions` that the module
+            does not define, or a `Params` that is no frozen dataclass with defaults.
     """
     name = module.__name__
     if functions is not None:
@@ -84,11 +85,15 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
             " a subclass of TradingAlgorithm, handle_data(context, data), or"
             " target_weights(bars, params)"
         )
-    _refuse_hooks(module, name)
     params_type = params_type_of(module)
     if algorithms:
         return strategy_of(algorithms[0], params_type)
     if forms == ["target_weights"]:
+        if callable(getattr(module, "before_trading_start", None)):
+            raise StrategyError(
+                f"strategy {name} has target_weights and before_trading_start; the signal form has"
+                " no bars to run before, so drop one of them"
+            )
         return Strategy(name, "signal", params_type, target_weights=module.target_weights)
     return Strategy(
         name,
@@ -97,6 +102,7 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
         initialize=getattr(module, "initialize", None),
         handle_data=module.handle_data,
         analyze=getattr(module, "analyze", None),
+        before_trading_start=getattr(module, "before_trading_start", None),
     )
 
 
@@ -114,7 +120,7 @@ def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> S
     if "handle_data" not in found or set(found) - set(_ROLES):
         raise StrategyError(
             f"strategy {name} is given by {', '.join(sorted(found)) or 'nothing'}; name a class,"
-            " or handle_data and if wanted initialize and analyze"
+            " or handle_data and if wanted initialize, analyze and before_trading_start"
         )
     return Strategy(
         name,
@@ -123,6 +129,7 @@ def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> S
         initialize=found.get("initialize"),
         handle_data=found["handle_data"],
         analyze=found.get("analyze"),
+        before_trading_start=found.get("before_trading_start"),
     )
 
 
@@ -148,13 +155,12 @@ def strategy_of(
     """Return the strategy of a class.
 
     Raises:
-        StrategyError: If it has no `handle_data`, or a hook that this version does not call.
+        StrategyError: If it has no `handle_data`.
     """
     if algorithm.handle_data is TradingAlgorithm.handle_data:
         raise StrategyError(
             f"class {algorithm.__name__} has no handle_data; define handle_data(context, data)"
         )
-    _refuse_hooks(algorithm, algorithm.__name__)
     return Strategy(algorithm.__name__, "class", params_type, algorithm=algorithm)
 
 
@@ -216,15 +222,6 @@ def _algorithms(module: types.ModuleType) -> list[type[TradingAlgorithm]]:
         for one in found
         if not any(other is not one and issubclass(other, one) for other in found)
     ]
-
-
-def _refuse_hooks(owner: object, name: str) -> None:
-    for hook in _ABSENT_HOOKS:
-        if hasattr(owner, hook):
-            raise StrategyError(
-                f"strategy {name} defines {hook}, which this version does not call;"
-                " do its work in handle_data"
-            )
 
 
 def params_type_of(module: types.ModuleType) -> type[Any] | None:

@@ -27,7 +27,10 @@ _ORDER_COLUMNS: Final = (
     "style",
     "sizing",
     "amount",
+    "limit_price",
+    "stop_price",
     "quantity",
+    "filled_quantity",
     "status",
     "reason",
     "filled_at",
@@ -41,10 +44,21 @@ _FILL_COLUMNS: Final = (
     "price",
     "value",
     "commission",
+    "slippage",
     "cash_after",
     "reason",
 )
 _POSITION_COLUMNS: Final = ("timestamp", "symbol", "quantity", "average_cost", "last_price")
+_VIOLATION_COLUMNS: Final = (
+    "timestamp",
+    "rule",
+    "symbol",
+    "order_id",
+    "action",
+    "limit",
+    "found",
+    "message",
+)
 _ACTION_COLUMNS: Final = (
     "timestamp",
     "symbol",
@@ -83,6 +97,7 @@ def build_result(
             "trades": trade_table(simulation),
             "corporate_actions": _action_table(simulation),
             "recorded": _recorded_table(simulation, recorded),
+            "risk_violations": _violation_table(simulation),
         }
     )
 
@@ -107,8 +122,9 @@ def _curve_table(
         gross += np.abs(value)
     total = cash + net
     solvent = total > 0.0
-    exposure = np.full(n, np.nan)
+    exposure, net_exposure = np.full(n, np.nan), np.full(n, np.nan)
     np.divide(gross, total, out=exposure, where=solvent)
+    np.divide(net, total, out=net_exposure, where=solvent)
     returns = np.full(n, np.nan)
     np.divide(total[1:], total[:-1], out=returns[1:], where=solvent[:-1])
     returns[1:] -= 1.0
@@ -122,6 +138,7 @@ def _curve_table(
         "cash": cash,
         "positions_value": net,
         "gross_exposure": _nullable(exposure),
+        "net_exposure": _nullable(net_exposure),
         "returns": _nullable(returns),
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
         "benchmark_returns": benchmark_returns,
@@ -169,16 +186,19 @@ def _benchmark_returns(
 
 def _order_table(simulation: Simulation) -> Table:
     at, symbol = _axes(simulation)
-    shares = simulation.ledger.exactly(LOT)
+    shares, zero = simulation.ledger.exactly(LOT), simulation.ledger.zero
     rows = [
         (
             order.order_id,
             at(order.row),
             symbol(order.column),
-            "market",
+            order.style.name,
             order.sizing,
             order.amount,
+            order.style.limit,
+            order.style.stop,
             None if order.quantity is None else shares(order.quantity),
+            shares(order.filled or zero),
             order.status,
             order.reason,
             None if order.filled_row is None else at(order.filled_row),
@@ -202,6 +222,7 @@ def _fill_table(simulation: Simulation) -> Table:
             money(simulation.ledger.number(fill.price)),
             money(fill.value),
             money(fill.commission),
+            money(fill.slippage),
             money(fill.cash_after),
             fill.reason,
         )
@@ -245,6 +266,15 @@ def _action_table(simulation: Simulation) -> Table:
         if isinstance(action, Action)
     ]
     return _columns(_ACTION_COLUMNS, rows)
+
+
+def _violation_table(simulation: Simulation) -> Table:
+    at, _ = _axes(simulation)
+    rows = [
+        (at(row), *(getattr(violation, name) for name in _VIOLATION_COLUMNS[1:]))
+        for row, violation in simulation.guard.violations
+    ]
+    return _columns(_VIOLATION_COLUMNS, rows)
 
 
 def _recorded_table(simulation: Simulation, recorded: Recorded) -> Table:

@@ -24,6 +24,7 @@ _COLUMNS: Final = (
     "quantity",
     "pnl",
     "commission",
+    "slippage",
     "return",
     "bars_held",
     "mae",
@@ -47,6 +48,7 @@ class Trade:
         exited: Shares of all fills that made it smaller.
         exit_value: Money of those fills, without commission.
         commission: Paid for all fills.
+        slippage: Lost in all fills against the bars' prices.
         cash: Signed cash flow of fills, dividends and cash in lieu, commission included.
         exit_row: Bar of the last fill; None while open.
         exit_price: Price of the last fill.
@@ -63,10 +65,14 @@ class Trade:
     exited: Amount
     exit_value: Amount
     commission: Amount
+    slippage: Amount
     cash: Amount
     exit_row: int | None = None
     exit_price: float = 0.0
     closed_after_bar: bool = False
+
+
+Costs = tuple[Amount, ...]  # commission, slippage
 
 
 class _Builder:
@@ -80,19 +86,19 @@ class _Builder:
         trade = self._open.get(fill.column)
         absolute = self._ledger.absolute
         size, paid = absolute(fill.quantity), absolute(fill.value)
-        commission = fill.commission
+        costs = (fill.commission, fill.slippage)
         if trade is None:
-            self._enter(fill, size, paid, commission)
+            self._enter(fill, size, paid, costs)
         elif (fill.quantity > 0) == (trade.sign > 0):
-            self._grow(trade, size, paid, commission)
+            self._grow(trade, size, paid, costs)
         elif size <= trade.held:
-            self._shrink(trade, size, paid, commission, fill)
+            self._shrink(trade, size, paid, costs, fill)
         else:  # turned around: one fill closes this trip and begins the next
             closing = trade.held
             part_paid = self._ledger.value(closing, fill.price)
-            part_commission = self._ledger.commission(part_paid)
-            self._shrink(trade, closing, part_paid, part_commission, fill)
-            rest = subtract(commission, part_commission)
+            part = tuple(self._part(cost, closing, size) for cost in costs)
+            self._shrink(trade, closing, part_paid, part, fill)
+            rest = tuple(map(subtract, costs, part))
             self._enter(fill, subtract(size, closing), subtract(paid, part_paid), rest)
         if trade is not None and trade.exit_row is None:
             trade.largest = max(trade.largest, trade.held)
@@ -112,39 +118,45 @@ class _Builder:
                 trade.exit_row = action.row
                 del self._open[action.column]
 
-    def _enter(self, fill: Fill, size: Amount, paid: Amount, commission: Amount) -> None:
+    def _part(self, cost: Amount, closing: Amount, size: Amount) -> Amount:
+        """Return the share of a fill's cost that falls on the part which closes a trip."""
+        if not cost:
+            return self._ledger.zero
+        return self._ledger.average(self._ledger.multiply(cost, closing), size)
+
+    def _enter(self, fill: Fill, size: Amount, paid: Amount, costs: Costs) -> None:
         zero = self._ledger.zero
         sign = 1 if fill.quantity > 0 else -1
-        trade = Trade(fill.column, fill.row, sign, zero, zero, zero, zero, zero, zero, zero, zero)
+        trade = Trade(fill.column, fill.row, sign, *[zero] * 9)
         self._open[fill.column] = trade
         self.trades.append(trade)
-        self._grow(trade, size, paid, commission)
+        self._grow(trade, size, paid, costs)
         trade.largest = size
 
-    def _grow(self, trade: Trade, size: Amount, paid: Amount, commission: Amount) -> None:
+    def _grow(self, trade: Trade, size: Amount, paid: Amount, costs: Costs) -> None:
         add = self._ledger.add
         trade.held = add(trade.held, size)
         trade.entered = add(trade.entered, size)
         trade.entry_value = add(trade.entry_value, paid)
-        self._book(trade, paid, commission, buys=trade.sign > 0)
+        self._book(trade, paid, costs, buys=trade.sign > 0)
 
-    def _shrink(
-        self, trade: Trade, size: Amount, paid: Amount, commission: Amount, fill: Fill
-    ) -> None:
+    def _shrink(self, trade: Trade, size: Amount, paid: Amount, costs: Costs, fill: Fill) -> None:
         add = self._ledger.add
         trade.held = self._ledger.subtract(trade.held, size)
         trade.exited = add(trade.exited, size)
         trade.exit_value = add(trade.exit_value, paid)
-        self._book(trade, paid, commission, buys=trade.sign < 0)
+        self._book(trade, paid, costs, buys=trade.sign < 0)
         if not trade.held:
             trade.exit_row = fill.row
             trade.exit_price = fill.price
             trade.closed_after_bar = fill.reason == "delisted"
             del self._open[fill.column]
 
-    def _book(self, trade: Trade, paid: Amount, commission: Amount, *, buys: bool) -> None:
+    def _book(self, trade: Trade, paid: Amount, costs: Costs, *, buys: bool) -> None:
         add, subtract = self._ledger.add, self._ledger.subtract
+        commission, slippage = costs
         trade.commission = add(trade.commission, commission)
+        trade.slippage = add(trade.slippage, slippage)
         trade.cash = subtract(trade.cash, paid) if buys else add(trade.cash, paid)
         trade.cash = subtract(trade.cash, commission)
 
@@ -210,6 +222,7 @@ def _rows(simulation: Simulation, trades: list[Trade]) -> Iterator[tuple[Any, ..
             shares(trade.largest),
             money(pnl),
             money(trade.commission),
+            money(trade.slippage),
             float(pnl) / float(trade.entry_value),
             _bars_between(simulation, trade.column, trade.entry_row, end),
             mae,

@@ -19,23 +19,51 @@ DAY_US = 86_400 * 10**6
 START_US = 946_857_600 * 10**6  # 2000-01-03
 
 
-def config(*, cost="0", capital="1000", ledger="decimal", seed=0, **rules):
+def config(*, cost="0", capital="1000", ledger="decimal", seed=0, **others):
+    """Return settings; what is no setting of the engine is an execution rule."""
     model = "per_dollar" if Decimal(cost) else "none"
+    parts = {
+        name: others.pop(name)
+        for name in ("commission", "slippage", "margin", "instruments")
+        if name in others
+    }
     return EngineConfig(
         ledger=ledger,
-        rules=ExecutionRules(**rules),
-        commission=CommissionConfig(model, Decimal(cost)),
+        rules=ExecutionRules(**others),
         capital_base=Decimal(capital),
         seed=seed,
+        **{"commission": CommissionConfig(model, Decimal(cost))} | parts,
     )
 
 
-def make_bars(closes, opens=None, *, splits=None, dividends=None, delisted=None):
-    """Return bars of {symbol: closes}; opens default to the closes, NaN is a missing bar."""
+def make_bars(
+    closes,
+    opens=None,
+    *,
+    highs=None,
+    lows=None,
+    volumes=None,
+    splits=None,
+    dividends=None,
+    delisted=None,
+):
+    """Return bars of {symbol: closes}; opens default to the closes, NaN is a missing bar.
+
+    Highs and lows default to the larger and the smaller of open and close, volumes to 1000.
+    """
     symbols = tuple(closes)
     close = np.array([closes[s] for s in symbols], dtype=float).T
     open_ = close if opens is None else np.array([opens[s] for s in symbols], dtype=float).T
     n, k = close.shape
+    given = {
+        name: None if values is None else np.array([values[s] for s in symbols], dtype=float).T
+        for name, values in (("high", highs), ("low", lows), ("volume", volumes))
+    }
+    usual = {
+        "high": np.maximum(open_, close),
+        "low": np.minimum(open_, close),
+        "volume": np.where(np.isnan(close), np.nan, 1000.0),
+    }
     split, dividend = np.ones((n, k)), np.zeros((n, k))
     for target, events in ((split, splits or {}), (dividend, dividends or {})):
         for (symbol, row), value in events.items():
@@ -47,10 +75,8 @@ def make_bars(closes, opens=None, *, splits=None, dividends=None, delisted=None)
         symbols=symbols,
         timestamps=START_US + DAY_US * np.arange(n),
         open=open_,
-        high=np.maximum(open_, close),
-        low=np.minimum(open_, close),
         close=close,
-        volume=np.where(np.isnan(close), np.nan, 1000.0),
+        **{name: usual[name] if value is None else value for name, value in given.items()},
         splits=split,
         dividends=dividend,
         delisted=last,

@@ -9,11 +9,11 @@ from backtrail.errors import ConfigError
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ExecutionRules(fill="same_close"), "next_open, next_close"),
+        (lambda: ExecutionRules(fill="last"), "next_open, next_close, same_close"),
         (lambda: ExecutionRules(size_at="open"), "signal_close, fill"),
         (lambda: ExecutionRules(shares="half"), "whole, fractional"),
         (lambda: ExecutionRules(cash_policy="borrow"), "clip, reject, overdraw"),
-        (lambda: CommissionConfig("per_share"), "none, per_dollar"),
+        (lambda: CommissionConfig("per_ton"), "none, per_dollar, per_share, per_trade"),
         (lambda: CommissionConfig("per_dollar", Decimal(-1)), "zero or above"),
         (lambda: CommissionConfig("none", Decimal(1)), "0 with model none"),
         (lambda: EngineConfig(ledger="int"), "decimal, float64"),

@@ -99,7 +99,7 @@ def test_current_time_is_that_of_the_bar():
         (lambda data: data.history("Z", "close", 1), "unknown symbol 'Z'"),
         (lambda data: data.history("A", "bid", 1), "unknown field 'bid'"),
         (lambda data: data.history("A", "close", 0), "ask for 1 or more"),
-        (lambda data: data.history("A", "close", 1, "1m"), "'1d' only"),
+        (lambda data: data.history("A", "close", 1, "1m"), "'1m'; these bars have '1d'"),
         (lambda data: data.current("Z", "price"), "unknown symbol 'Z'"),
         (lambda data: data.current("A", "bid"), "unknown field 'bid'"),
         (lambda data: data.can_trade("Z"), "unknown symbol 'Z'"),

@@ -342,15 +342,6 @@ def test_random_generator_depends_on_the_seed_only():
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_zipline_functions_of_later_versions_do_not_exist():
-    class Later(TradingAlgorithm):
-        def handle_data(self, context, data):
-            self.schedule_function(None)
-
-    with pytest.raises(AttributeError, match="schedule_function"):
-        run_event(Later, make_bars({"A": [1]}), config())
-
-
 def test_unset_context_attribute_says_where_to_set_it():
     with pytest.raises(AttributeError, match="'month'; set it in initialize"):
         run(make_bars({"A": [1]}), {0: lambda self, context, data: context.month})

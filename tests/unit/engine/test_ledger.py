@@ -31,25 +31,25 @@ def test_decimal_ledger_ignores_the_context_of_the_strategy():
 @pytest.mark.parametrize("ledger_name", ["decimal", "float64"])
 def test_quantities_round_towards_zero_to_the_lot(ledger_name):
     whole = make_ledger(config(ledger=ledger_name), 1)
-    assert float(whole.size(whole.number(100), 30.0)) == 3.0
-    assert float(whole.size(whole.number(-100), 30.0)) == -3.0
-    assert float(whole.size(whole.number(1010), 10.1)) == 100.0  # 1010 / 10.1 in binary: 99.99…
+    assert float(whole.size(0, whole.number(100), 30.0)) == 3.0
+    assert float(whole.size(0, whole.number(-100), 30.0)) == -3.0
+    assert float(whole.size(0, whole.number(1010), 10.1)) == 100.0  # 1010 / 10.1 in binary: 99.99…
     part = make_ledger(config(ledger=ledger_name, shares="fractional"), 1)
-    assert float(part.size(part.number(100), 30.0)) == 3.333333333
+    assert float(part.size(0, part.number(100), 30.0)) == 3.333333333
 
 
 def test_affordable_includes_the_commission():
     ledger = make_ledger(config(cost="0.01", capital="1000"), 1)
-    assert ledger.affordable(10.0) == 99
-    assert make_ledger(config(capital="1000"), 1).affordable(10.0) == 100
+    assert ledger.affordable(0, 10.0) == 99
+    assert make_ledger(config(capital="1000"), 1).affordable(0, 10.0) == 100
 
 
 def test_affordable_never_costs_more_than_the_cash():
     ledger = make_ledger(config(cost="0.001", capital="1000", shares="fractional"), 1)
     for price in (3.0, 7.77, 0.013, 999.99, 1228.099976):
-        quantity = ledger.affordable(price)
+        quantity = ledger.affordable(0, price)
         value = ledger.value(quantity, price)
-        assert value + ledger.commission(value) <= ledger.cash
+        assert value + ledger.commission(quantity, value) <= ledger.cash
         assert ledger.cash - value < Decimal("1.01")
 
 

@@ -43,8 +43,10 @@ def test_form_is_found(source, form, name):
         (HANDLER + "def target_weights(b, p): pass\n", "handle_data and target_weights"),
         (HANDLER + CLASS, "class One and handle_data"),
         (CLASS + CLASS.replace("One", "Two"), "class One and class Two"),
-        (HANDLER + "def before_trading_start(c, d): pass\n", "defines before_trading_start"),
-        (CLASS + "    def before_trading_start(self, c, d): pass\n", "does not call"),
+        (
+            "def target_weights(b, p): pass\ndef before_trading_start(c, d): pass\n",
+            "target_weights and before_trading_start",
+        ),
         (
             "from backtrail.engine import TradingAlgorithm\nclass A(TradingAlgorithm): pass\n",
             "no handle_data",

@@ -26,6 +26,7 @@ RESULT_TABLES = (
     "trades",
     "corporate_actions",
     "recorded",
+    "risk_violations",
 )
 _CACHED_WINDOWS = 4
 

@@ -1,9 +1,13 @@
 """What both ledgers have in common: the interface, and the rules that no rounding touches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
+
+from backtrail.engine.config import CommissionConfig, EngineConfig
+
+__all__ = ["Amount", "Ledger", "lots_of"]
 
 Amount = Any  # Decimal or float, by ledger
 
@@ -18,23 +22,31 @@ class Ledger(ABC):
             zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
             split divides it.
         zero: Nothing, as an amount.
+        is_exact: Whether sums are exact.
     """
+
+    is_exact: bool
 
     cash: Amount
     quantities: list[Amount]
     average_costs: list[Amount]
     zero: Amount
+    _per_dollar: bool
+    _cost: Amount
+    _each: Amount
+    _minimum: Amount
+    _model: str
 
     @abstractmethod
     def number(self, value: float | int | Decimal) -> Amount:
         """Return a value as this ledger computes with it; floats enter by `repr`."""
 
     @abstractmethod
-    def size(self, value: Amount, price: float) -> Amount:
+    def size(self, column: int, value: Amount, price: float) -> Amount:
         """Return the shares that a signed amount of money stands for, rounded towards zero."""
 
     @abstractmethod
-    def round_quantity(self, quantity: Amount) -> Amount:
+    def round_quantity(self, column: int, quantity: Amount) -> Amount:
         """Return a quantity rounded towards zero to whole lots."""
 
     @abstractmethod
@@ -58,16 +70,20 @@ class Ledger(ABC):
         """Return value over quantity, rounded as money."""
 
     @abstractmethod
-    def commission(self, value: Amount) -> Amount:
-        """Return what a fill of this signed value costs."""
+    def fraction(self, value: Amount, rate: Amount) -> Amount:
+        """Return a fraction of the absolute value, rounded as money."""
 
     @abstractmethod
     def affords(self, cost: Amount) -> bool:
         """Return whether the cash covers a cost."""
 
     @abstractmethod
-    def affordable(self, price: float) -> Amount:
-        """Return the most shares that the cash buys at a price, commission included."""
+    def lots_for(self, column: int, cash: Amount, each: Amount) -> Amount:
+        """Return the whole lots that cash buys at a cost per share."""
+
+    @abstractmethod
+    def one_lot_less(self, column: int, quantity: Amount) -> Amount:
+        """Return a quantity less one lot."""
 
     @abstractmethod
     def exactly(self, quantum: Decimal) -> Callable[[Amount], Decimal]:
@@ -84,10 +100,72 @@ class Ledger(ABC):
         """Return an amount without its sign, exact."""
         return amount if amount >= 0 else self.subtract(self.zero, amount)
 
-    def fill(self, column: int, quantity: Amount, price: float) -> tuple[Amount, Amount]:
-        """Buy (or sell, below zero) at a price; return the signed value and the commission."""
+    def set_commission(self, config: CommissionConfig) -> None:
+        """Take fills' costs from a config, from now on."""
+        self._model = config.model
+        self._per_dollar = config.model in ("none", "per_dollar")
+        self._cost = self.number(config.cost)
+        self._each = self.add(self.number(1), self._cost)
+        self._minimum = self.number(config.min_trade_cost)
+
+    def commission(
+        self, quantity: Amount, value: Amount, filled: Amount = 0, paid: Amount = 0
+    ) -> Amount:
+        """Return what a fill costs.
+
+        Args:
+            quantity: Signed shares.
+            value: Their signed price.
+            filled: Shares that the order filled before, without sign.
+            paid: Commission of those.
+        """
+        if self._per_dollar:
+            return self.fraction(value, self._cost)
+        if self._model == "per_trade":
+            return self.zero if filled else self._cost
+        shares = self.add(self.absolute(quantity), self.number(filled))
+        total = max(self.fraction(shares, self._cost), self._minimum)
+        return self.subtract(total, self.number(paid))
+
+    def affordable(self, column: int, price: float, filled: Amount = 0, paid: Amount = 0) -> Amount:
+        """Return the most shares that the cash buys at a price, commission included."""
+        if self.cash <= 0:
+            return self.zero
+        each = self.number(price)
+        if self._per_dollar:
+            quantity = self.lots_for(column, self.cash, self.multiply(each, self._each))
+        elif self._model == "per_trade":
+            free = self.cash if filled else self.subtract(self.cash, self._cost)
+            quantity = self.lots_for(column, free, each)
+        else:
+            free = self.add(self.cash, self.number(paid))
+            rest = self.subtract(free, self.multiply(self._cost, self.number(filled)))
+            by_share = self.lots_for(column, rest, self.add(each, self._cost))
+            quantity = min(
+                by_share, self.lots_for(column, self.subtract(free, self._minimum), each)
+            )
+        if quantity <= 0:
+            return self.zero
         value = self.value(quantity, price)
-        commission = self.commission(value)
+        cost = self.add(value, self.commission(quantity, value, filled, paid))
+        if self.is_exact and not self.affords(cost):  # the roundings added up
+            quantity = self.one_lot_less(column, quantity)
+        return quantity
+
+    def fill(
+        self, column: int, quantity: Amount, price: float, filled: Amount = 0, paid: Amount = 0
+    ) -> tuple[Amount, Amount]:
+        """Buy (or sell, below zero) at a price; return the signed value and the commission.
+
+        Args:
+            column: Of what.
+            quantity: Signed shares.
+            price: Of one.
+            filled: Shares that the order filled before, without sign.
+            paid: Commission of those.
+        """
+        value = self.value(quantity, price)
+        commission = self.commission(quantity, value, filled, paid)
         self.cash = self.subtract(self.subtract(self.cash, value), commission)
         self._move(column, quantity, self.number(price))
         return value, commission
@@ -107,7 +185,7 @@ class Ledger(ABC):
         pays it in.
         """
         exact = self.multiply(self.quantities[column], self.number(ratio))
-        quantity = self.round_quantity(exact)
+        quantity = self.round_quantity(column, exact)
         cash = self.value(self.subtract(exact, quantity), price)
         self.cash = self.add(self.cash, cash)
         self.quantities[column] = quantity
@@ -133,3 +211,9 @@ class Ledger(ABC):
             paid = self.multiply(self.average_costs[column], before)
             total = self.add(paid, self.multiply(price, quantity))
             self.average_costs[column] = self.average(total, after)
+
+
+def lots_of(config: EngineConfig, symbols: Sequence[str], usual: Decimal) -> list[Decimal]:
+    """Return the smallest quantity of each symbol: its own, or the usual one."""
+    own = {name: item.lot for name, item in config.instruments.items() if item.lot is not None}
+    return [own.get(symbol, usual) for symbol in symbols]

@@ -1,4 +1,4 @@
-"""Orders: what a strategy asked for, waiting for the symbol's next bar."""
+"""Orders: what a strategy asked for, waiting for a bar that fills them."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backtrail.engine.ledger import Amount
+from backtrail.engine.orders.styles import MARKET, Style
 from backtrail.errors import OrderError
 
 __all__ = ["SIZINGS", "OpenOrder", "Order", "OrderBook"]
@@ -23,12 +24,18 @@ class Order:
         column: Its symbol's column.
         sizing: Unit of `amount`, one of `SIZINGS`.
         amount: As asked.
+        style: Limit and stop, as of now: a split divides them.
         quantity: Signed shares; None until sized.
         target: Shares to hold after it, for a sized target order; else None.
         status: `open`, `filled`, `rejected`, `canceled` or `expired`.
         reason: Why it did not fill, or how it was changed; None when there is nothing to say.
-        filled_row: Bar of the fill; None unless filled.
+        filled_row: Bar of the last fill; None unless filled.
         split_ratio: New shares per share meant when it was placed.
+        filled: Shares filled so far, signed; zero when none.
+        paid: Commission so far.
+        triggered: Whether its stop was reached.
+        is_checked: Whether the trading controls have let it pass.
+        reference: Price of the bar that is filling it, before slippage.
     """
 
     order_id: int
@@ -42,6 +49,12 @@ class Order:
     reason: str | None = None
     filled_row: int | None = None
     split_ratio: float = 1.0
+    style: Style = MARKET
+    filled: Amount = 0
+    paid: Amount = 0
+    triggered: bool = False
+    is_checked: bool = False
+    reference: float = math.nan
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """Set the final status; a reason is added to one that is already there."""
@@ -60,6 +73,10 @@ class OpenOrder:
         sizing: Unit of `requested`: shares, value, percent, target, target_value, target_percent.
         requested: The amount as asked.
         amount: Signed shares; None when the order is sized at the fill.
+        filled: Signed shares filled so far.
+        limit: Limit price, adjusted for splits since; None without one.
+        stop: Stop price, likewise.
+        stop_reached: Whether the stop was reached.
     """
 
     id: int
@@ -67,6 +84,10 @@ class OpenOrder:
     sizing: str
     requested: float
     amount: float | None
+    filled: float = 0.0
+    limit: float | None = None
+    stop: float | None = None
+    stop_reached: bool = False
 
 
 class OrderBook:
@@ -78,9 +99,11 @@ class OrderBook:
         self.orders: list[Order] = []
         self.waiting: dict[int, list[Order]] = {}
 
-    def place(self, row: int, column: int, sizing: str, amount: float) -> Order:
+    def place(
+        self, row: int, column: int, sizing: str, amount: float, style: Style = MARKET
+    ) -> Order:
         """Return a new order, not yet waiting."""
-        order = Order(len(self.orders) + 1, row, column, sizing, amount)
+        order = Order(len(self.orders) + 1, row, column, sizing, amount, style=style)
         self.orders.append(order)
         return order
 
@@ -120,13 +143,16 @@ class OrderBook:
         """
         for order in list(self.waiting.get(column, ())):
             order.split_ratio *= ratio
+            order.style = order.style.split(ratio)
             if order.quantity is None:
                 continue
             order.quantity = multiply(order.quantity, ratio)
+            if order.filled:
+                order.filled = multiply(order.filled, ratio)
             if order.target is not None:
                 order.target = multiply(order.target, ratio)
             order.reason = f"scaled by a split of {ratio:g}"
-            if not order.quantity:
+            if order.quantity == order.filled:
                 self._drop(order)
                 order.finish("canceled", "less than one lot is left")
 
@@ -134,6 +160,12 @@ class OrderBook:
         """Finish the waiting orders of a symbol that has no further bar."""
         for order in self.waiting.pop(column, ()):
             order.finish("expired", reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """Cancel every waiting order."""
+        for column in list(self.waiting):
+            for order in self.waiting.pop(column):
+                order.finish("canceled", reason)
 
     def _drop(self, order: Order) -> None:
         waiting = self.waiting[order.column]

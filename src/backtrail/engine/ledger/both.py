@@ -1,18 +1,7 @@
-"""Ledgers: cash and holdings, and the only place where money is added up.
-
-Both ledgers have the same interface and the same rules. An `Amount` is a `decimal.Decimal` in the
-decimal ledger and a `float` in the float64 ledger; a quantity is signed, negative when short.
-
-Rounding of the decimal ledger: prices enter by `repr`, so 1228.099976 is exactly that; money
-(value, commission, cash in lieu, dividend) is rounded half-even to 1e-10; a quantity is rounded
-towards zero to the lot: 1 share, or 1e-9 for fractional shares. Sums are exact. Arithmetic runs in
-a context of its own with 60 digits, whatever the strategy does to the thread's decimal context.
-The float64 ledger rounds quantities only; a quotient within 1e-9 of a whole lot counts as that
-lot, and a cost counts as affordable up to 1e-9 of the cash.
-"""
+"""The exact ledger and the fast one; the package says how they round."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import (
     ROUND_DOWN,
     ROUND_HALF_EVEN,
@@ -23,8 +12,8 @@ from decimal import (
     Overflow,
 )
 
-from backtrail.engine._ledger import Amount, Ledger
 from backtrail.engine.config import EngineConfig
+from backtrail.engine.ledger.base import Amount, Ledger, lots_of
 
 __all__ = [
     "LOT",
@@ -38,6 +27,7 @@ __all__ = [
 
 MONEY_QUANTUM = Decimal("1e-10")
 LOT = Decimal("1e-9")
+_SHARE = Decimal(1)
 _CONTEXT = Context(
     prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
@@ -50,33 +40,37 @@ def money(value: Decimal) -> Decimal:
 
 
 class DecimalLedger(Ledger):
-    """The exact ledger; see the module for its rounding.
+    """The exact ledger; see the package for its rounding.
 
     Args:
         config: Capital, commission and kind of shares.
-        symbols: Number of symbols.
+        lots: Smallest quantity of each symbol; one per symbol.
     """
 
-    def __init__(self, config: EngineConfig, symbols: int) -> None:
+    is_exact = True
+
+    def __init__(self, config: EngineConfig, lots: Sequence[Decimal]) -> None:
         self.cash = money(config.capital_base)
         self.zero = Decimal(0)
-        self.quantities = [Decimal(0)] * symbols
-        self.average_costs = [Decimal(0)] * symbols
-        self._rate = config.commission.cost
-        self._lot = Decimal(1) if config.rules.shares == "whole" else LOT
-        self._cost_per_dollar = _CONTEXT.add(Decimal(1), self._rate)
+        self.quantities = [Decimal(0)] * len(lots)
+        self.average_costs = [Decimal(0)] * len(lots)
+        self._lots = list(lots)
+        self.set_commission(config.commission)
 
     def number(self, value: float | int | Decimal) -> Decimal:
         """Return a value as a decimal; floats enter by `repr`."""
         return value if isinstance(value, Decimal) else Decimal(repr(value))
 
-    def size(self, value: Decimal, price: float) -> Decimal:
+    def size(self, column: int, value: Decimal, price: float) -> Decimal:
         """Return the shares that a signed amount of money stands for, rounded towards zero."""
-        return self.round_quantity(_CONTEXT.divide(value, Decimal(repr(price))))
+        return self.round_quantity(column, _CONTEXT.divide(value, Decimal(repr(price))))
 
-    def round_quantity(self, quantity: Decimal) -> Decimal:
+    def round_quantity(self, column: int, quantity: Decimal) -> Decimal:
         """Return a quantity rounded towards zero to whole lots."""
-        return quantity.quantize(self._lot, ROUND_DOWN, _CONTEXT)
+        lot = self._lots[column]
+        if lot is _SHARE or lot is LOT:
+            return quantity.quantize(lot, ROUND_DOWN, _CONTEXT)
+        return _CONTEXT.multiply(_CONTEXT.divide_int(quantity, lot), lot)
 
     def value(self, quantity: Decimal, price: float) -> Decimal:
         """Return quantity times price, rounded half-even to 1e-10."""
@@ -94,24 +88,21 @@ class DecimalLedger(Ledger):
         """Return a product to 60 digits."""
         return _CONTEXT.multiply(left, right)
 
-    def commission(self, value: Decimal) -> Decimal:
-        """Return what a fill of this signed value costs."""
-        return _CONTEXT.quantize(_CONTEXT.multiply(value.copy_abs(), self._rate), MONEY_QUANTUM)
+    def fraction(self, value: Decimal, rate: Decimal) -> Decimal:
+        """Return a fraction of the absolute value, rounded as money."""
+        return _CONTEXT.quantize(_CONTEXT.multiply(value.copy_abs(), rate), MONEY_QUANTUM)
 
     def affords(self, cost: Decimal) -> bool:
         """Return whether the cash covers a cost."""
         return bool(cost <= self.cash)
 
-    def affordable(self, price: float) -> Decimal:
-        """Return the most shares that the cash buys at a price, commission included."""
-        if self.cash <= 0:
-            return Decimal(0)
-        each = _CONTEXT.multiply(Decimal(repr(price)), self._cost_per_dollar)
-        quantity = self.round_quantity(_CONTEXT.divide(self.cash, each))
-        value = self.value(quantity, price)
-        if not self.affords(self.add(value, self.commission(value))):  # the roundings added up
-            quantity = _CONTEXT.subtract(quantity, self._lot)
-        return quantity
+    def lots_for(self, column: int, cash: Decimal, each: Decimal) -> Decimal:
+        """Return the whole lots that cash buys at a cost per share."""
+        return self.round_quantity(column, _CONTEXT.divide(cash, each))
+
+    def one_lot_less(self, column: int, quantity: Decimal) -> Decimal:
+        """Return a quantity less one lot."""
+        return _CONTEXT.subtract(quantity, self._lots[column])
 
     def exactly(self, quantum: Decimal) -> Callable[[Decimal], Decimal]:
         """Return what gives amounts the places of `quantum`."""
@@ -123,36 +114,38 @@ class DecimalLedger(Ledger):
 
 
 class Float64Ledger(Ledger):
-    """The fast ledger: the same rules in binary floating point; see the module.
+    """The fast ledger: the same rules in binary floating point; see the package.
 
     Args:
         config: Capital, commission and kind of shares.
-        symbols: Number of symbols.
+        lots: Smallest quantity of each symbol; one per symbol.
     """
 
-    def __init__(self, config: EngineConfig, symbols: int) -> None:
+    is_exact = False
+
+    def __init__(self, config: EngineConfig, lots: Sequence[Decimal]) -> None:
         self.cash = float(config.capital_base)
         self.zero = 0.0
-        self.quantities = [0.0] * symbols
-        self.average_costs = [0.0] * symbols
-        self._rate = float(config.commission.cost)
-        self._lots_per_share = 1.0 if config.rules.shares == "whole" else 1e9
+        self.quantities = [0.0] * len(lots)
+        self.average_costs = [0.0] * len(lots)
+        self._lots_per_share = [float(1 / lot) for lot in lots]
+        self.set_commission(config.commission)
 
     def number(self, value: float | int | Decimal) -> float:
         """Return a value as a float."""
         return float(value)
 
-    def size(self, value: float, price: float) -> float:
+    def size(self, column: int, value: float, price: float) -> float:
         """Return the shares that a signed amount of money stands for, rounded towards zero."""
-        return self.round_quantity(value / price)
+        return self.round_quantity(column, value / price)
 
-    def round_quantity(self, quantity: float) -> float:
+    def round_quantity(self, column: int, quantity: float) -> float:
         """Return a quantity rounded towards zero to whole lots."""
-        lots = quantity * self._lots_per_share
+        lots = quantity * self._lots_per_share[column]
         nearest = round(lots)
         if abs(lots - nearest) > _TOLERANCE * max(1.0, abs(lots)):
             nearest = math.trunc(lots)
-        return nearest / self._lots_per_share
+        return nearest / self._lots_per_share[column]
 
     def value(self, quantity: float, price: float) -> float:
         """Return quantity times price."""
@@ -170,19 +163,21 @@ class Float64Ledger(Ledger):
         """Return a product."""
         return left * right
 
-    def commission(self, value: float) -> float:
-        """Return what a fill of this signed value costs."""
-        return abs(value) * self._rate
+    def fraction(self, value: float, rate: float) -> float:
+        """Return a fraction of the absolute value."""
+        return abs(value) * rate
 
     def affords(self, cost: float) -> bool:
         """Return whether the cash covers a cost, up to 1e-9 of it."""
         return bool(cost <= self.cash + _TOLERANCE * max(1.0, self.cash))
 
-    def affordable(self, price: float) -> float:
-        """Return the most shares that the cash buys at a price, commission included."""
-        if self.cash <= 0.0:
-            return 0.0
-        return self.round_quantity(self.cash / (price * (1.0 + self._rate)))
+    def lots_for(self, column: int, cash: float, each: float) -> float:
+        """Return the whole lots that cash buys at a cost per share."""
+        return self.round_quantity(column, cash / each)
+
+    def one_lot_less(self, column: int, quantity: float) -> float:
+        """Return a quantity less one lot."""
+        return quantity - 1.0 / self._lots_per_share[column]
 
     def exactly(self, quantum: Decimal) -> Callable[[float], Decimal]:
         """Return what turns amounts into decimals with the places of `quantum`."""
@@ -193,7 +188,14 @@ class Float64Ledger(Ledger):
         return value / quantity
 
 
-def make_ledger(config: EngineConfig, symbols: int) -> Ledger:
-    """Return the ledger that the config asks for."""
+def make_ledger(config: EngineConfig, symbols: Sequence[str] | int) -> Ledger:
+    """Return the ledger that the config asks for.
+
+    Args:
+        config: Kind of ledger, capital, commission, lots.
+        symbols: Names, one per column; or how many, when none has a lot of its own.
+    """
+    usual = _SHARE if config.rules.shares == "whole" else LOT
+    lots = [usual] * symbols if isinstance(symbols, int) else lots_of(config, symbols, usual)
     kind = DecimalLedger if config.ledger == "decimal" else Float64Ledger
-    return kind(config, symbols)
+    return kind(config, lots)

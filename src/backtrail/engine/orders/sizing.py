@@ -7,6 +7,7 @@ __all__ = ["sized"]
 
 def sized(
     ledger: Ledger,
+    column: int,
     sizing: str,
     amount: float,
     price: float,
@@ -18,6 +19,7 @@ def sized(
 
     Args:
         ledger: Computes and rounds.
+        column: Of what.
         sizing: Unit of `amount`, one of `SIZINGS` in `orders`.
         amount: As asked.
         price: At which money becomes shares.
@@ -27,11 +29,11 @@ def sized(
     """
     number = ledger.number(amount)
     if sizing in ("shares", "target"):
-        quantity = ledger.round_quantity(number)
+        quantity = ledger.round_quantity(column, number)
     elif sizing in ("value", "target_value"):
-        quantity = ledger.size(number, price)
+        quantity = ledger.size(column, number, price)
     else:
-        quantity = ledger.size(ledger.multiply(number, equity), price)
+        quantity = ledger.size(column, ledger.multiply(number, equity), price)
     if not sizing.startswith("target"):
         return quantity, None
     expected = ledger.add(held, pending) if pending else held
