@@ -131,7 +131,7 @@ def dataset_damage(path: Path) -> dict[str, str]:
     """Compare a dataset's files with its id, and return what is wrong with each damaged one.
 
     Bytes are compared with the manifest, the manifest's statement of content with the id, and the
-    values themselves with both. What a manifest tells of sources and waivers is in no checksum.
+    values themselves with both; the manifest has a checksum over itself.
 
     Args:
         path: Directory `bundles/<bundle>/<dataset_id>`.

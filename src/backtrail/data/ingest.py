@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -241,8 +242,8 @@ def _building(folder: Path, name: str) -> Iterator[Path]:
 def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManifest) -> None:
     with _building(folder, manifest.dataset_id) as made:
         files = write_dataset_files(made, prices.bars, prices.adjustments)
-        whole = {**manifest.to_dict(), "files": files}
-        (made / MANIFEST_FILE).write_text(pretty_json(whole), encoding="utf-8")
+        whole = replace(manifest, files=files)
+        (made / MANIFEST_FILE).write_text(whole.to_json(), encoding="utf-8")
         for path in made.iterdir():
             path.chmod(_READ_ONLY)
             with path.open("rb") as stream:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from backtrail.canonical import pretty_json, sha256_json
 from backtrail.errors import DatasetError
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DatasetManifest",
     "SourceRecord",
     "SymbolRecord",
+    "manifest_checksum",
     "read_head",
     "read_receipt",
 ]
@@ -120,6 +122,11 @@ class DatasetManifest:
         """Return the manifest as plain values for JSON."""
         return asdict(self)
 
+    def to_json(self) -> str:
+        """Return the text of `manifest.json`: the values, and a checksum over all of them."""
+        values = self.to_dict()
+        return pretty_json({**values, "checksum": manifest_checksum(values)})
+
     @classmethod
     def load(cls, path: Path) -> "DatasetManifest":
         """Read a manifest.
@@ -132,11 +139,17 @@ class DatasetManifest:
         """
         file = path / MANIFEST_FILE if path.is_dir() else path
         values = _read_json(file, "dataset manifest")
+        checksum = values.pop("checksum", None)
         known = {item.name for item in fields(cls)}
         if values.get("version") != _VERSION or set(values) != known:
             raise DatasetError(
                 f"{file} is a manifest of version {values.get('version')!r}; this library reads "
                 f"version {_VERSION}; ingest the bundle again"
+            )
+        if checksum != manifest_checksum(values):
+            raise DatasetError(
+                f"{file} was altered: its values have another checksum than the one in it; put it "
+                "back, or ingest the bundle again"
             )
         try:
             values["symbols"] = {
@@ -148,6 +161,11 @@ class DatasetManifest:
         for name in ("dialect", "waivers", "left_out"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+def manifest_checksum(values: Mapping[str, Any]) -> str:
+    """Return the sha256 over the values of a manifest, as `checksum` of its file states it."""
+    return sha256_json(values)
 
 
 def read_receipt(bundles_dir: Path, bundle: str) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from backtrail.artifacts.manifest import inventory, seal
 from backtrail.artifacts.store import RunStore
 from backtrail.canonical import sha256_file
+from backtrail.data import DatasetManifest
 from backtrail.files import write_bytes, write_json
 
 DATASET = "d" * 16
@@ -98,8 +100,8 @@ class Runs:
         target = self.bundles / bundle / dataset
         shutil.copytree(self.ingested, target)
         path = target / "manifest.json"
-        manifest = {**json.loads(path.read_bytes()), "dataset_id": dataset, "bundle": bundle}
-        write_json(path, manifest)
+        manifest = replace(DatasetManifest.load(path), dataset_id=dataset, bundle=bundle)
+        write_bytes(path, manifest.to_json().encode())
         write_json(self.bundles / bundle / "HEAD.json", {"dataset_id": dataset, "history": []})
         return target
 

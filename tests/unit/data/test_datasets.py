@@ -1,12 +1,12 @@
-import json
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 import pytest
 
 from backtrail.canonical import sha256_file
-from backtrail.data import Dataset
+from backtrail.data import Dataset, DatasetManifest
 from backtrail.data.datasets import dataset_damage
 from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA, content_checksums
 from backtrail.errors import DatasetError
@@ -118,14 +118,14 @@ def test_a_manifest_that_agrees_with_changed_bars_is_found_out_by_the_id(dataset
     changed = dataset.bars().with_columns(pl.col("close") + 0.01)
     path.unlink()
     changed.write_parquet(path)
-    manifest = json.loads(stated.read_bytes())
-    manifest["files"]["bars.parquet"]["sha256"] = sha256_file(path)
+    made = DatasetManifest.load(stated)
+    files = {**made.files, "bars.parquet": {"sha256": sha256_file(path), "size": 1}}
     stated.chmod(0o644)
-    stated.write_text(json.dumps(manifest))
+    stated.write_text(replace(made, files=files).to_json())
     (what,) = dataset_damage(dataset.path).values()
     assert what.startswith("the content of bars has ")
-    manifest["content"] = content_checksums(changed, dataset.adjustments())
-    stated.write_text(json.dumps(manifest))
+    content = content_checksums(changed, dataset.adjustments())
+    stated.write_text(replace(made, files=files, content=content).to_json())
     assert "describes another dataset" in dataset_damage(dataset.path)["manifest.json"]
 
 

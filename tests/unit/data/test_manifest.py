@@ -3,7 +3,11 @@ import json
 import pytest
 
 from backtrail.data import DatasetManifest, read_head
+from backtrail.data.bundles import Waiver
+from backtrail.data.datasets import dataset_damage
 from backtrail.errors import DatasetError
+
+from .places import daily_row
 
 
 def test_manifest_loads_as_it_was_returned(store):
@@ -26,6 +30,24 @@ def test_manifest_knows_the_checksums_of_its_files(store):
     for name, entry in made.files.items():
         data = (store.bundles / "b" / made.dataset_id / name).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (entry["sha256"], entry["size"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"origin": "elsewhere"}, {"licence": "mine"}, {"waivers": []}, {"checksum": None}]
+)
+def test_a_word_changed_in_a_manifest_is_found_out_and_ingesting_again_mends_it(store, change):
+    store.write("AAA.csv", daily_row("2020-01-02") + "2020-01-03,,,,,\n")
+    waivers = [Waiver("null_row", "a holiday")]
+    made = store.ingest(waivers=waivers)
+    path = store.bundles / "b" / made.dataset_id / "manifest.json"
+    before = path.read_bytes()
+    path.chmod(0o644)
+    path.write_text(json.dumps({**json.loads(before), **change}))
+    with pytest.raises(DatasetError, match=r"was altered: .*; put it back, or ingest the bundle"):
+        DatasetManifest.load(path)
+    assert list(dataset_damage(path.parent)) == ["manifest.json"]
+    store.ingest(waivers=waivers)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 99}'])
