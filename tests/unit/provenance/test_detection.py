@@ -733,10 +733,13 @@ def test_without_nbformat_the_error_names_the_extra(project, monkeypatch):
         project({"s.ipynb": notebook("x = 1")}, "s.ipynb")
 
 
-def test_only_a_notebook_needs_a_folder_of_its_own_to_be_imported(project, tmp_path):
-    closure = project({"strategies/s.py": ""})
+def test_a_strategy_is_imported_from_a_folder_that_holds_its_files_alone(project, tmp_path):
+    closure = project(
+        {"strategies/s.py": "import t", "strategies/t.py": "", "os.py": "", "u.py": ""}
+    )
     with importable(closure, tmp_path) as folder:
-        assert folder == tmp_path
+        there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+        assert there == ["strategies/s.py", "strategies/t.py"]
     entry = "notebooks/s.ipynb"
     files = {entry: notebook("import a"), "notebooks/a.py": "x = 1", "notebooks/b.py": ""}
     with importable(project(files, entry), tmp_path) as folder:

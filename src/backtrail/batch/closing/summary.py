@@ -28,7 +28,7 @@ class BatchSummary:
         open: Runs without result or failure.
         damaged: Names and folders of sealed runs, and what differs from their manifests.
         restored: Runs that the present call found damaged and that are whole again.
-        index: The comparison page.
+        index: The comparison page as the config writes its folder; None when it was not made.
         warning: What the catalog's receipt warns of, such as a store that has grown large.
     """
 
@@ -38,7 +38,7 @@ class BatchSummary:
     open: int
     damaged: Sequence[tuple[str, str, str]]
     restored: int
-    index: Path
+    index: Path | None
     warning: str | None = None
 
     @property
@@ -59,7 +59,7 @@ class BatchSummary:
         lines += [f"  damaged {name} ({where}): {what}" for name, where, what in self.damaged]
         if self.warning is not None:
             lines.append(f"Warning: {self.warning}")
-        if self.index.exists():
+        if self.index is not None:
             lines.append(f"Compare them: {self.index}")
         return "\n".join(lines)
 
@@ -95,6 +95,7 @@ def summarize_batch(
         else:
             failed.append((planned.names[0], _home(batch, planned.backtest_id), error))
     mended = set(damaged_before).difference(damaged)
+    index = batch.places.base_dir / "index.html"
     return BatchSummary(
         new,
         reused,
@@ -105,7 +106,7 @@ def summarize_batch(
             for name, damage in damaged.items()
         ],
         sum(is_sealed(store.run(name)) for name in mended),
-        batch.places.base_dir / "index.html",
+        index if (batch.root / index).exists() else None,
         _warning(path.parent),
     )
 
