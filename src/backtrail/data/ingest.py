@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from backtrail.data.parquet_adapter import read_parquet_bundle
 from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
-from backtrail.data.session_check import symbol_records
+from backtrail.data.session_check import check_sessions, symbol_records, waived_sessions
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
 from backtrail.data.synthetic_adapter import compute_prices
@@ -107,7 +108,9 @@ def _read(bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path) -
     )
     if not read.prices.bars.height:
         raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
-    return read
+    taken = check_sessions(bundle, read.prices.bars)
+    waivers = waived_sessions(read.prices.waivers, taken)
+    return replace(read, prices=replace(read.prices, waivers=waivers))
 
 
 def _store(
@@ -158,7 +161,7 @@ def _manifest(
         bundle=bundle.name,
         calendar=bundle.calendar,
         timeframe=bundle.timeframe,
-        symbols=symbol_records(prices.bars, bundle.calendar),
+        symbols=symbol_records(prices.bars, bundle.calendar, bundle.timeframe),
         rows=prices.bars.height,
         adjustments={kind: count for kind, count in kinds.iter_rows()},
         content=content,

@@ -144,6 +144,7 @@ def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None,
     return sha256_json(
         {
             "adapter": bundle.adapter,
+            **({"gaps": bundle.gaps} if bundle.gaps != "allow" else {}),
             "calendar": bundle.calendar,
             "timeframe": bundle.timeframe,
             "options": _plain_options(bundle),
