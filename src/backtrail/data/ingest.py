@@ -36,6 +36,7 @@ from backtrail.data.raw_prices import RawPrices
 from backtrail.data.session_check import check_sessions, symbol_records, waived_sessions
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
+from backtrail.data.survival import survival
 from backtrail.data.synthetic_adapter import compute_prices
 from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
@@ -156,12 +157,13 @@ def _manifest(
 ) -> DatasetManifest:
     prices = read.prices
     kinds = prices.adjustments.group_by("kind").len().sort("kind")
+    symbols = symbol_records(prices.bars, bundle.calendar, bundle.timeframe)
     return DatasetManifest(
         dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
         bundle=bundle.name,
         calendar=bundle.calendar,
         timeframe=bundle.timeframe,
-        symbols=symbol_records(prices.bars, bundle.calendar, bundle.timeframe),
+        symbols=symbols,
         rows=prices.bars.height,
         adjustments={kind: count for kind, count in kinds.iter_rows()},
         content=content,
@@ -174,6 +176,7 @@ def _manifest(
         origin=card.origin if card else None,
         licence=card.licence if card else None,
         synthetic=read.synthetic,
+        survival=survival(symbols, prices.adjustments),
     )
 
 

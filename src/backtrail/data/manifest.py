@@ -27,6 +27,7 @@ MANIFEST_FILE: Final = "manifest.json"
 HEAD_FILE: Final = "HEAD.json"
 RECEIPT_FILE: Final = "receipt.json"
 _VERSION: Final = 1
+_LATER: Final = frozenset({"derived", "survival"})  # not in the first manifests of this version
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,10 @@ class DatasetManifest:
         origin: Where the data come from, in words, when a `SOURCE.yaml` says so.
         licence: Under which terms, when a `SOURCE.yaml` says so.
         synthetic: Whether the prices were computed, not observed.
+        survival: Which symbols are there at the end; see `backtrail.data.survival`. Empty in
+            manifests from before it was asked.
+        derived: From which bars these were made, if from finer ones: their timeframe and number,
+            and the bars left out because their time was not over.
     """
 
     dataset_id: str
@@ -111,6 +116,8 @@ class DatasetManifest:
     origin: str | None = None
     licence: str | None = None
     synthetic: bool = False
+    survival: Mapping[str, Any] = field(default_factory=dict)
+    derived: Mapping[str, Any] = field(default_factory=dict)
     version: int = _VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +137,7 @@ class DatasetManifest:
         file = path / MANIFEST_FILE if path.is_dir() else path
         values = _read_json(file, "dataset manifest")
         known = {item.name for item in fields(cls)}
-        if values.get("version") != _VERSION or set(values) != known:
+        if values.get("version") != _VERSION or not known - _LATER <= set(values) <= known:
             raise DatasetError(
                 f"{file} is a manifest of version {values.get('version')!r}; this library reads "
                 f"version {_VERSION}; ingest the bundle again"
