@@ -35,7 +35,7 @@ _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
 _LARGEST_SHARD = 200
 _SHARDS = 32
 
-_BUNDLE_KEYS = {"adapter", "path", "calendar", "gaps", "timeframe", "waivers"}
+_BUNDLE_KEYS = {"adapter", "path", "calendar", "gaps", "resample_from", "timeframe", "waivers"}
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
         options={key: value for key, value in values.items() if key not in _BUNDLE_KEYS},
         waivers=waivers,
         gaps=values.get("gaps", "allow"),
+        resample_from=values.get("resample_from"),
     )
 
 
