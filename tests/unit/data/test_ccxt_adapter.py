@@ -1,6 +1,9 @@
 """Bars through ccxt itself, from a loopback server that speaks Binance's wire format."""
 
 import json
+import multiprocessing
+import threading
+import time
 from types import SimpleNamespace
 
 import polars as pl
@@ -14,6 +17,7 @@ from .loopback import Answer, Loopback
 
 pytest.importorskip("ccxt", reason="needs the extra ccxt")
 
+PARALLEL = multiprocessing.get_context("spawn")
 KLINES = "/api/v3/klines"
 HTML = Answer("<html>are you human?</html>", kind="text/html")
 
@@ -283,6 +287,37 @@ def test_a_download_that_was_cut_goes_on_where_it_stopped(exchange):
     assert pages(exchange) == [("ETHUSDT", ten, 10), ("ETHUSDT", ten + 36_000_000, 4)]
     assert len(exchange.server.requests) == 2  # the markets were not asked for again
     assert not (exchange.bundles / "b/.downloads").exists()
+
+
+def test_a_download_that_was_killed_goes_on_where_it_stopped(exchange):
+    exchange.binance.bars["BTCUSDT", "1h"] = bars("2024-01-01", 24, "1h")
+    whole = exchange.ingest("1h", page_limit=5).dataset_id
+    exchange.server.requests.clear()
+    klines, released = exchange.binance.klines, threading.Event()
+
+    def hold(query):
+        if len(exchange.server.asked(KLINES)) == 4:
+            released.wait(60)
+        return klines(query)
+
+    exchange.binance.klines = hold
+    process = PARALLEL.Process(
+        target=ingest_bundle,
+        args=(exchange.bundle("1h", page_limit=5),),
+        kwargs={"root": exchange.bundles.parent, "bundles_dir": exchange.bundles},
+    )
+    process.start()
+    while len(exchange.server.asked(KLINES)) < 4:
+        assert process.is_alive()
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    released.set()
+    exchange.binance.klines = klines
+    exchange.server.requests.clear()
+    assert exchange.ingest("1h", page_limit=5).dataset_id == whole
+    assert [limit for _, _, limit in pages(exchange)] == [5, 4]
+    assert not list((exchange.bundles / "b").glob(".*"))
 
 
 def test_an_exchange_that_keeps_only_its_last_bars_is_found_out(exchange):
