@@ -34,7 +34,12 @@ from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
 from backtrail.data.resampling import resample
-from backtrail.data.session_check import check_sessions, symbol_records, waived_sessions
+from backtrail.data.session_check import (
+    check_sessions,
+    session_summary,
+    symbol_records,
+    waived_sessions,
+)
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
 from backtrail.data.survival import survival
@@ -191,6 +196,7 @@ def _manifest(
         licence=card.licence if card else None,
         synthetic=read.synthetic,
         survival=survival(symbols, prices.adjustments),
+        sessions=session_summary(bundle.calendar, symbols),
         derived=derived,
     )
 

@@ -27,7 +27,9 @@ MANIFEST_FILE: Final = "manifest.json"
 HEAD_FILE: Final = "HEAD.json"
 RECEIPT_FILE: Final = "receipt.json"
 _VERSION: Final = 1
-_LATER: Final = frozenset({"derived", "survival"})  # not in the first manifests of this version
+_LATER: Final = frozenset(
+    {"derived", "sessions", "survival"}
+)  # not in the first manifests of this version
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class DatasetManifest:
         synthetic: Whether the prices were computed, not observed.
         survival: Which symbols are there at the end; see `backtrail.data.survival`. Empty in
             manifests from before it was asked.
+        sessions: The sessions that bars were compared with, as a summary; see
+            `backtrail.data.session_check`.
         derived: From which bars these were made, if from finer ones: their timeframe and number,
             and the bars left out because their time was not over.
     """
@@ -117,6 +121,7 @@ class DatasetManifest:
     licence: str | None = None
     synthetic: bool = False
     survival: Mapping[str, Any] = field(default_factory=dict)
+    sessions: Mapping[str, Any] = field(default_factory=dict)
     derived: Mapping[str, Any] = field(default_factory=dict)
     version: int = _VERSION
 

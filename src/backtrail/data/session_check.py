@@ -1,8 +1,9 @@
 """How far bars agree with their calendar: counted, recorded, refused where a config says so."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from backtrail.data.problems import MAX_PROBLEMS, BadRowsError, RowProblem, row_
 from backtrail.data.sessions import sessions, table_range
 from backtrail.errors import DatasetError
 
-__all__ = ["check_sessions", "symbol_records", "waived_sessions"]
+__all__ = ["check_sessions", "session_summary", "symbol_records", "waived_sessions"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -63,6 +64,35 @@ def symbol_records(bars: pl.DataFrame, calendar: str, timeframe: str) -> dict[st
             off_session_bars=None if found is None else len(found.extra),
         )
     return records
+
+
+def session_summary(calendar: str, records: Mapping[str, SymbolRecord]) -> dict[str, Any]:
+    """Return the sessions a dataset was compared with, so that another calendar can be told.
+
+    Args:
+        calendar: Name of the trading calendar.
+        records: What there is of each symbol.
+
+    Returns:
+        `first` and `last` date of the bars, number of sessions (`count`), `early_closes` with their
+        dates, and the `checksum` of all dates, openings and lengths; nothing where the calendar
+        does not reach.
+    """
+    first = date.fromisoformat(min(record.first for record in records.values())[:10])
+    last = date.fromisoformat(max(record.last for record in records.values())[:10])
+    known = table_range(calendar)
+    if known is not None and (first < known[0] or last > known[1]):
+        return {}
+    table = sessions(calendar, first, last)
+    columns = (table.dates.astype("<i8"), table.opens.astype("<i8"), table.minutes.astype("<i8"))
+    early = table.dates[table.minutes < table.minutes.max(initial=0)]
+    return {
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "count": len(table),
+        "early_closes": [str(day) for day in early],
+        "checksum": hashlib.sha256(b"".join(item.tobytes() for item in columns)).hexdigest(),
+    }
 
 
 def check_sessions(bundle: BundleConfig, bars: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:

@@ -1,3 +1,6 @@
+import hashlib
+import struct
+
 import pytest
 
 from backtrail.data import Waiver
@@ -93,3 +96,24 @@ def test_a_gap_with_a_waiver_passes_and_stands_in_the_manifest(store):
 def test_an_unknown_gap_policy_is_refused(store):
     with pytest.raises(ConfigError, match="'forbid'; write allow or fail"):
         store.ingest(gaps="forbid")
+
+
+def test_the_manifest_says_with_which_sessions_bars_were_compared(store):
+    store.write("AAA.csv", daily_row("2019-11-25") + daily_row("2019-12-02"))
+    found = store.ingest().sessions
+    assert {key: found[key] for key in ("first", "last", "count", "early_closes")} == {
+        "first": "2019-11-25",
+        "last": "2019-12-02",
+        "count": 5,
+        "early_closes": ["2019-11-29"],
+    }
+    # hashlib over little-endian int64 of dates, openings (14:30 UTC, in µs) and minutes.
+    days = [18225, 18226, 18227, 18229, 18232]
+    opens = [day * 86_400_000_000 + 870 * 60_000_000 for day in days]
+    minutes = [390, 390, 390, 210, 390]
+    plain = b"".join(struct.pack("<5q", *values) for values in (days, opens, minutes))
+    assert found["checksum"] == hashlib.sha256(plain).hexdigest()
+    around = store.ingest(calendar="24/7").sessions
+    assert (around["count"], around["early_closes"]) == (8, [])
+    store.write("AAA.csv", daily_row("1985-01-02"))
+    assert store.ingest().sessions == {}
