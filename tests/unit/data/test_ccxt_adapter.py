@@ -13,6 +13,7 @@ from backtrail.data import BundleConfig, Dataset, ingest_bundle
 from backtrail.errors import ConfigError, DatasetError, DataValidationError
 
 from .binance import Binance, bars, kline, milliseconds
+from .kraken import Kraken
 from .loopback import Answer, Loopback
 
 pytest.importorskip("ccxt", reason="needs the extra ccxt")
@@ -327,6 +328,29 @@ def test_an_exchange_that_keeps_only_its_last_bars_is_found_out(exchange):
         exchange.ingest("1h", end="2024-01-03")
     late = exchange.ingest("1h", end="2024-01-03", late_start="allow")
     assert late.symbols["BTC/USDT"].first == "2024-01-03T00:00:00Z"
+
+
+def test_another_exchange_is_another_wire_format_and_nothing_else(tmp_path):
+    kraken = Kraken()
+    first = milliseconds("2024-01-01") // 1000
+    values = ["30306.1", "30306.2", "30305.7", "30305.9", "30306.0", "3.39243896", 23]
+    kraken.bars = [[first + 3600 * index, *values] for index in range(1000)]
+    options = {"exchange": "kraken", "symbols": ["BTC/USD"], "retries": 0}
+    with Loopback(kraken) as server:
+
+        def ingest(start):
+            chosen = {**options, "start": start, "end": "2024-02-08", "base_url": server.url}
+            bundle = BundleConfig("k", "ccxt", "24/7", "1h", None, chosen)
+            return ingest_bundle(bundle, root=tmp_path, bundles_dir=tmp_path / "bundles")
+
+        with pytest.raises(DatasetError, match=r"gives BTC/USD from 2024-01-12T16:00:00Z on"):
+            ingest("2024-01-01")
+        manifest = ingest("2024-01-20")
+    assert manifest.symbols["BTC/USD"].first == "2024-01-20T00:00:00Z"
+    rows = Dataset.open(tmp_path / "bundles/k" / manifest.dataset_id).bars()
+    assert rows.height == 20 * 24
+    assert rows.row(0)[2:] == (30306.1, 30306.2, 30305.7, 30305.9, 3.39243896)
+    assert len(server.asked("OHLC")) == 2
 
 
 def test_a_symbol_without_a_bar_is_an_error(exchange):
