@@ -13,7 +13,7 @@ import polars as pl
 
 import backtrail
 from backtrail.artifacts import schemas
-from backtrail.batch.config import load_schema
+from backtrail.batch.planning.config import load_schema
 from backtrail.cli import build_parser
 
 __all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages"]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from backtrail.wording import counted
+
 __all__ = [
     "ArtifactManagerError",
     "BacktrailError",
@@ -53,12 +55,11 @@ class Problem:
 class _ProblemsError(BacktrailError):
     """An error made of several findings, all reported at once."""
 
-    headline = "problems"
+    headline = "problem"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        count = len(self.problems)
-        lines = [f"{count} {self.headline}{'' if count == 1 else 's'}:"]
+        lines = [f"{counted(len(self.problems), self.headline)}:"]
         lines += [f"  - {problem}" for problem in self.problems]
         super().__init__("\n".join(lines))
 

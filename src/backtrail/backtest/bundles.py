@@ -4,7 +4,7 @@ import difflib
 import logging
 
 from backtrail.backtest.settings import ProjectConfig
-from backtrail.batch.loading import bundle_config
+from backtrail.batch.planning.loading import bundle_config
 from backtrail.data.manifest import HEAD_FILE, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, DatasetError, Problem

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtrail.batch.places import Places
+from backtrail.batch.planning.places import Places
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import (
     add_command,
@@ -20,7 +20,7 @@ from backtrail.commands.options import (
 from backtrail.errors import BacktrailError, DatasetError
 
 if TYPE_CHECKING:
-    from backtrail.batch.unreached import UnreachedDatasets
+    from backtrail.batch.history.unreached import UnreachedDatasets
     from backtrail.data.inventory import DatasetEntry
     from backtrail.data.manifest import DatasetManifest
 
@@ -120,7 +120,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from backtrail.batch.sources import dataset_users
+    from backtrail.batch.history.sources import dataset_users
     from backtrail.data.inventory import find_dataset
     from backtrail.data.manifest import DatasetManifest
 
@@ -192,7 +192,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from backtrail.batch.sources import dataset_users
+    from backtrail.batch.history.sources import dataset_users
     from backtrail.data.comparison import compare_datasets, dataset_sentences
     from backtrail.data.datasets import Dataset
     from backtrail.data.inventory import find_dataset, previous_dataset
@@ -221,7 +221,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _lock(options: argparse.Namespace) -> int:
-    from backtrail.batch.config import read_config
+    from backtrail.batch.planning.config import read_config
     from backtrail.data.inventory import bundle_names
     from backtrail.data.lock import LOCK_FILE, check_lock, lock_bundles, read_lock
     from backtrail.data.manifest import read_head
@@ -259,7 +259,7 @@ def _lock(options: argparse.Namespace) -> int:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from backtrail.batch.unreached import delete_unreached, find_unreached
+    from backtrail.batch.history.unreached import delete_unreached, find_unreached
 
     places = read_places(options)
     others = [
@@ -289,7 +289,7 @@ def _collect(options: argparse.Namespace) -> int:
 
 def _link(places: Places) -> None:
     """Let the catalog forget what was deleted; it can also do so later."""
-    from backtrail.batch.closing import link_catalog
+    from backtrail.batch.closing.linking import link_catalog
 
     try:
         link_catalog(places.catalog_url, places.store, places.bundles)

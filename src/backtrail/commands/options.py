@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.places import Places
+from backtrail.batch.planning.places import Places
 from backtrail.errors import ArtifactManagerError, ConfigError, Problem
 
 __all__ = [

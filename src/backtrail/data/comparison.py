@@ -9,6 +9,7 @@ import polars as pl
 
 from backtrail.data.datasets import Dataset
 from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
+from backtrail.wording import counted
 
 __all__ = ["DatasetDifference", "TableDifference", "compare_datasets", "dataset_sentences"]
 
@@ -240,19 +241,15 @@ def dataset_sentences(difference: DatasetDifference) -> Iterator[str]:
         if table.changed:
             columns = ", ".join(f"{name} {count}" for name, count in table.columns.items())
             rows = [f"{_key(row)} {_changes(row['changes'])}" for row in table.first_changed]
-            yield f"{_count(table.changed, noun)} changed ({columns}): " + _listed(
+            yield f"{counted(table.changed, noun)} changed ({columns}): " + _listed(
                 rows, table.changed
             )
         if table.added:
             rows = [_key(row) for row in table.first_added]
-            yield f"{_count(table.added, noun)} added: {_listed(rows, table.added)}"
+            yield f"{counted(table.added, noun)} added: {_listed(rows, table.added)}"
         if table.removed:
             rows = [_key(row) for row in table.first_removed]
-            yield f"{_count(table.removed, noun)} removed: {_listed(rows, table.removed)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+            yield f"{counted(table.removed, noun)} removed: {_listed(rows, table.removed)}"
 
 
 def _key(row: Mapping[str, Any]) -> str:

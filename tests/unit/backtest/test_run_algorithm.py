@@ -12,10 +12,10 @@ from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.store import RunDir
 from backtrail.batch import stages
-from backtrail.batch.execution import Executor
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
-from backtrail.batch.sandbox import Limits
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.data.catalog import DataCatalog
 from backtrail.data.lock import lock_bundles
 from backtrail.data.manifest import read_head
