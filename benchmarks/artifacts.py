@@ -18,7 +18,7 @@ from backtrail import run_algorithm
 from backtrail.artifacts.environment import describe_environment
 from backtrail.artifacts.store import RunStore
 from backtrail.backtest import BacktestArtifactManager, BacktestMetadataGenerator
-from backtrail.batch.closing import link_catalog
+from backtrail.batch.closing.linking import link_catalog
 from backtrail.canonical import sha256_file
 from backtrail.data.arrays import load_bars
 from backtrail.data.datasets import Dataset

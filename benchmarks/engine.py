@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from common import REPOSITORY, copy_project, model_strategy, options, save, show, work_folder
 
-from backtrail.batch.loading import open_batch
+from backtrail.batch.planning.loading import open_batch
 from backtrail.data.arrays import load_bars
 from backtrail.data.datasets import Dataset
 from backtrail.data.ingest import ingest_bundle

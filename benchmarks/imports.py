@@ -21,7 +21,7 @@ print(json.dumps([usage.ru_utime + usage.ru_stime, len(sys.modules) - before, na
 """
 HEAVY = ("SQLAlchemy", "arch", "jinja2", "numba", "numpy", "pandas", "polars", "pyarrow", "scipy")
 # What a job loads once it finds that a run has to be executed, while its zygote starts.
-EXECUTING = "\nimport backtrail.batch.results, backtrail.data.windows"
+EXECUTING = "\nimport backtrail.batch.execution.results, backtrail.data.windows"
 
 
 def statements_of(path: str) -> str:
@@ -52,7 +52,7 @@ def cases() -> dict[str, str]:
         "scripts/execute_shard.py": statements_of("scripts/execute_shard.py") + EXECUTING,
         "run_backtest, all sealed": statements_of("scripts/run_backtest.py"),
         "scripts/capture_code.py": statements_of("scripts/capture_code.py"),
-        "zygote of a run job": "import backtrail.batch.zygote, backtrail.batch.child",
+        "zygote of a run job": "from backtrail.batch.execution import child, zygote",
         "Snakefile, ours": ours,
         "numpy": "import numpy",
         "polars": "import polars",

@@ -143,20 +143,22 @@ def main(arguments: argparse.Namespace) -> None:
         steps = parts(folder, source)
         megabytes = source.stat().st_size / 1e6
     plain = statistics.median(item.wall for item in taken["plain"])
+    plain_cpu = statistics.median(item.cpu for item in taken["plain"])
     rows, values = [], {}
     for name in names:
         wall = statistics.median(item.wall for item in taken[name])
         cpu = statistics.median(item.cpu for item in taken[name])
         peak = max(item.max_rss_mb for item in taken[name])
-        rows.append([name, wall, cpu, wall / plain, peak, peak - base.max_rss_mb])
+        rows.append([name, wall, cpu, wall / plain, cpu / plain_cpu, peak, peak - base.max_rss_mb])
         values[name] = {
             "wall_s": wall,
             "cpu_s": cpu,
             "ratio_to_plain": wall / plain,
+            "cpu_ratio_to_plain": cpu / plain_cpu,
             "peak_rss_mb": peak,
         }
     title = f"{arguments.rows:,} rows of {SYMBOLS} symbols, {megabytes:,.0f} MB of CSV"
-    columns = ["", "wall s", "cpu s", "x plain", "peak MB", "above import MB"]
+    columns = ["", "wall s", "cpu s", "x plain", "cpu x plain", "peak MB", "above import MB"]
     show(f"{title}; budget {BUDGET} x plain", columns, rows)
     show("Parts", ["", "figure", "of"], steps)
     print("\nplain: scan_csv, timestamps with their form, sink_parquet; no check, no hash")

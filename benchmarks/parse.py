@@ -23,7 +23,7 @@ from common import (
 OPEN = """
 import json, sys, time
 from pathlib import Path
-from backtrail.batch.loading import open_batch
+from backtrail.batch.planning.loading import open_batch
 taken = []
 for _ in range({repeats} + 1):
     started = time.perf_counter()

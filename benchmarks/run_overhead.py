@@ -36,7 +36,7 @@ def engine_seconds(project: Path, sample: int) -> float:
     """Return the mean seconds of the engine itself over some runs of a store, in this process."""
     from datetime import date
 
-    from backtrail.batch.evaluation import engine_config
+    from backtrail.batch.execution.evaluation import engine_config
     from backtrail.data.arrays import load_bars
     from backtrail.data.datasets import Dataset
     from backtrail.engine import run_event
@@ -145,8 +145,12 @@ def stage_by_stage(project: Path, clock: Clock, profile: cProfile.Profile | None
     from contextlib import ExitStack
 
     from backtrail.artifacts.store import RunStore
-    from backtrail.batch import execution, plan, results, stages
-    from backtrail.batch.loading import open_batch
+    from backtrail.batch import stages
+    from backtrail.batch.execution import executor as execution
+    from backtrail.batch.execution import results
+    from backtrail.batch.planning import plan
+    from backtrail.batch.planning.loading import open_batch
+    from backtrail.batch.stages import sealing
     from backtrail.data.ingest import ingest_bundle
 
     batch = open_batch([Path("config/config.yaml")], root=project)
@@ -157,8 +161,8 @@ def stage_by_stage(project: Path, clock: Clock, profile: cProfile.Profile | None
         (execution.Executor, "_bars_of", "  bars"),
         (results, "build_table", "  tables: frames"),
         (results, "write_table", "  tables: Parquet and checksum"),
-        (stages, "inventory", "  inventory: sha256 of every file"),
-        (stages, "seal", "  manifest and seal, flushed"),
+        (sealing, "inventory", "  inventory: sha256 of every file"),
+        (sealing, "seal", "  manifest and seal, flushed"),
     ]
     with ExitStack() as stack:
         for owner, name, part in inner:

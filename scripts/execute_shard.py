@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.execution import Executor
-from backtrail.batch.plan import Plan
-from backtrail.batch.sandbox import Limits
-from backtrail.batch.shards import execute_shard
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.planning.plan import Plan
+from backtrail.batch.stages.shards import execute_shard
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

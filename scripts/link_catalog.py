@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.closing import link_catalog
+from backtrail.batch.closing.linking import link_catalog
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

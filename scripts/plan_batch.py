@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
+from backtrail.batch.execution.sandbox import Sandbox
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Plan the batch that the Snakefile opened."""
-    batch = open_batch(
-        [Path(path) for path in job.params.config_files],
-        root=Path.cwd(),
-        overrides=json.loads(job.params.overrides),
-    )
-    make_plan(batch, expected_key=job.params.batch_key)
+    with Sandbox() as sandbox:
+        batch = open_batch(
+            [Path(path) for path in job.params.config_files],
+            root=Path.cwd(),
+            overrides=json.loads(job.params.overrides),
+            sandbox=sandbox,
+        )
+        make_plan(batch, expected_key=job.params.batch_key, sandbox=sandbox)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.plan import Plan
-from backtrail.batch.shards import report_shard
+from backtrail.batch.planning.plan import Plan
+from backtrail.batch.stages.shards import report_shard
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

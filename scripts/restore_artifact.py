@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
-from backtrail.batch.execution import Executor
-from backtrail.batch.sandbox import Limits
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import polars as pl
 
 import backtrail
 from backtrail.artifacts import schemas
-from backtrail.batch.config import load_schema
+from backtrail.batch.planning.config import load_schema
 from backtrail.cli import build_parser
 
 __all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages"]
@@ -181,7 +181,10 @@ def cli_page() -> str:
     commands = _commands(parser)
     text += _table(
         ("Command", "What it does"),
-        [(f"[`{name}`](#{name})", str(each.description)) for name, each in commands.items()],
+        [
+            (f"[`{name}`](#{name.replace(' ', '-')})", str(each.description))
+            for name, each in commands.items()
+        ],
     )
     for name, command in commands.items():
         text += f"## `{name}`\n\n{command.description}\n\n```sh\n{_usage(name, command)}\n```\n\n"
@@ -190,10 +193,14 @@ def cli_page() -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return every command by its words; a group of commands gives those in it."""
+    found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise ValueError("the parser has no commands")
+            for name, each in action.choices.items():
+                inner = _commands(each)
+                found |= {f"{name} {word}": item for word, item in inner.items()} or {name: each}
+    return found
 
 
 def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -290,6 +297,7 @@ _API = (
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),
     ("DataCatalog", "data/catalog.py", "backtrail.data.catalog"),
+    ("adjusted_bars", "data/adjusted.py", "backtrail.data"),
     ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
 )
 _LIBRARY = Path(backtrail.__file__).parent

@@ -11,7 +11,7 @@ from backtrail import __version__
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
-from backtrail.commands import add_history_commands
+from backtrail.commands import add_data_commands, add_history_commands
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
 
@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_run_command(commands)
     add_history_commands(commands)
+    add_data_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"
     )
@@ -70,12 +71,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from backtrail.batch.listing import plan_text
-    from backtrail.batch.loading import open_batch
-    from backtrail.batch.why import preview_batch
+    from backtrail.batch.execution.sandbox import Sandbox
+    from backtrail.batch.history.listing import plan_text
+    from backtrail.batch.history.why import preview_batch
+    from backtrail.batch.planning.loading import open_batch
 
-    batch = open_batch(config_files(options), root=Path.cwd())
-    previews = preview_batch(batch)
+    with Sandbox() as sandbox:
+        batch = open_batch(config_files(options), root=Path.cwd(), sandbox=sandbox)
+        previews = preview_batch(batch, sandbox=sandbox)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")
     else:
@@ -84,7 +87,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from backtrail.batch.listing import explain_nothing, runs_table
+    from backtrail.batch.history.listing import explain_nothing, runs_table
     from backtrail.catalog.catalog import Catalog
 
     places = read_places(options)
@@ -103,8 +106,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from backtrail.batch.reading import describe_run, find_run
-    from backtrail.batch.showing import run_text
+    from backtrail.batch.history.reading import describe_run, find_run
+    from backtrail.batch.history.showing import run_text
 
     run = find_run(existing_store(options), options.run)
     if options.json:
@@ -115,8 +118,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from backtrail.batch.reading import find_run
-    from backtrail.batch.verifying import verify_runs
+    from backtrail.batch.history.reading import find_run
+    from backtrail.batch.history.verifying import verify_runs
 
     store, places = existing_store(options), read_places(options)
     runs = [find_run(store, name) for name in options.runs] or None
@@ -126,9 +129,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _sync(options: argparse.Namespace) -> int:
-    from backtrail.batch.closing import disk_warning
-    from backtrail.batch.listing import counted
+    from backtrail.batch.closing.linking import disk_warning
     from backtrail.catalog.catalog import Catalog
+    from backtrail.wording import counted
 
     existing_store(options)
     places = read_places(options)

@@ -1,12 +1,15 @@
 """Every error a caller can act on; each says what was asked, what was found and what would do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from backtrail.wording import counted
 
 __all__ = [
     "ArtifactManagerError",
     "BacktrailError",
     "BatchChangedError",
+    "BundleLockError",
     "CatalogError",
     "CatalogUnavailableError",
     "CodeCaptureError",
@@ -52,12 +55,11 @@ class Problem:
 class _ProblemsError(BacktrailError):
     """An error made of several findings, all reported at once."""
 
-    headline = "problems"
+    headline = "problem"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        count = len(self.problems)
-        lines = [f"{count} {self.headline}{'' if count == 1 else 's'}:"]
+        lines = [f"{counted(len(self.problems), self.headline)}:"]
         lines += [f"  - {problem}" for problem in self.problems]
         super().__init__("\n".join(lines))
 
@@ -76,6 +78,21 @@ class DataValidationError(_ProblemsError):
 
 class DatasetError(BacktrailError):
     """A dataset or bundle is missing, damaged or not what was asked for."""
+
+
+class BundleLockError(DatasetError):
+    """A bundle is another dataset than the lock says; nothing was started.
+
+    Attributes:
+        mismatches: Dataset id that is locked and the one there is now, by bundle.
+    """
+
+    def __init__(self, message: str, mismatches: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.mismatches = dict(mismatches)
+
+    def __reduce__(self) -> tuple[type["BundleLockError"], tuple[str, dict[str, tuple[str, str]]]]:
+        return type(self), (str(self), self.mismatches)
 
 
 class BatchChangedError(BacktrailError):

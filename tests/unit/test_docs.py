@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from test_packaging import load_tool
 
-from backtrail.batch.config import read_config, schema_problems, with_defaults
-from backtrail.batch.loading import bundle_config
-from backtrail.batch.requests import expand_batch
+from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
+from backtrail.batch.planning.loading import bundle_config
+from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
 

@@ -40,7 +40,8 @@ def library_imports(text):
 
 
 @pytest.mark.parametrize(
-    "module", ["backtrail.batch.child", "backtrail.batch.zygote", "backtrail.engine"]
+    "module",
+    ["backtrail.batch.execution.child", "backtrail.batch.execution.zygote", "backtrail.engine"],
 )
 def test_the_process_of_a_run_loads_nothing_heavy_and_no_polars(module):
     loaded = modules_after(f"import {module}")
@@ -75,8 +76,8 @@ def test_a_job_that_executes_a_run_reads_and_writes_tables_and_leaves_numbers_to
     run = project.store.run(planned.backtest_id)
     assert run.read_manifest()["status"] == "executed"
     assert (run.results / "summary_statistics.csv").exists()
-    assert {"polars", "backtrail.batch.results", "backtrail.data.windows"} <= loaded
-    numbers = {"numpy", "backtrail.engine", "backtrail.metrics", "backtrail.batch.child"}
+    assert {"polars", "backtrail.batch.execution.results", "backtrail.data.windows"} <= loaded
+    numbers = {"numpy", "backtrail.engine", "backtrail.metrics", "backtrail.batch.execution.child"}
     making_data = {"backtrail.data.bundles", "backtrail.data.sources", "backtrail.data.ingest"}
     assert loaded & (HEAVY | numbers | making_data | {"yaml", "jsonschema"}) == set()
 
@@ -131,7 +132,7 @@ def test_every_name_that_the_package_offers_is_there():
 
 def test_what_the_snakefile_imports_at_parse_time_is_light():
     imports = library_imports((ROOT / "workflow/rules/common.smk").read_text(encoding="utf-8"))
-    assert "from backtrail.batch.loading import open_batch" in imports
+    assert "from backtrail.batch.planning.loading import open_batch" in imports
     loaded = modules_after("\n".join(imports))
     assert loaded & (HEAVY | {"numpy", "polars", "jsonschema"}) == set()
 

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src/backtrail"
 
 # A module imports from its own layer and from layers below it.
 LAYERS = (
-    {"arrow", "canonical", "errors", "files", "project"},
+    {"arrow", "canonical", "errors", "files", "project", "wording"},
     {"engine", "metrics", "optimization", "validation"},
     {"data", "provenance", "artifacts", "catalog", "reports"},
     {"batch"},

@@ -6,18 +6,10 @@ import shutil
 
 import pytest
 
-from tests.workflow.project import Project, nothing_to_do
+from tests.workflow.project import nothing_to_do
 
 WINDOWS = "strategies/lib/windows.py"
 NOISE = ("InputFunctionException", "Traceback", "Wildcards:", ".smk", '.py"')
-
-
-@pytest.fixture
-def linked(tmp_path):
-    """A finished project whose runs are hard-linked to the shared code files; a copy is not."""
-    project = Project.make(tmp_path / "project")
-    project.snakemake()
-    return project
 
 
 def alter(path, text="# altered\n"):
@@ -81,41 +73,41 @@ def test_planned_runs_get_their_code_though_the_shared_files_were_lost_since(
     assert nothing_to_do(fresh.snakemake())
 
 
-def test_a_captured_file_altered_in_place_is_restored_once_it_is_deleted(linked):
-    before = linked.checksums()
-    run, users = linked.named("sma"), users_of_windows(linked)
+def test_a_captured_file_altered_in_place_is_restored_once_it_is_deleted(project):
+    before = project.checksums()
+    run, users = project.named("sma"), users_of_windows(project)
     alter(run / "code" / WINDOWS)
-    assert shared(linked, run).read_text() == "# altered\n"
-    output = linked.snakemake(status=1)
+    assert shared(project, run).read_text() == "# altered\n"
+    output = project.snakemake(status=1)
     assert "3 sealed runs were altered" in output
-    found = linked.backtrail_json("verify", run.name, status=1)
+    found = project.backtrail_json("verify", run.name, status=1)
     assert [item["altered"] for item in found["runs"]] == [[f"code/{WINDOWS}"]]
     (item,) = found["objects"]
     assert (item["state"], item["runs"], item["altered"]) == ("damaged", users, users)
 
     for name in users[:2]:
-        (linked.store / name / "code" / WINDOWS).unlink()
-    output = linked.snakemake(status=1)
+        (project.store / name / "code" / WINDOWS).unlink()
+    output = project.snakemake(status=1)
     assert f"sealed run {users[2]} was altered: code/{WINDOWS}" in output
-    (linked.store / users[2] / "code" / WINDOWS).unlink()
-    assert "4 runs: 0 new, 4 reused, 0 failed, 3 restored" in linked.snakemake()
-    assert linked.checksums() == before
-    assert linked.backtrail("verify") == "4 intact\n"
-    assert nothing_to_do(linked.snakemake())
+    (project.store / users[2] / "code" / WINDOWS).unlink()
+    assert "4 runs: 0 new, 4 reused, 0 failed, 3 restored" in project.snakemake()
+    assert project.checksums() == before
+    assert project.backtrail("verify") == "4 intact\n"
+    assert nothing_to_do(project.snakemake())
 
 
-def test_a_new_run_mends_a_damaged_shared_file_and_altered_runs_stay_altered(linked):
-    run, users = linked.named("sma"), users_of_windows(linked)
+def test_a_new_run_mends_a_damaged_shared_file_and_altered_runs_stay_altered(project):
+    run, users = project.named("sma"), users_of_windows(project)
     alter(run / "code" / WINDOWS)
-    config = linked.config()
+    config = project.config()
     config["batch"] = {"later": {**config["batch"]["sma"], "end": "2020-11-06"}}
-    linked.configure(config, "config/batches/later.yaml")
-    output = linked.snakemake("--configfile", "config/batches/later.yaml")
-    assert "1 runs: 1 new, 0 reused, 0 failed" in output
-    text = (linked.root / WINDOWS).read_text()
-    later = linked.named("later")
-    assert (later / "code" / WINDOWS).read_text() == shared(linked, run).read_text() == text
-    found = linked.backtrail_json("verify", status=1)
+    project.configure(config, "config/batches/later.yaml")
+    output = project.snakemake("--configfile", "config/batches/later.yaml")
+    assert "1 run: 1 new, 0 reused, 0 failed" in output
+    text = (project.root / WINDOWS).read_text()
+    later = project.named("later")
+    assert (later / "code" / WINDOWS).read_text() == shared(project, run).read_text() == text
+    found = project.backtrail_json("verify", status=1)
     assert (
         sorted(item["backtest_id"] for item in found["runs"] if item["state"] == "damaged") == users
     )
@@ -141,7 +133,8 @@ def test_shared_files_that_were_deleted_are_stored_anew_by_the_next_call(project
 
 def test_the_remedy_for_a_damaged_shared_file_works_as_it_is_printed(project):
     path = shared(project, project.named("sma"))
-    alter(path)
+    path.unlink()  # its links in the runs keep their content
+    path.write_text("# altered\n")
     assert nothing_to_do(project.snakemake())
     (item,) = project.backtrail_json("verify", status=1)["objects"]
     assert (item["state"], item["altered"]) == ("damaged", [])

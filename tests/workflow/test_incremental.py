@@ -142,10 +142,10 @@ def own_library(project: Project, tmp_path: Path) -> Path:
     shutil.copytree(
         REPOSITORY / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "src/backtrail/batch/config.schema.yaml").unlink()
+    (tmp_path / "src/backtrail/batch/planning/config.schema.yaml").unlink()
     shutil.copy(
         REPOSITORY / "workflow/schemas/config.schema.yaml",
-        tmp_path / "src/backtrail/batch/config.schema.yaml",
+        tmp_path / "src/backtrail/batch/planning/config.schema.yaml",
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     site = next((tmp_path / "venv/lib").glob("python3*")) / "site-packages"
@@ -176,7 +176,7 @@ def test_a_second_batch_file_runs_that_batch_alone(project: Project) -> None:
     config["batch"] = {"hold-early": {**hold, "end": "2020-06-26"}}
     project.configure(config, "config/batches/early.yaml")
     output = project.snakemake("--configfile", "config/batches/early.yaml")
-    assert "1 runs: 1 new, 0 reused, 0 failed" in output
+    assert "1 run: 1 new, 0 reused, 0 failed" in output
     assert len(project.run_ids()) == 5
     assert nothing_to_do(project.snakemake())
     assert nothing_to_do(project.snakemake("--configfile", "config/batches/early.yaml"))

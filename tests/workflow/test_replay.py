@@ -106,4 +106,4 @@ def test_a_store_above_its_limit_is_warned_of_and_a_failing_batch_too(fresh):
     output = fresh.snakemake(status=1)
     assert warning in output
     texts = [path.read_text() for path in (fresh.root / "logs/link_catalog").glob("*.log")]
-    assert any("1 runs added" in text and "0 completed and 1 failed" in text for text in texts)
+    assert any("1 run added" in text and "0 completed and 1 failed" in text for text in texts)

@@ -4,11 +4,13 @@ import sys
 import time
 from pathlib import Path
 
-from backtrail.batch import targets
-from backtrail.batch.closing import close_failed_batch
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import Plan, run_origin
+from backtrail.batch.closing.linking import close_failed_batch
+from backtrail.batch.closing.summary import summarize_batch
+from backtrail.batch.planning import targets
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import Plan, run_origin
 from backtrail.canonical import canonical_json
+from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
@@ -133,7 +135,7 @@ def refuse(error):
 
 def print_summary(*, complete):
     """Say how the batch ended; a whole call that succeeds with unfinished runs is an error."""
-    summary = targets.summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
+    summary = summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
         settings = workflow.dag_settings

@@ -3,7 +3,7 @@
 
 checkpoint plan_batch:
     input:
-        receipts=[f"{BUNDLES}/{bundle}/receipt.json" for bundle in BATCH.used_bundles],
+        receipts=[f"{BUNDLES}/{bundle}/receipt.json" for bundle in BATCH.ingested_bundles],
     output:
         plan=update(PLAN),
     log:
@@ -20,6 +20,7 @@ checkpoint plan_batch:
         config_files=CONFIG_FILES,
         overrides=OVERRIDES,
         batch_key=BATCH.batch_key,
+        lock=lock_checksum(BATCH.root),
     message:
         f"Planning batch {BATCH.batch_key[:16]}"
     script:

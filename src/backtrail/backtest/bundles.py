@@ -4,7 +4,7 @@ import difflib
 import logging
 
 from backtrail.backtest.settings import ProjectConfig
-from backtrail.batch.loading import bundle_config
+from backtrail.batch.planning.loading import bundle_config
 from backtrail.data.manifest import HEAD_FILE, read_head, read_receipt
 from backtrail.data.sources import source_checksum
 from backtrail.errors import ConfigError, DatasetError, Problem
@@ -46,8 +46,8 @@ def _remedy(project: ProjectConfig, listed: str) -> str:
 def ensure_bundle(project: ProjectConfig, name: str) -> None:
     """Ingest a bundle that the project defines, unless its dataset is that of its source now.
 
-    A bundle that is ingested and not defined is taken as it is; so is one whose source is gone,
-    with a warning.
+    A bundle that is ingested and not defined is taken as it is; so is one that names its dataset,
+    and one whose source is gone, with a warning.
 
     Raises:
         DatasetError: If its source cannot be read and it was never ingested.
@@ -56,6 +56,8 @@ def ensure_bundle(project: ProjectConfig, name: str) -> None:
     bundles = project.places.bundles
     if name not in project.values["bundles"]:
         read_head(bundles, name)
+        return
+    if "dataset" in project.values["bundles"][name]:
         return
     bundle = bundle_config(name, project.values["bundles"][name])
     receipt = read_receipt(bundles, name)

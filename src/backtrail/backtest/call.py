@@ -30,13 +30,14 @@ from backtrail.backtest.settings import (
     read_project,
 )
 from backtrail.batch import stages
-from backtrail.batch.claiming import Claimant, store_code
-from backtrail.batch.closing import link_catalog
-from backtrail.batch.execution import Executor
-from backtrail.batch.loading import Batch, secret_waivers
-from backtrail.batch.places import Places
-from backtrail.batch.requests import RunRequest
-from backtrail.batch.resolving import ParameterChecker, ResolvedRun, resolve_runs
+from backtrail.batch.closing.linking import link_catalog
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.protocol import RunExecutor
+from backtrail.batch.planning.claiming import Claimant, store_code
+from backtrail.batch.planning.loading import Batch, secret_waivers
+from backtrail.batch.planning.places import Places
+from backtrail.batch.planning.requests import RunRequest
+from backtrail.batch.planning.resolving import ParameterChecker, ResolvedRun, resolve_runs
 from backtrail.canonical import canonical_json
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import (
@@ -255,7 +256,7 @@ class RunCall:
         return resolved
 
     def _take_through(
-        self, resolved: ResolvedRun, closure: CodeClosure, executor: stages.RunExecutor
+        self, resolved: ResolvedRun, closure: CodeClosure, executor: RunExecutor
     ) -> BacktestResult:
         """Claim a run and take it through its stages; the catalog knows it afterwards."""
         places = self.project.places

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from backtrail.artifacts.store import RunDir, RunStore, unavailable
 from backtrail.backtest.settings import read_project
-from backtrail.batch.claiming import store_code
-from backtrail.batch.loading import secret_waivers
+from backtrail.batch.planning.claiming import store_code
+from backtrail.batch.planning.loading import secret_waivers
 from backtrail.errors import InvalidNameError, RunNotFoundError
 from backtrail.files import write_json
 from backtrail.project import project_root

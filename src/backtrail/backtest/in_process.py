@@ -13,11 +13,11 @@ from typing import Any
 from backtrail.artifacts.paths import RunPaths
 from backtrail.artifacts.store import RunDir
 from backtrail.backtest.callables import LiveStrategy
-from backtrail.batch.evaluation import check_params, evaluate_run
-from backtrail.batch.execution import RESULT_TABLES
-from backtrail.batch.importing import import_entry, local_modules
-from backtrail.batch.outcome import Outcome, StrategyFailedError
-from backtrail.batch.results import write_results
+from backtrail.batch.execution.evaluation import check_params, evaluate_run
+from backtrail.batch.execution.executor import RESULT_TABLES
+from backtrail.batch.execution.importing import import_entry, local_modules
+from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
+from backtrail.batch.execution.results import write_results
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
 from backtrail.data.calendars import periods_per_year
@@ -151,8 +151,8 @@ class InProcess:
                 Outcome(None, *described, time.perf_counter() - started, 0.0, 0.0)
             ) from error
         seconds = time.perf_counter() - started
-        answer = {"tables": tables, "usage": dict(_UNWATCHED)}
-        outcome = Outcome(answer, None, "", "", seconds, time.process_time() - cpu, 0.0)
+        used = (seconds, time.process_time() - cpu, 0.0, _UNWATCHED)
+        outcome = Outcome({"tables": tables}, None, "", "", *used)
         return outcome, write_results(tables, target, csv_twins=csv_twins is not False)
 
 

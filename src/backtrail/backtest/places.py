@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from backtrail.batch.places import Places
+from backtrail.batch.planning.places import Places
 from backtrail.data.catalog import DataCatalog
 from backtrail.errors import InvalidNameError
 from backtrail.project import find_project_root

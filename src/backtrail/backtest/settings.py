@@ -10,10 +10,10 @@ from typing import Any
 from backtrail.artifacts.store import RunStore
 from backtrail.backtest.default import DEFAULT, Default
 from backtrail.backtest.places import CONFIG_FILE, check_base_dir
-from backtrail.batch.config import read_config, schema_problems, with_defaults
-from backtrail.batch.loading import Batch
-from backtrail.batch.places import Places
-from backtrail.batch.requests import Lineage, RunRequest, entry_problems, entry_requests
+from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
+from backtrail.batch.planning.loading import Batch
+from backtrail.batch.planning.places import Places
+from backtrail.batch.planning.requests import Lineage, RunRequest, entry_problems, entry_requests
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
 

@@ -1,5 +1,6 @@
 """Commands of the command line, a module per group; each is a thin call of a library function."""
 
+from backtrail.commands.data import add_data_commands
 from backtrail.commands.history import add_history_commands
 
-__all__ = ["add_history_commands"]
+__all__ = ["add_data_commands", "add_history_commands"]

@@ -8,14 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backtrail.batch.places import Places
+from backtrail.batch.planning.places import Places
 from backtrail.canonical import pretty_json
-from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.commands.options import (
+    add_command,
+    config_files,
+    count_from_zero,
+    existing_store,
+    read_places,
+)
 from backtrail.errors import BacktrailError
+from backtrail.wording import counted
 
 if TYPE_CHECKING:
-    from backtrail.batch.diffing import Parting, ResultDifference, RunDifference
-    from backtrail.batch.replay import Replay
+    from backtrail.batch.history.diffing import Parting, ResultDifference, RunDifference
+    from backtrail.batch.history.replay import Replay
 
 __all__ = ["add_history_commands"]
 
@@ -38,24 +45,17 @@ def add_history_commands(commands: Any) -> None:
     diff.add_argument("after", help="backtest id of another run, or its beginning")
     diff.add_argument(
         "--limit",
-        type=_count,
+        type=count_from_zero,
         default=10,
         metavar="N",
         help="bars to show of each kind (default: 10)",
     )
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
 def _replay(options: argparse.Namespace) -> int:
-    from backtrail.batch.limits import read_limits
-    from backtrail.batch.reading import find_run
-    from backtrail.batch.replay import replay_runs
+    from backtrail.batch.history.reading import find_run
+    from backtrail.batch.history.replay import replay_runs
+    from backtrail.batch.planning.limits import read_limits
 
     places = read_places(options)
     limits = read_limits(config_files(options), Path.cwd())
@@ -85,7 +85,8 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _show_grades(places: Places) -> None:
     """Take new grades over into catalog and comparison page; the ledger has them in any case."""
-    from backtrail.batch.closing import link_catalog, render_store_index
+    from backtrail.batch.closing.index import render_store_index
+    from backtrail.batch.closing.linking import link_catalog
 
     try:
         link_catalog(places.catalog_url, places.store, places.bundles)
@@ -113,8 +114,8 @@ def _replay_lines(replay: "Replay") -> Iterator[str]:
 
 
 def _why(options: argparse.Namespace) -> int:
-    from backtrail.batch.reading import find_run
-    from backtrail.batch.why import explain_run
+    from backtrail.batch.history.reading import find_run
+    from backtrail.batch.history.why import explain_run
 
     places = read_places(options)
     store = existing_store(options)
@@ -135,8 +136,8 @@ def _why(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from backtrail.batch.diffing import diff_runs
-    from backtrail.batch.reading import find_run
+    from backtrail.batch.history.diffing import diff_runs
+    from backtrail.batch.history.reading import find_run
 
     places = read_places(options)
     store = existing_store(options)
@@ -191,7 +192,7 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
 
 
 def _rows(count: int | None) -> str:
-    return "no table" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
+    return "no table" if count is None else counted(count, "row")
 
 
 def _number(value: float | None) -> str:

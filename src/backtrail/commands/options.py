@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.places import Places
+from backtrail.batch.planning.places import Places
 from backtrail.errors import ArtifactManagerError, ConfigError, Problem
 
-__all__ = ["DEFAULT_CONFIG", "add_command", "config_files", "existing_store", "read_places"]
+__all__ = [
+    "DEFAULT_CONFIG",
+    "add_command",
+    "add_group",
+    "config_files",
+    "count_from_zero",
+    "existing_store",
+    "read_places",
+]
 
 DEFAULT_CONFIG = "config/config.yaml"
 
@@ -38,6 +46,32 @@ def add_command(
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=function)
     return parser
+
+
+def add_group(commands: Any, name: str, text: str) -> Any:
+    """Add a command that has commands of its own, and return the subparsers for them.
+
+    Args:
+        commands: The subparsers of the command line.
+        name: The group.
+        text: What its commands do, in words that begin small and end without a stop.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    return parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def count_from_zero(text: str) -> int:
+    """Return the value of an option that counts.
+
+    Raises:
+        ArgumentTypeError: If it is below zero.
+    """
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
 
 
 def config_files(options: argparse.Namespace) -> list[Path]:

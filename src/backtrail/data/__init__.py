@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from backtrail.data.adjusted import adjusted_bars
     from backtrail.data.arrays import load_bars
     from backtrail.data.bundles import BundleConfig, Waiver
     from backtrail.data.datasets import Dataset
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "DatasetManifest",
     "Waiver",
+    "adjusted_bars",
     "ingest_bundle",
     "list_symbols",
     "load_bars",
@@ -32,6 +34,7 @@ _MODULES = {
     "Dataset": "datasets",
     "DatasetManifest": "manifest",
     "Waiver": "bundles",
+    "adjusted_bars": "adjusted",
     "ingest_bundle": "ingest",
     "list_symbols": "sources",
     "load_bars": "arrays",

@@ -9,6 +9,7 @@ import polars as pl
 
 from backtrail.data.datasets import Dataset
 from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
+from backtrail.wording import counted
 
 __all__ = ["DatasetDifference", "TableDifference", "compare_datasets", "dataset_sentences"]
 
@@ -104,7 +105,7 @@ def compare_datasets(
             dataset.bars([name for name in some if name in dataset.manifest.symbols], start, end)
             for dataset in (before, after)
         ]
-        bars.add(*frames)
+        bars.add(*_without_equal_rows(*frames))
     adjustments = _Findings("adjustments", limit)
     if not equal["adjustments"]:
         adjustments.add(
@@ -141,6 +142,26 @@ def _symbol_groups(before: Dataset, after: Dataset, symbols: Sequence[str]) -> I
         rows += max(known)
     if group:
         yield group
+
+
+def _without_equal_rows(
+    before: pl.DataFrame, after: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Drop bars that stand at the same place in both with equal values: nearly all, as a rule."""
+    parts = [
+        {str(key[0]): part for key, part in frame.partition_by("symbol", as_dict=True).items()}
+        for frame in (before, after)
+    ]
+    kept: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([before.clear()], [after.clear()])
+    for symbol in sorted({*parts[0], *parts[1]}):
+        old, new = parts[0].get(symbol, before.clear()), parts[1].get(symbol, after.clear())
+        shared = min(old.height, new.height)
+        differs = pl.repeat(False, shared, dtype=pl.Boolean, eager=True)
+        for name in (column for column in BAR_SCHEMA if column != "symbol"):
+            differs |= old[name].head(shared) != new[name].head(shared)
+        for side, frame in zip(kept, (old, new), strict=True):
+            side += [frame.head(shared).filter(differs), frame.slice(shared)]
+    return pl.concat(kept[0]), pl.concat(kept[1])
 
 
 def _within(
@@ -220,19 +241,15 @@ def dataset_sentences(difference: DatasetDifference) -> Iterator[str]:
         if table.changed:
             columns = ", ".join(f"{name} {count}" for name, count in table.columns.items())
             rows = [f"{_key(row)} {_changes(row['changes'])}" for row in table.first_changed]
-            yield f"{_count(table.changed, noun)} changed ({columns}): " + _listed(
+            yield f"{counted(table.changed, noun)} changed ({columns}): " + _listed(
                 rows, table.changed
             )
         if table.added:
             rows = [_key(row) for row in table.first_added]
-            yield f"{_count(table.added, noun)} added: {_listed(rows, table.added)}"
+            yield f"{counted(table.added, noun)} added: {_listed(rows, table.added)}"
         if table.removed:
             rows = [_key(row) for row in table.first_removed]
-            yield f"{_count(table.removed, noun)} removed: {_listed(rows, table.removed)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+            yield f"{counted(table.removed, noun)} removed: {_listed(rows, table.removed)}"
 
 
 def _key(row: Mapping[str, Any]) -> str:
@@ -246,4 +263,4 @@ def _changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
 
 def _listed(rows: Sequence[str], total: int) -> str:
     more = total - len(rows)
-    return "; ".join(rows) + (f"; and {more:,} more" if more > 0 else "")
+    return "; ".join([*rows, f"and {more:,} more"] if more > 0 else rows)

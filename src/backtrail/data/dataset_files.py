@@ -1,6 +1,7 @@
 """The Parquet files of a dataset, laid out for reading a few symbols of many.
 
-Row groups end where symbols do, small symbols sharing one. Prices repeat, so a dictionary serves
+Row groups end where symbols do; a few small symbols share one, so that a run that wants two symbols
+of two hundred reads little else. Prices repeat, so a dictionary serves
 them best; timestamps are stored as differences. Both make files smaller, and faster to read, than a
 writer's defaults. The bytes are no part of a dataset's identity.
 """
@@ -17,6 +18,7 @@ from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE
 __all__ = ["row_group_ends", "write_dataset_files"]
 
 _ROWS_PER_GROUP: Final = 1 << 18
+_ROWS_SHARED: Final = 1 << 14
 _REPEATING: Final = ("symbol", "open", "high", "low", "close", "kind", "value")
 _LEVEL: Final = 1
 
@@ -47,7 +49,7 @@ def row_group_ends(rows_per_symbol: list[int]) -> list[int]:
     """
     ends, start, end = [], 0, 0
     for rows in rows_per_symbol:
-        if end > start and end + rows - start > _ROWS_PER_GROUP:
+        if end > start and end + rows - start > _ROWS_SHARED:
             ends.append(end)
             start = end
         end += rows

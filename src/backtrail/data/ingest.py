@@ -1,6 +1,7 @@
 """From a bundle's source to an immutable dataset: fetch, normalise, validate, hash, write."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,8 +12,10 @@ from typing import Any, Final
 
 from backtrail.canonical import pretty_json
 from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
+from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.csv_adapter import read_csv_bundle
 from backtrail.data.dataset_files import write_dataset_files
+from backtrail.data.datasets import Dataset
 from backtrail.data.demo import SourceCard, export_missing
 from backtrail.data.identity import (
     content_checksums,
@@ -22,6 +25,7 @@ from backtrail.data.manifest import (
     ADJUSTMENTS_FILE,
     BARS_FILE,
     HEAD_FILE,
+    LEFTOVER,
     MANIFEST_FILE,
     RECEIPT_FILE,
     DatasetManifest,
@@ -50,7 +54,7 @@ from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
 __all__ = ["ingest_bundle"]
 
-_BUILDING: Final = ".building~"
+_LOG: Final = logging.getLogger(__name__)
 _READ_ONLY: Final = 0o444
 _IN_MEMORY: Final = 1 << 30
 
@@ -139,15 +143,43 @@ def _store(
     try:
         with lease(folder / ".lock"):
             _remove_leftovers(folder)
+            before = read_head(folder.parent, folder.name) if _has_head(folder) else None
             if not _is_whole(folder / manifest.dataset_id):
                 _write_dataset(folder, prices, manifest)
             _move_head(folder, manifest.dataset_id)
             _write_receipt(folder, manifest, checksum)
-            return DatasetManifest.load(folder / manifest.dataset_id)
+            stored = DatasetManifest.load(folder / manifest.dataset_id)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()  # goes only when nothing is in it: the first ingest failed
         raise
+    if before is not None and before != manifest.dataset_id:
+        _log_change(folder, before, manifest.dataset_id)
+    return stored
+
+
+def _has_head(folder: Path) -> bool:
+    return (folder / HEAD_FILE).is_file()
+
+
+def _log_change(folder: Path, before: str, after: str) -> None:
+    """Say what the name means otherwise now; bars that are others or gone are worth a warning."""
+    try:
+        difference = compare_datasets(Dataset.open(folder / before), Dataset.open(folder / after))
+    except DatasetError as error:
+        _LOG.warning("bundle %s cannot be compared with what it was: %s", folder.name, error)
+        return
+    is_restated = any(
+        table.changed or table.removed for table in (difference.bars, difference.adjustments)
+    )
+    _LOG.log(
+        logging.WARNING if is_restated or difference.settings else logging.INFO,
+        "bundle %s was dataset %s, and is %s now: %s",
+        folder.name,
+        before,
+        after,
+        "; ".join(dataset_sentences(difference)),
+    )
 
 
 @contextmanager
@@ -203,7 +235,7 @@ def _manifest(
 
 def _remove_leftovers(folder: Path) -> None:
     # Only under the lease: every half-built dataset here belongs to a process that is dead.
-    for item in folder.glob(f".*{_BUILDING}"):
+    for item in folder.glob(f".*{LEFTOVER}"):
         shutil.rmtree(item)
     remove_stale(folder)
 
@@ -220,16 +252,16 @@ def _is_whole(dataset: Path) -> bool:
 
 @contextmanager
 def _building(folder: Path, name: str) -> Iterator[Path]:
-    made = folder / f".{name}{_BUILDING}"
+    made = folder / f".{name}{LEFTOVER}"
     made.mkdir()
     try:
         yield made
         if (folder / name).exists():  # damaged: its content is its name, so this is a repair
-            os.replace(folder / name, folder / f".{name}.damaged{_BUILDING}")
+            os.replace(folder / name, folder / f".{name}.damaged{LEFTOVER}")
         os.replace(made, folder / name)
         flush_dir(folder)
     finally:
-        for left in folder.glob(f".{name}*{_BUILDING}"):
+        for left in folder.glob(f".{name}*{LEFTOVER}"):
             shutil.rmtree(left)
 
 
@@ -248,7 +280,7 @@ def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManif
 def _move_head(folder: Path, identity: str) -> None:
     path = folder / HEAD_FILE
     history: list[dict[str, str]] = []
-    if path.is_file():
+    if _has_head(folder):
         if read_head(folder.parent, folder.name) == identity:
             return
         history = _history(path)

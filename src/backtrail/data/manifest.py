@@ -12,6 +12,7 @@ __all__ = [
     "ADJUSTMENTS_FILE",
     "BARS_FILE",
     "HEAD_FILE",
+    "LEFTOVER",
     "MANIFEST_FILE",
     "RECEIPT_FILE",
     "DatasetManifest",
@@ -26,6 +27,8 @@ ADJUSTMENTS_FILE: Final = "adjustments.parquet"
 MANIFEST_FILE: Final = "manifest.json"
 HEAD_FILE: Final = "HEAD.json"
 RECEIPT_FILE: Final = "receipt.json"
+LEFTOVER: Final = ".building~"
+"""How hidden folders of a bundle end that are not whole datasets; the next ingest removes them."""
 _VERSION: Final = 1
 _LATER: Final = frozenset(
     {"derived", "sessions", "survival"}

@@ -11,6 +11,7 @@ from typing import Any, Final
 from backtrail.data.bundles import WAIVABLE_RULES
 from backtrail.errors import DataValidationError, Problem
 from backtrail.files import write_bytes
+from backtrail.wording import counted
 
 __all__ = ["MAX_PROBLEMS", "BadRowsError", "RowProblem", "row_problem"]
 
@@ -73,7 +74,7 @@ class BadRowsError(DataValidationError):
         self.problems: tuple[RowProblem, ...] = tuple(problems)
         self.counts = dict(counts or Counter(item.rule for item in problems))
         self.total = sum(self.counts.values())
-        lines = [f"{self.total:,} bad row{'' if self.total == 1 else 's'}, nothing was written:"]
+        lines = [f"{counted(self.total, 'bad row')}, nothing was written:"]
         lines += [f"  - {problem}" for problem in problems[:_SHOWN]]
         if self.total > _SHOWN:
             rules = ", ".join(f"{count:,} {rule}" for rule, count in sorted(self.counts.items()))

@@ -103,15 +103,13 @@ def capture_closure(
 def importable(closure: CodeClosure, root: Path) -> Iterator[Path]:
     """Yield a folder from which a strategy can be imported before it is captured.
 
-    It is the project itself, or for a notebook a temporary folder that holds the closure.
+    It is temporary and holds the closure alone, as the run's `code/` will: what stands beside the
+    strategy in the project and was not captured cannot be imported by accident.
 
     Args:
         closure: The files of the strategy.
         root: The capture root.
     """
-    if all(file.content is None for file in closure.files):
-        yield root
-        return
     with tempfile.TemporaryDirectory(prefix="backtrail-code-") as folder:
         for file in closure.files:
             target = Path(folder, file.path)

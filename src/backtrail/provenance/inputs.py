@@ -1,5 +1,6 @@
 """What a run used from outside: kept with its origin, and named in words."""
 
+import os
 import stat
 from collections.abc import Mapping
 from importlib.util import cache_from_source
@@ -12,6 +13,7 @@ from backtrail.provenance.kernel_watch import KernelWatch
 from backtrail.provenance.objects import ObjectStore
 from backtrail.provenance.outside import readable
 from backtrail.provenance.packages import distributions
+from backtrail.provenance.secrets import find_secrets
 
 __all__ = ["OPENED", "keep_inputs", "merge_usage", "restore_input", "usage_gaps"]
 
@@ -46,8 +48,8 @@ def merge_usage(seen: Mapping[str, Any], watch: KernelWatch | None) -> dict[str,
 def keep_inputs(usage: Mapping[str, Any], objects: ObjectStore, run: Path) -> dict[str, Any]:
     """Copy what a run used from outside into it, read-only; return `usage` of its manifest.
 
-    A file that is too large, no regular file, or not as it was when the run read it, is not
-    copied, and the reason is stated.
+    A file that is too large, no regular file, not as it was when the run read it, or that holds
+    what looks like a secret, is not copied, and the reason is stated.
 
     Args:
         usage: From `merge_usage`.
@@ -83,7 +85,7 @@ def _kept(
     try:
         found = source.stat()
         record["size"] = found.st_size
-        reason = _refusal(found.st_mode, found.st_size)
+        reason = _refusal(source, found)
         if state is not None and (found.st_size, found.st_mtime_ns) != tuple(state):
             reason = _CHANGED
         if reason is None:
@@ -102,11 +104,14 @@ def _kept(
     return {**record, "reason": reason}
 
 
-def _refusal(mode: int, size: int) -> str | None:
-    if not stat.S_ISREG(mode):
+def _refusal(source: Path, found: os.stat_result) -> str | None:
+    if not stat.S_ISREG(found.st_mode):
         return "it is no regular file"
-    if size > _LARGEST_BYTES:
+    if found.st_size > _LARGEST_BYTES:
         return f"it is larger than {_LARGEST_BYTES // 10**6} MB"
+    secrets = find_secrets(source.read_bytes())
+    if secrets:
+        return f"line {secrets[0].line} holds what looks like {secrets[0].kind}"
     return None
 
 

@@ -70,7 +70,7 @@ UNITS: Mapping[str, str] = {
     "conditional_value_at_risk": "fraction",
     "conditional_value_at_risk_95": "fraction",
     "alpha": "fraction",
-    "expectancy": "fraction",
+    "expectancy": "money",
     "best_return": "fraction",
     "worst_return": "fraction",
     "total_trades": "count",

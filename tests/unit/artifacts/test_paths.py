@@ -1,7 +1,7 @@
 import pytest
 
 from backtrail.artifacts.paths import RESERVED_RESULTS, RunPaths, reserved_result, result_name
-from backtrail.batch.execution import RESULT_TABLES
+from backtrail.batch.execution.executor import RESULT_TABLES
 from backtrail.errors import ArtifactManagerError
 
 

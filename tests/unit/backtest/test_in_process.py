@@ -242,7 +242,7 @@ def test_functions_of_this_process_may_run_without_capture(here):
 
 
 def test_a_batch_refuses_both_switches_with_the_reason(here):
-    from backtrail.batch.loading import open_batch
+    from backtrail.batch.planning.loading import open_batch
     from tests.unit.batch.support import batch_config
 
     here.configure(batch_config(backtest_output={"enabled": False, "code_capture_mode": None}))

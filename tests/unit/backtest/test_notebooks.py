@@ -231,8 +231,8 @@ def test_a_session_run_replays_from_its_captured_code(project):
     from backtrail.artifacts.manifest import inspect_run
     from backtrail.artifacts.store import RunDir
     from backtrail.batch import stages
-    from backtrail.batch.execution import Executor
-    from backtrail.batch.sandbox import Limits
+    from backtrail.batch.execution.executor import Executor
+    from backtrail.batch.execution.sandbox import Limits
 
     (made,) = run_cells(project, INITIALIZE, HANDLE_DATA, f"{SESSION}\n{SHOW}")
     run = RunDir(project.root / "backtests" / made["backtest_id"])

@@ -5,7 +5,7 @@ from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.store import RunDir
 from backtrail.backtest import BacktestArtifactManager, BacktestResult
-from backtrail.batch.verifying import verify_runs
+from backtrail.batch.history.verifying import verify_runs
 from backtrail.errors import ArtifactManagerError, SealError
 
 from .project import WINDOW

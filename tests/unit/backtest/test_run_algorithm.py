@@ -12,17 +12,21 @@ from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.store import RunDir
 from backtrail.batch import stages
-from backtrail.batch.execution import Executor
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
-from backtrail.batch.sandbox import Limits
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.data.catalog import DataCatalog
+from backtrail.data.lock import lock_bundles
+from backtrail.data.manifest import read_head
 from backtrail.errors import (
     ArtifactManagerError,
+    BundleLockError,
     ConfigError,
     RunFailedError,
     StrategyError,
 )
+from tests.projects import write_prices
 from tests.unit.batch.support import batch_config, functions
 
 from .project import WINDOW, ScriptProject, manifest
@@ -62,6 +66,22 @@ def test_a_script_finds_the_run_of_a_batch_and_a_batch_that_of_a_script(project,
     assert (again.backtest_id, again.state) == (first.backtest_id, "reused")
     assert manifest(first.output_dir)["run_key"] == manifest(found.output_dir)["run_key"]
     assert first.performance.equals(found.performance)
+
+
+def test_a_call_keeps_to_the_lock_and_reads_a_dataset_that_the_config_names(project):
+    lock_bundles(project.root, project.root / "bundles", ["prices"])
+    locked = read_head(project.root / "bundles", "prices")
+    first = run_sma(project)
+    write_prices(project.root / "prices", sessions=41)
+    with pytest.raises(BundleLockError, match="2 bars added: AAA 2020-02-27; BBB 2020-02-27"):
+        run_sma(project)
+    with pytest.raises(BundleLockError):
+        run_sma(project, enabled=False)
+    config = batch_config()
+    config["bundles"]["prices"] = {**config["bundles"]["prices"], "dataset": locked}
+    project.configure(config)
+    again = run_sma(project)
+    assert (again.backtest_id, again.reused) == (first.backtest_id, True)
 
 
 def test_settings_of_the_projects_config_hold_unless_the_call_says_otherwise(project):

@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 
-from backtrail.batch.sandbox import Limits, Sandbox
+from backtrail.batch.execution.sandbox import Limits, Sandbox
 from backtrail.data.datasets import Dataset
 from backtrail.data.manifest import read_head
 from backtrail.data.windows import read_window

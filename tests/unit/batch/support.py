@@ -1,17 +1,19 @@
 """A project in a folder, taken through the stages by library calls alone."""
 
+import atexit
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
-from backtrail.batch.execution import Executor
-from backtrail.batch.loading import open_batch
-from backtrail.batch.plan import make_plan
-from backtrail.batch.sandbox import Limits
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.execution.sandbox import Limits, Sandbox
+from backtrail.batch.planning.loading import open_batch
+from backtrail.batch.planning.plan import make_plan
 from backtrail.data import ingest_bundle
 from backtrail.errors import RunFailedError
 from tests.projects import PRICES, SMA, write_prices
@@ -62,6 +64,14 @@ def entry(**keys):
     return {**batch_config()["batch"]["sma"], **keys}
 
 
+@cache
+def shared_sandbox():
+    """Return the sandbox of this test process; starting one takes longer than most runs."""
+    sandbox = Sandbox()
+    atexit.register(sandbox.close)
+    return sandbox
+
+
 @dataclass
 class Project:
     root: Path
@@ -87,7 +97,8 @@ class Project:
         self.write("config.yaml", yaml.safe_dump(config, sort_keys=False))
 
     def batch(self, **overrides):
-        return open_batch([Path("config.yaml")], root=self.root, overrides=overrides)
+        files = [Path("config.yaml")]
+        return open_batch(files, root=self.root, overrides=overrides, sandbox=shared_sandbox())
 
     def ingest(self):
         batch = self.batch()
@@ -104,11 +115,16 @@ class Project:
         return self.root / "bundles"
 
     def executor(self, **limits):
-        return Executor(self.bundles, Limits(**{"seconds": 60.0, **limits}), csv_twins=True)
+        return Executor(
+            self.bundles,
+            Limits(**{"seconds": 60.0, **limits}),
+            csv_twins=True,
+            sandbox=shared_sandbox(),
+        )
 
     def plan(self, **overrides):
         self.ingest()
-        return make_plan(self.batch(**overrides))
+        return make_plan(self.batch(**overrides), sandbox=shared_sandbox())
 
     def run(self, plan=None, **limits):
         """Take every run of the batch through its stages; return the ids of failed ones."""

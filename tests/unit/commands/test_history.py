@@ -108,6 +108,7 @@ def test_replay_wants_runs_or_all(call, ids):
 
 
 def test_a_catalog_that_cannot_be_written_hinders_no_replay(call, ids, made):
+    assert call("catalog-sync")[0] == 0
     catalog = made.store.base_dir / "catalog.sqlite"
     kept = catalog.read_bytes()
     for path in made.store.base_dir.glob("catalog.sqlite-*"):

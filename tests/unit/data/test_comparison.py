@@ -1,8 +1,12 @@
+import tempfile
 from datetime import date
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from backtrail.data import comparison
+from backtrail.data import BundleConfig, comparison, ingest_bundle
 from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.datasets import Dataset
 
@@ -132,3 +136,48 @@ def test_minute_bars_are_named_by_their_minute(make):
     ]
     (sentence,) = dataset_sentences(compare_datasets(*datasets))
     assert sentence == ("1 bar changed (volume 1): AAA 2020-01-02T14:31:00Z volume 5.0 -> 6.0")
+
+
+HISTORIES = st.dictionaries(
+    st.sampled_from(["AAA", "BBB", "CCC"]),
+    st.dictionaries(st.integers(1, 28), st.sampled_from([10.0, 11.0]), min_size=1, max_size=12),
+    min_size=1,
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(HISTORIES, HISTORIES)
+def test_random_histories_differ_in_the_rows_that_differ(before, after):
+    made = []
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for history in (before, after):
+            lines = [
+                f"{symbol},{daily_row(f'2020-01-{day:02d}', price)}"
+                for symbol, bars in history.items()
+                for day, price in bars.items()
+            ]
+            text = "symbol," + HEADER.replace(",dividend", "") + "".join(lines)
+            (root / "all.csv").write_text(text)
+            bundle = BundleConfig("b", "csv", "24/7", "1d", "all.csv")
+            manifest = ingest_bundle(bundle, root=root, bundles_dir=root / "bundles")
+            made.append(Dataset.open(root / "bundles/b" / manifest.dataset_id))
+        bars = compare_datasets(*made, limit=100).bars
+    old, new = (
+        {
+            (symbol, f"2020-01-{day:02d}"): price
+            for symbol, b in item.items()
+            for day, price in b.items()
+        }
+        for item in (before, after)
+    )
+    shown = {
+        name: {(row["symbol"], row["timestamp"]) for row in getattr(bars, f"first_{name}")}
+        for name in ("added", "removed", "changed")
+    }
+    assert shown == {
+        "added": set(new) - set(old),
+        "removed": set(old) - set(new),
+        "changed": {key for key in set(old) & set(new) if old[key] != new[key]},
+    }
+    assert (bars.added, bars.removed, bars.changed) == tuple(map(len, shown.values()))

@@ -13,6 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -230,9 +231,20 @@ def id_or_question(folder, source, timeframe, options):
         return None, str(error)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_random_bars_in_any_dialect_are_the_same_dataset(data):
+    check_round_trip(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_many_random_bars_in_any_dialect_are_the_same_dataset(data):
+    check_round_trip(data)
+
+
+def check_round_trip(data):
     timeframe = data.draw(st.sampled_from(["1d", "1m"]))
     rows = data.draw(bars(timeframe))
     style = data.draw(styles(timeframe))

@@ -8,6 +8,7 @@ from backtrail.data.dataset_files import row_group_ends, write_dataset_files
 from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
 
 GROUP = 1 << 18
+SHARED = 1 << 14
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,9 @@ GROUP = 1 << 18
         ([5, 7, 9], [21]),
         ([GROUP], [GROUP]),
         ([GROUP - 5, 10], [GROUP - 5, GROUP + 5]),
+        ([SHARED - 5, 5, 1], [SHARED, SHARED + 1]),
+        ([SHARED - 5, 6, 1], [SHARED - 5, SHARED + 2]),
+        ([5000] * 7, [15_000, 30_000, 35_000]),
         ([2 * GROUP + 3, 4], [GROUP, 2 * GROUP, 2 * GROUP + 7]),
         ([10, 2 * GROUP], [10, GROUP + 10, 2 * GROUP + 10]),
     ],

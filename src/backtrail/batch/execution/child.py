@@ -1,0 +1,161 @@
+"""What the child process of a run does: import the captured strategy, run it, hand back tables."""
+
+import importlib
+import json
+import math
+import mmap
+import os
+import pickle
+import resource
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.paths import RunPaths
+from backtrail.batch.execution.evaluation import check_params, evaluate_run
+from backtrail.batch.execution.importing import import_entry, local_modules
+from backtrail.data.packed_bars import PackedBars
+from backtrail.engine import Bars
+from backtrail.engine.data_files import data_folders
+from backtrail.engine.strategy import Strategy, load_strategy
+from backtrail.provenance.closure import import_roots
+from backtrail.provenance.outside import Shield, readable
+from backtrail.provenance.usage import UsageRecorder
+
+__all__ = ["main"]
+
+_CPU_GRACE_SECONDS = 5
+
+
+def main(
+    request: int,
+    output: int,
+    stdout: int,
+    stderr: int,
+    watch: int | None = None,
+    bars: int | None = None,
+    benchmark: int | None = None,
+) -> int:
+    """Serve one request and return the exit code.
+
+    Args:
+        request: Descriptor of the request, JSON.
+        output: Descriptor the pickled answer is written to.
+        stdout: Descriptor that takes the strategy's standard output.
+        stderr: Descriptor that takes its standard error.
+        watch: Descriptor of the socket for reports of the kernel, for a run.
+        bars: Descriptor of the packed bars, for a run.
+        benchmark: Descriptor of the packed bars of a benchmark outside the universe.
+    """
+    with os.fdopen(request, "rb") as stream:
+        stream.seek(0)
+        asked = json.loads(stream.read())
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    process = os.getpid()
+    try:
+        _limit(asked["limits"])
+        answer = _answer(asked, watch, bars, benchmark)
+    except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
+        answer = {"error": _describe(error, asked["code_dir"])}
+    if os.getpid() != process:  # a copy that the strategy forked has nothing to say
+        return 0
+    return _hand_back(answer, output, asked["code_dir"])
+
+
+def _answer(
+    asked: Mapping[str, Any], watch: int | None, bars: int | None, benchmark: int | None
+) -> dict[str, Any]:
+    code_dir, entry = Path(asked["code_dir"]), asked["entry"]
+    functions = asked.get("functions")
+    with data_folders([code_dir / folder for folder in import_roots(entry)]):
+        if asked["kind"] == "params":
+            strategy = _load(code_dir, entry, functions)
+            params = [check_params(strategy, item) for item in asked["params"]]
+            return {"form": strategy.form, "params": params}
+        shield = Shield(asked["code_dir"], asked["files"], asked["target"])
+        recorder = UsageRecorder(shield, watch)
+        recorder.start()
+        assert bars is not None
+        try:
+            tables = _run(_load(code_dir, entry, functions), asked, bars, benchmark)
+        except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
+            return {"error": _describe(error, asked["code_dir"]), "usage": recorder.report()}
+        return {"tables": tables, "usage": recorder.report()}
+
+
+def _hand_back(answer: Mapping[str, Any], output: int, code_dir: str) -> int:
+    with os.fdopen(output, "wb") as stream:
+        try:
+            pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            stream.flush()
+        except Exception as error:  # noqa: BLE001  no memory or disk left, or no plain values
+            answer = {"error": _describe(error, code_dir)}
+            stream.seek(0)
+            stream.truncate()
+            pickle.dump(answer, stream)
+    return 1 if "error" in answer else 0
+
+
+def _limit(limits: Mapping[str, float]) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seconds = math.ceil(limits["seconds"]) + _CPU_GRACE_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # the limit is what the run may add to what the engine already maps
+        mapped = int(statm.read_text().split()[0]) * mmap.PAGESIZE
+        total = mapped + int(limits["memory_bytes"])
+        resource.setrlimit(resource.RLIMIT_AS, (total, total))
+
+
+def _load(code_dir: Path, entry: str, functions: Mapping[str, str] | None) -> Strategy:
+    """Import the strategy from the captured copy alone."""
+    sys.dont_write_bytecode = True
+    os.chdir(code_dir)
+    paths = [str(code_dir / root) for root in import_roots(entry)]
+    sys.path[:0] = paths
+    # A captured module wins over one of the same name that the engine happened to import.
+    local = local_modules(map(Path, paths))
+    for name in [name for name in sys.modules if name.partition(".")[0] in local]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    return load_strategy(import_entry(code_dir, entry), functions)
+
+
+def _run(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    return evaluate_run(
+        strategy,
+        asked["identity"],
+        _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
+        seed=asked["seed"],
+        periods_per_year=asked["periods_per_year"],
+        attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
+    )
+
+
+def _mapped(descriptor: int) -> Bars:
+    """Map packed bars into memory; nothing is copied, and nothing can be written."""
+    packed = PackedBars.from_block(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    return Bars.over(
+        packed.symbols, packed.columns, calendar=packed.calendar, timeframe=packed.timeframe
+    )
+
+
+def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
+    """Name the error with the user's part of the traceback, paths relative to the copy."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, f in enumerate(frames) if f.filename.startswith(code_dir)), 0)
+    lines = ["Traceback (most recent call last):\n"]
+    lines += traceback.format_list(frames[first:])
+    lines += traceback.format_exception_only(error)
+    return {
+        "kind": "memory" if isinstance(error, MemoryError) else type(error).__name__,
+        "message": readable(str(error)) or type(error).__name__,
+        "traceback": readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
+    }

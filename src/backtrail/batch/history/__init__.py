@@ -1,0 +1,1 @@
+"""What was run: found, shown, verified, compared, repeated, explained."""

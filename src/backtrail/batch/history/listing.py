@@ -1,0 +1,155 @@
+"""Runs and plans as text for a terminal: aligned, and no wider than a hundred columns."""
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from backtrail.batch.history.why import STATES, PreviewedRun, error_words, first_line
+from backtrail.canonical import canonical_json
+from backtrail.errors import CatalogError
+from backtrail.wording import counted
+
+__all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
+
+_WIDTH = 100
+_GAP = "  "
+_ID = "backtest_id"
+# Heading, column of the catalog, unit.
+_FIGURES = (
+    ("return", "total_return", "fraction"),
+    ("sharpe", "sharpe_ratio", "ratio"),
+    ("drawdown", "max_drawdown", "fraction"),
+    ("trades", "total_trades", "count"),
+)
+_LEAST_NAME = 8  # an id of a user's own may be long
+_MOST_CHOICES = 6
+_MOST_REASONS = 8
+
+
+def shortened(text: str, width: int) -> str:
+    """Return the first line of a text, cut to a width with `…` at its end."""
+    line = first_line(text)
+    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
+
+
+def params_words(params: Mapping[str, Any]) -> str:
+    """Return parameters as `fast=10 slow=50`; texts without quotes, the rest as in JSON."""
+    return " ".join(
+        f"{name}={value if isinstance(value, str) else canonical_json(value)}"
+        for name, value in params.items()
+    )
+
+
+def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return catalog rows as a table: a line of figures per run, and what they are of below it.
+
+    Args:
+        rows: Rows of the run table, in the order wanted.
+    """
+    heads = (_ID, "name", "status", "grade", *(head for head, _, _ in _FIGURES))
+    lines = [_first_cells(row) for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(heads, *lines, strict=True)]
+    room = _WIDTH - (sum(widths) - widths[1]) - len(_GAP) * (len(widths) - 1)
+    widths[1] = min(widths[1], max(room, _LEAST_NAME))
+    text = [_aligned(heads, widths)]
+    indent = " " * (widths[0] + len(_GAP))
+    left = max(_WIDTH, len(text[0])) - len(indent)
+    for row, cells in zip(rows, lines, strict=True):
+        text.append(_aligned(cells, widths))
+        text += [indent + shortened(line, left) for line in _below(row)]
+    return "\n".join(text) + "\n"
+
+
+def _first_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    from backtrail.reports.formatting import metric_text
+
+    figures = ("" if row[key] is None else metric_text(row[key], unit) for _, key, unit in _FIGURES)
+    return (row[_ID], row["name"], row["status"], row["grade"] or "", *figures)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    words = 4  # the columns before the figures
+    aligned = [
+        shortened(cell, width).ljust(width) if number < words else cell.rjust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return _GAP.join(aligned).rstrip()
+
+
+def _below(row: Mapping[str, Any]) -> Iterator[str]:
+    facts = [
+        f"{row['start_date']}..{row['end_date']}",
+        params_words(json.loads(row["params_json"])),
+    ]
+    others = json.loads(row["names_json"])[1:]
+    if others:
+        facts.append(f"also {', '.join(others)}")
+    yield _GAP.join(fact for fact in facts if fact)
+    if row["error_kind"]:
+        yield error_words(row["error_kind"], row["error_message"])
+
+
+def explain_nothing(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str | None]) -> str:
+    """Say in one line why a search of the catalog found no run.
+
+    Args:
+        rows: Every run of the catalog.
+        wanted: The filters of `Catalog.find_runs`; None is no filter.
+
+    Raises:
+        CatalogError: If a strategy, bundle or name is that of no run; it says which there are.
+    """
+    if not rows:
+        return "the catalog has no runs yet"
+    for key in ("strategy", "bundle", "name"):
+        value = wanted.get(key)
+        if value is None:
+            continue
+        known = dict.fromkeys(
+            text
+            for row in rows
+            for text in (json.loads(row["names_json"]) if key == "name" else [row[key]])
+        )
+        is_entry = key == "name" and any(item.startswith(f"{value}/") for item in known)
+        if value not in known and not is_entry:
+            hint = "; `backtrail plan --all` tells which run a name of the config means"
+            raise CatalogError(
+                f"no run has the {key} {value!r}; there {_choices(value, list(known))}"
+                f"{hint if key == 'name' else ''}"
+            )
+    asked = " ".join(f"--{key} {value}" for key, value in wanted.items() if value is not None)
+    return f"none of {counted(len(rows), 'run')} fits {asked}"
+
+
+def _choices(value: str, known: Sequence[str]) -> str:
+    near = [item for item in known if value in item] or difflib.get_close_matches(value, known)
+    shown = [*near, *(item for item in known if item not in near)][:_MOST_CHOICES]
+    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return f"{'is' if len(known) == 1 else 'are'} {', '.join(shown)}{more}"
+
+
+def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) -> str:
+    """Return what planning would make of a batch: the counts, then each run with its reasons.
+
+    Args:
+        previews: The runs, in the order of the config. A run with two names is counted once.
+        with_reused: List reused runs, too.
+    """
+    states = {preview.run_key or preview.name: preview.state for preview in previews}
+    counts = Counter(states.values())
+    known = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state])
+    text = [f"{counted(len(states), 'run')}: {known}"]
+    shown = [item for item in previews if with_reused or item.state != "reused"]
+    width = max((len(item.state) for item in shown), default=0)
+    names = max((len(item.name) for item in shown), default=0)
+    for item in shown:
+        cells = (item.state.ljust(width), item.name.ljust(names), item.backtest_id or "")
+        text.append(_GAP.join(cells).rstrip())
+        reasons = list(item.reasons)
+        if len(reasons) > _MOST_REASONS + 1:  # the last one says what comes of the others
+            left = len(reasons) - _MOST_REASONS
+            reasons[_MOST_REASONS - 1 : -1] = [f"and {left} more, which --json lists"]
+        text += [f"{' ' * (width + len(_GAP))}{reason}" for reason in reasons]
+    return "\n".join(text) + "\n"

@@ -1,0 +1,82 @@
+"""Where a config puts its runs, its bundles and its catalog."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
+from backtrail.batch.planning.limits import parse_bytes
+from backtrail.errors import ConfigError
+
+__all__ = ["Places"]
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of a config and its catalog.
+
+    Attributes:
+        root: Project folder, from which relative paths count.
+        base_dir: Folder of the run store as the config writes it.
+        bundles_dir: Folder of the bundles as the config writes it.
+        catalog_url: SQLAlchemy URL of the catalog; a relative SQLite path counts from the working
+            directory, so that a project that is moved stays the same.
+        warn_above: Size of the run store above which to warn, in bytes.
+    """
+
+    root: Path
+    base_dir: Path
+    bundles_dir: Path
+    catalog_url: str
+    warn_above: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], root: Path) -> "Places":
+        """Return the places of a config whose defaults are filled in."""
+        base_dir = Path(config["backtest_output"]["base_dir"])
+        url = config["storage"].get("catalog_url", f"sqlite:///{base_dir / 'catalog.sqlite'}")
+        warn_above = parse_bytes(config["backtest_output"]["warn_above"])
+        return cls(root, base_dir, Path(config["storage"]["bundles_dir"]), url, warn_above)
+
+    @classmethod
+    def read(cls, files: Sequence[Path], root: Path) -> "Places":
+        """Return the places that config files name; the rest of the config is not looked at.
+
+        Raises:
+            ConfigError: If a file is absent or no YAML, or what it says of folders is wrong.
+        """
+        values = read_config([root / file for file in files])
+        known: dict[str, Any] = {
+            key: values[key] for key in ("backtest_output", "storage") if key in values
+        }
+        source = " + ".join(map(str, files))
+        problems = [
+            problem
+            for problem in schema_problems(known, source)
+            if problem.where.startswith(tuple(f"{source}: {key}" for key in known))
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return cls.of(with_defaults({**known, "defaults": {}}), root)
+
+    @property
+    def located_catalog_url(self) -> str:
+        """The catalog's URL with the path of an SQLite file counted from the project folder."""
+        path = self.catalog_url.removeprefix(_SQLITE)
+        if path == self.catalog_url or not path or path.startswith((":memory:", "file:")):
+            return self.catalog_url
+        return f"{_SQLITE}{self.root / path}"
+
+    @property
+    def store(self) -> RunStore:
+        """The run store."""
+        return RunStore(self.root / self.base_dir, self.root)
+
+    @property
+    def bundles(self) -> Path:
+        """The bundles' folder."""
+        return self.root / self.bundles_dir

@@ -1,0 +1,330 @@
+"""From batch entries to run requests: `extends`, defaults, grids, and checks between keys."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from backtrail.batch.planning.config import load_schema
+from backtrail.data.bundles import ADAPTERS, FILE_ADAPTERS, REQUIRED_OPTIONS
+from backtrail.errors import Problem
+from backtrail.optimization.conditions import Condition
+from backtrail.optimization.parameters import ParameterSet, axis_values
+
+__all__ = [
+    "Lineage",
+    "RunRequest",
+    "RunSettings",
+    "entry_problems",
+    "entry_requests",
+    "expand_batch",
+]
+
+_MOST_RUNS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How one run is executed; every field is part of its identity.
+
+    Attributes:
+        capital_base: Cash at the start, exact.
+        commission_cost: Fraction of the traded value; 0 without a commission.
+    """
+
+    engine: str
+    ledger: str
+    fill: str
+    size_at: str
+    shares: str
+    cash_policy: str
+    capital_base: Decimal
+    commission_model: str
+    commission_cost: Decimal
+    slippage_model: str
+    benchmark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """An entry and those it extends, nearest first, each with the keys it sets itself.
+
+    Parameters and axes of grids are keys, too: `params.fast`, `grid.fast`.
+    """
+
+    entries: tuple[tuple[str, frozenset[str]], ...]
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Mapping[str, Any]]) -> "Lineage":
+        """Return the lineage of entries by name, the extending one before the extended."""
+        return cls(tuple((name, frozenset(_keys(entry))) for name, entry in entries.items()))
+
+    def origin(self, *keys: str) -> str:
+        """Return the entry in which a mistake stands that some keys make together.
+
+        It is the nearest entry that sets one of them: whatever that entry extends has another
+        combination, whatever extends that entry has the same. Keys that none sets are missing
+        from the last one.
+        """
+        return next(
+            (name for name, own in self.entries if not own.isdisjoint(keys)), self.entries[-1][0]
+        )
+
+    def has(self, key: str) -> bool:
+        """Say whether any of the entries sets a key."""
+        return any(key in own for _, own in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run that a config asks for, before its code and data are known.
+
+    Attributes:
+        name: Entry name, with the grid's values behind a slash: `sma-grid/fast=5,slow=50`.
+        entry: Name of the batch entry.
+        symbols: Symbols as listed, or None for all of the bundle.
+        params: Parameters as given, without the strategy's defaults.
+        lineage: The entry and those it extends, nearest first, each with the keys it sets.
+        functions: What of the file is the strategy, where that is not found by name: qualified
+            names under `initialize`, `handle_data` and `analyze`, or one under `class`.
+    """
+
+    name: str
+    entry: str
+    strategy: str
+    bundle: str
+    symbols: tuple[str, ...] | None
+    start: date
+    end: date
+    params: Mapping[str, Any]
+    settings: RunSettings
+    lineage: Lineage
+    functions: Mapping[str, str] | None = None
+
+    def origin(self, *keys: str) -> str:
+        """Return the entry in which a mistake of some keys stands; see `Lineage.origin`."""
+        return self.lineage.origin(*keys)
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether the run is one combination of a grid."""
+        return self.lineage.has("grid")
+
+
+def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunRequest], list[Problem]]:
+    """Expand every batch entry of a config that fits the schema.
+
+    Args:
+        config: The config with defaults filled in.
+        source: The file name that problems carry.
+
+    Returns:
+        The runs in the order of the config, and what is wrong between keys.
+    """
+    requests: list[RunRequest] = []
+    problems: list[Problem] = []
+    for name in config["batch"]:
+        lineage, found = _lineage(config["batch"], name, source)
+        if lineage is not None:
+            entry = _inherit(config["batch"], lineage)
+            found = [
+                *entry_problems(config["defaults"], lineage, entry, source),
+                *_bundle_name_problems(config, lineage, entry, source),
+            ]
+            found = found or list(_grid_problems(lineage, entry, source))
+            if not found:
+                try:
+                    requests.extend(entry_requests(lineage, entry, config["defaults"]))
+                except ValueError as error:
+                    where = f"{source}: batch.{lineage.origin('grid', 'where', 'params')}"
+                    found = [Problem(where, str(error), "mend the grid or its condition")]
+        problems.extend(found)
+    for bundle, values in config["bundles"].items():
+        problems.extend(_bundle_problems(bundle, values, source))
+    # An entry that inherits a mistake would tell it again.
+    return requests, list(dict.fromkeys(problems))
+
+
+def _lineage(
+    batch: Mapping[str, Any], name: str, source: str
+) -> tuple[Lineage | None, list[Problem]]:
+    chain: list[str] = []
+    current: str | None = name
+    while current is not None:
+        where = f"{source}: batch.{chain[-1] if chain else name}.extends"
+        if current in chain:
+            return None, [_circle(batch, chain[chain.index(current) :], source)]
+        if current not in batch:
+            near = difflib.get_close_matches(current, batch, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"entries: {', '.join(batch)}"
+            return None, [Problem(where, f"there is no entry {current!r}", remedy)]
+        chain.append(current)
+        current = batch[current].get("extends")
+    return Lineage.of({item: batch[item] for item in chain}), []
+
+
+def _keys(entry: Mapping[str, Any]) -> Iterator[str]:
+    for key in entry:
+        yield key
+        if key in ("params", "grid"):
+            yield from (f"{key}.{name}" for name in entry[key])
+
+
+def _circle(batch: Mapping[str, Any], circle: list[str], source: str) -> Problem:
+    """Return the one problem of a circle of entries, wherever it was entered."""
+    first = min(circle, key=list(batch).index)
+    start = circle.index(first)
+    turned = [*circle[start:], *circle[:start], first]
+    where = f"{source}: batch.{turned[-2]}.extends"
+    return Problem(where, f"the chain {' -> '.join(turned)} never ends", "break the circle")
+
+
+def _inherit(batch: Mapping[str, Any], lineage: Lineage) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for name, _ in reversed(lineage.entries):
+        own = batch[name]
+        params = {**entry.get("params", {}), **own.get("params", {})}
+        # A grid is replaced as a whole: half of an inherited one would be a surprise.
+        entry = {**entry, **own, "params": params}
+    entry.pop("extends", None)
+    return entry
+
+
+def _bundle_name_problems(
+    config: Mapping[str, Any], lineage: Lineage, entry: Mapping[str, Any], source: str
+) -> Iterator[Problem]:
+    bundle = entry.get("bundle")
+    if bundle is not None and bundle not in config["bundles"]:
+        near = difflib.get_close_matches(bundle, config["bundles"], n=1)
+        known = ", ".join(config["bundles"])
+        remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {known}"
+        where = f"{source}: batch.{lineage.origin('bundle')}.bundle"
+        yield Problem(where, f"there is no bundle {bundle!r}", remedy)
+
+
+def entry_problems(
+    defaults: Mapping[str, Any], lineage: Lineage, entry: Mapping[str, Any], source: str
+) -> Iterator[Problem]:
+    """Yield what is wrong between the keys of one entry.
+
+    Args:
+        defaults: The config's section `defaults`, filled in.
+        lineage: The entry and those it extends.
+        entry: The entry with what it inherits.
+        source: The file name that problems carry.
+    """
+
+    def where(*keys: str) -> str:
+        return f"{source}: batch.{lineage.origin(*keys)}"
+
+    for key in ("strategy", "bundle", "start", "end"):
+        if key not in entry:
+            yield Problem(
+                where(key),
+                f"the key {key!r} is missing",
+                f"add {key!r} here or in an entry it extends",
+            )
+    if "start" in entry and "end" in entry and entry["start"] > entry["end"]:
+        found = f"start {entry['start']} is after end {entry['end']}"
+        yield Problem(where("start", "end"), found, "exchange them")
+    commission = {**defaults, **entry}["commission"]
+    if commission["model"] == "none" and commission.get("cost"):
+        place = where("commission") if lineage.has("commission") else f"{source}: defaults"
+        found = f"model none has the cost {commission['cost']}"
+        yield Problem(f"{place}.commission", found, "name a model or drop the cost")
+    if "where" in entry and "grid" not in entry:
+        place = f"{where('where')}.where"
+        yield Problem(place, "there is no grid to filter", "add 'grid' or drop 'where'")
+
+
+def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> Iterator[Problem]:
+    """Yield what is wrong with an axis of the grid or with the condition, each taken alone."""
+    for name, values in entry.get("grid", {}).items():
+        try:
+            axis_values(values)
+        except ValueError as error:
+            where = f"{source}: batch.{lineage.origin('grid')}.grid.{name}"
+            yield Problem(where, str(error), "mend the axis")
+    try:
+        Condition(entry.get("where") or "True")
+    except ValueError as error:
+        where = f"{source}: batch.{lineage.origin('where')}.where"
+        yield Problem(where, str(error), "mend the condition")
+
+
+def entry_requests(
+    lineage: Lineage, entry: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[RunRequest]:
+    """Yield the runs of one entry, one per combination of its grid.
+
+    Args:
+        lineage: The entry and those it extends.
+        entry: The entry with what it inherits; its keys have been checked.
+        defaults: The config's section `defaults`, filled in.
+
+    Raises:
+        ValueError: If its condition cannot be read, or lets no combination pass.
+    """
+    name = lineage.entries[0][0]
+    settings = _settings({**defaults, **entry})
+    symbols = entry.get("symbols", "all")
+    grid = entry.get("grid", {})
+    space = ParameterSet.from_grid(grid, where=entry.get("where"), fixed=entry.get("params", {}))
+    if space.size > _MOST_RUNS:
+        raise ValueError(
+            f"{space.size:,} combinations are more than a batch can hold ({_MOST_RUNS:,}); "
+            "take larger steps"
+        )
+    combinations = list(space.generate_combinations())
+    if not combinations:
+        raise ValueError(f"where {entry.get('where')!r} lets no combination of the grid pass")
+    for params in combinations:
+        suffix = ",".join(f"{key}={params[key]}" for key in grid)
+        yield RunRequest(
+            name=f"{name}/{suffix}" if grid else name,
+            entry=name,
+            strategy=entry["strategy"],
+            bundle=entry["bundle"],
+            symbols=None if symbols == "all" else tuple(symbols),
+            start=date.fromisoformat(entry["start"]),
+            end=date.fromisoformat(entry["end"]),
+            params=params,
+            settings=settings,
+            lineage=lineage,
+        )
+
+
+def _settings(values: Mapping[str, Any]) -> RunSettings:
+    commission = values["commission"]
+    return RunSettings(
+        engine=values["engine"],
+        ledger=values["ledger"],
+        fill=values["fill"],
+        size_at=values["size_at"],
+        shares=values["shares"],
+        cash_policy=values["cash_policy"],
+        capital_base=Decimal(str(values["capital_base"])),
+        commission_model=commission["model"],
+        commission_cost=Decimal(str(commission.get("cost", 0))),
+        slippage_model=values["slippage"]["model"],
+        benchmark=values["benchmark"],
+    )
+
+
+def _bundle_problems(name: str, values: Mapping[str, Any], source: str) -> Iterator[Problem]:
+    where = f"{source}: bundles.{name}"
+    adapter = values["adapter"]
+    if adapter in FILE_ADAPTERS and "path" not in values:
+        found = f"a {adapter} bundle has no 'path'"
+        yield Problem(where, found, "name the folder or file of its source")
+    if adapter not in FILE_ADAPTERS and "path" in values:
+        yield Problem(f"{where}.path", f"a {adapter} bundle reads no files", "drop 'path'")
+    for key in sorted(set().union(*ADAPTERS.values()) & set(values) - ADAPTERS[adapter]):
+        others = " or ".join(repr(name) for name, keys in ADAPTERS.items() if key in keys)
+        found = f"{adapter!r} bundles have no such option"
+        yield Problem(f"{where}.{key}", found, f"drop it, or use adapter {others}")
+    for key in sorted(REQUIRED_OPTIONS[adapter] - set(values)):
+        text = load_schema()["$defs"]["bundle"]["properties"][key]["description"]
+        yield Problem(where, f"the key {key!r} is missing", f"add it: {text}")

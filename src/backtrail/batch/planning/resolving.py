@@ -1,0 +1,205 @@
+"""Deciding the identity of every run of a batch from its code, its data and its parameters."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from backtrail.batch.execution.sandbox import Outcome, Sandbox
+from backtrail.batch.planning.loading import Batch
+from backtrail.batch.planning.requests import RunRequest
+from backtrail.batch.planning.windows import BarDates, data_problems
+from backtrail.canonical import canonical_json, sha256_json
+from backtrail.data.inventory import find_dataset
+from backtrail.data.lock import check_lock
+from backtrail.data.manifest import DatasetManifest, read_receipt
+from backtrail.data.sources import source_checksum
+from backtrail.errors import ConfigError, Problem
+from backtrail.provenance.closure import CodeClosure
+from backtrail.provenance.detection import importable
+from backtrail.provenance.fingerprint import library_fingerprint
+
+__all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRun:
+    """A request whose data, code and parameters are known: its identity is decided.
+
+    Attributes:
+        content: Checksums of the canonical columns of the dataset's tables.
+    """
+
+    request: RunRequest
+    identity: Mapping[str, Any]
+    content: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run_key(self) -> str:
+        """Sha256 of the canonical identity."""
+        return sha256_json(self.identity)
+
+
+class ParameterChecker(Protocol):
+    """What imports a strategy and resolves parameters: a sandbox, or a script's own process."""
+
+    def check_params(
+        self,
+        root: Path,
+        entry: str,
+        params: Sequence[Mapping[str, Any]],
+        functions: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Resolve parameter sets; see `Sandbox.check_params`."""
+        ...
+
+
+def outdated_bundles(batch: Batch) -> dict[str, str]:
+    """Return the bundles whose dataset is not that of their source now, each with the reason."""
+    reasons = {}
+    for name in batch.ingested_bundles:
+        receipt = read_receipt(batch.places.bundles, name)
+        if receipt is None:
+            reasons[name] = f"bundle {name} was never ingested"
+        elif receipt["source_checksum"] != source_checksum(batch.bundle(name), batch.root):
+            reasons[name] = f"the source of bundle {name} is not the one that was ingested last"
+    return reasons
+
+
+def resolve_runs(
+    batch: Batch,
+    requests: Sequence[RunRequest] | None = None,
+    *,
+    sandbox: ParameterChecker | None = None,
+) -> list[ResolvedRun]:
+    """Decide the identity of runs from code, data and parameters.
+
+    Args:
+        batch: An open batch.
+        requests: Runs of the batch whose bundles are ingested; all by default.
+        sandbox: Where strategies are imported; one of its own when None.
+
+    Raises:
+        ConfigError: If a symbol or a date is not in the data, or a window has no bar; every
+            mistake is named.
+        BundleLockError: If a bundle is not the dataset that the project's lock says.
+        DatasetError: If a bundle was never ingested, or its prices cannot be read.
+    """
+    wanted = batch.requests if requests is None else requests
+    bundles = batch.places.bundles
+    bars = {
+        name: BarDates(find_dataset(bundles, name, batch.pinned(name)))
+        for name in sorted({request.bundle for request in wanted})
+    }
+    check_lock(batch.root, bundles, {name: bars[name].manifest.dataset_id for name in bars})
+    problems = [
+        problem
+        for request in wanted
+        for problem in data_problems(request, bars[request.bundle], batch.source)
+    ]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    fingerprint = library_fingerprint()
+    return [
+        ResolvedRun(
+            request,
+            _identity(
+                request,
+                bars[request.bundle].manifest,
+                batch.closures[request.strategy],
+                form,
+                params,
+                seed=batch.config["seed"],
+                library=fingerprint,
+            ),
+            bars[request.bundle].manifest.content,
+        )
+        for request, (form, params) in zip(wanted, _parameters(batch, wanted, sandbox), strict=True)
+    ]
+
+
+def _parameters(
+    batch: Batch, requests: Sequence[RunRequest], sandbox: ParameterChecker | None
+) -> list[tuple[str | None, Mapping[str, Any]]]:
+    """Return each request's strategy form, and its parameters with the defaults filled in.
+
+    A strategy that cannot be imported has no form and keeps its parameters as given: its runs
+    fail, are catalogued, and mending the strategy makes other runs.
+    """
+    resolved: list[tuple[str | None, Mapping[str, Any]]] = [
+        (None, request.params) for request in requests
+    ]
+    groups: dict[str, list[int]] = {}
+    for index, request in enumerate(requests):
+        groups.setdefault(canonical_json([request.strategy, request.functions]), []).append(index)
+    problems = []
+    with Sandbox() if sandbox is None else nullcontext(sandbox) as checker:
+        for indices in groups.values():
+            first = requests[indices[0]]
+            closure = batch.closures[first.strategy]
+            given = [requests[index].params for index in indices]
+            with importable(closure, batch.root) as folder:
+                outcome = checker.check_params(folder, closure.entry, given, first.functions)
+            if outcome.kind == "StrategyError":  # the contract of strategies is broken
+                where = f"{batch.source}: batch.{first.entry}.strategy"
+                found = f"{first.strategy}: {outcome.message}"
+                problems.append(Problem(where, found, "see strategies/README.md for the forms"))
+            if outcome.answer is None:
+                continue
+            for index, item in zip(indices, outcome.answer["params"], strict=True):
+                if "error" in item:
+                    origin = requests[index].origin("params", "grid", "strategy")
+                    where = f"{batch.source}: batch.{origin}.params"
+                    remedy = f"see Params in {first.strategy}"
+                    problems.append(Problem(where, item["error"], remedy))
+                else:
+                    resolved[index] = (outcome.answer["form"], item["values"])
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return resolved
+
+
+def _identity(
+    request: RunRequest,
+    dataset: DatasetManifest,
+    closure: CodeClosure,
+    form: str | None,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    library: str,
+) -> dict[str, Any]:
+    settings = request.settings
+    return {
+        "run_type": "backtest",
+        "engine": settings.engine,
+        "ledger": settings.ledger,
+        "strategy": _strategy(request, closure, form),
+        "dataset": {
+            "dataset_id": dataset.dataset_id,
+            "calendar": dataset.calendar,
+            "timeframe": dataset.timeframe,
+        },
+        "symbols": sorted(request.symbols or dataset.symbols),
+        "benchmark": settings.benchmark,
+        "start": request.start,
+        "end": request.end,
+        "params": dict(params),
+        "capital_base": settings.capital_base,
+        "commission": {"model": settings.commission_model, "cost": settings.commission_cost},
+        "slippage": {"model": settings.slippage_model},
+        "execution": {
+            "fill": settings.fill,
+            "size_at": settings.size_at,
+            "shares": settings.shares,
+            "cash_policy": settings.cash_policy,
+        },
+        "seed": seed,
+        "library": library,
+    }
+
+
+def _strategy(request: RunRequest, closure: CodeClosure, form: str | None) -> dict[str, Any]:
+    named = {} if request.functions is None else {"functions": dict(request.functions)}
+    return {"entry": closure.entry, "form": form, "code_hash": closure.code_hash, **named}

@@ -1,0 +1,21 @@
+"""The stages of a run: capture, execute, seal, report.
+
+Chains call them one job at a time, shards call them in a loop; there is no other way through a
+run. Every stage holds the run's lease, looks at the seal again, and leaves a sealed run as it is:
+intact means done, missing files are put back, altered ones are an error.
+"""
+
+from backtrail.batch.stages.capturing import capture_code, restore_object
+from backtrail.batch.stages.executing import run_backtest
+from backtrail.batch.stages.reporting import render_report
+from backtrail.batch.stages.restoring import restore_run
+from backtrail.batch.stages.sealing import seal_run
+
+__all__ = [
+    "capture_code",
+    "render_report",
+    "restore_object",
+    "restore_run",
+    "run_backtest",
+    "seal_run",
+]

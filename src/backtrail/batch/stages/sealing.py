@@ -1,0 +1,47 @@
+"""Stage `seal_run`: every file listed with its checksum, the trial counted, the seal set."""
+
+from backtrail.artifacts.manifest import inventory, seal
+from backtrail.artifacts.store import RunStore
+from backtrail.batch.stages.materials import write_metadata
+from backtrail.batch.stages.records import sealed_record, trial_record
+from backtrail.batch.stages.restoring import sealed_and_whole
+from backtrail.errors import SealError
+from backtrail.files import write_json
+
+__all__ = ["seal_run"]
+
+
+def seal_run(store: RunStore, backtest_id: str) -> None:
+    """List every file with its checksum, write the manifest, count the trial, set the seal.
+
+    Raises:
+        SealError: If the run was not executed, or a table changed since, or a sealed run was
+            altered.
+    """
+    run = store.run(backtest_id)
+    with run.lease():
+        if sealed_and_whole(store, run, executor=None):
+            return
+        record = run.read_manifest()
+        if record is None or record["status"] not in {"executed", "completed"}:
+            status = "not begun" if record is None else record["status"]
+            raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
+        spec = run.read_spec()
+        write_metadata(run, spec, record, status="completed")
+        listed = inventory(run, record["contents"])
+        for file in spec["code"]["files"]:
+            if listed.get(f"code/{file['path']}", {}).get("sha256") != file["sha256"]:
+                raise SealError(
+                    f"captured file {file['path']} of run {backtest_id} was altered before the "
+                    f"seal; delete {run.manifest} and {run.code} and run again"
+                )
+        if record["status"] == "completed" and listed != record["inventory"]:
+            raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")
+        write_json(
+            store.ledger
+            / "trials"
+            / spec["identity"]["dataset"]["dataset_id"]
+            / f"{spec['run_key']}.json",
+            trial_record(spec),
+        )
+        seal(run, sealed_record(record, run, listed))

@@ -1,0 +1,57 @@
+"""Many runs in one job: the stages of a chain, called in a loop."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from backtrail.artifacts.store import RunStore
+from backtrail.batch import stages
+from backtrail.batch.execution.executor import Executor
+from backtrail.batch.planning.plan import Plan
+from backtrail.canonical import sha256_json
+from backtrail.errors import RunFailedError
+from backtrail.files import remove_stale, write_json
+
+__all__ = ["execute_shard", "report_shard"]
+
+_log = logging.getLogger(__name__)
+
+
+def execute_shard(
+    store: RunStore, plan: Plan, shard: str, executor: Executor, receipt: Path
+) -> None:
+    """Take every run of a shard through capture, execution and seal.
+
+    A failing run does not stop the others; sealed ones are passed over.
+
+    Raises:
+        RunFailedError: After the last run, if any failed; the receipt is not written then.
+    """
+    assert plan.shards is not None
+    ids = plan.shards[shard]
+    failed = []
+    for number, backtest_id in enumerate(ids, start=1):
+        try:
+            stages.capture_code(store, backtest_id)
+            stages.run_backtest(store, backtest_id, executor)
+            stages.seal_run(store, backtest_id)
+        except RunFailedError as error:
+            failed.append(str(error))
+        _log.info("%d of %d runs: %s", number, len(ids), backtest_id)
+    if failed:
+        raise RunFailedError(f"{len(failed)} of {len(ids)} runs failed:\n" + "\n".join(failed))
+    _write_receipt(receipt, shard, ids)
+
+
+def report_shard(store: RunStore, plan: Plan, shard: str, bundles_dir: Path, receipt: Path) -> None:
+    """Render the reports of a shard's runs; a report that is up to date is left as it is."""
+    ids = plan.report_shards[shard]
+    for backtest_id in ids:
+        stages.render_report(store, backtest_id, bundles_dir, only_stale=True)
+    _write_receipt(receipt, shard, ids)
+
+
+def _write_receipt(receipt: Path, shard: str, ids: Sequence[str]) -> None:
+    receipt.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(receipt.parent)
+    write_json(receipt, {"shard": shard, "runs": len(ids), "ids_sha256": sha256_json(list(ids))})

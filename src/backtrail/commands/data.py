@@ -1,0 +1,309 @@
+"""The commands below `data`: what bundle storage holds, and what a bundle has to be."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backtrail.batch.planning.places import Places
+from backtrail.canonical import pretty_json
+from backtrail.commands.options import (
+    add_command,
+    add_group,
+    config_files,
+    count_from_zero,
+    read_places,
+)
+from backtrail.errors import BacktrailError, DatasetError
+
+if TYPE_CHECKING:
+    from backtrail.batch.history.unreached import UnreachedDatasets
+    from backtrail.data.inventory import DatasetEntry
+    from backtrail.data.manifest import DatasetManifest
+
+__all__ = ["add_data_commands"]
+
+_SHOWN_SYMBOLS = 20
+_SHOWN_RUNS = 5
+
+
+def add_data_commands(commands: Any) -> None:
+    """Add the group `data` to the subparsers of the command line."""
+    group = add_group(commands, "data", "tend bundles and their datasets")
+    listing = add_command(group, "list", _list, "list bundles and their datasets, oldest first")
+    listing.add_argument("bundles", nargs="*", help="bundles; all when none is given")
+    text = "show one dataset: what it holds, where it came from, which runs use it"
+    show = add_command(group, "show", _show, text)
+    show.add_argument("bundle", help="name of the bundle")
+    show.add_argument(
+        "dataset", nargs="?", help="dataset id, or its beginning; the one of now when left out"
+    )
+    text = "recompute the checksums of datasets and compare them with their ids"
+    verify = add_command(group, "verify", _verify, text)
+    verify.add_argument("bundles", nargs="*", help="bundles; all when none is given")
+    text = "compare two datasets of a bundle bar by bar, and name the runs that used each"
+    diff = add_command(group, "diff", _diff, text)
+    diff.add_argument("bundle", help="name of the bundle")
+    diff.add_argument(
+        "before", nargs="?", help="dataset id, or its beginning; the one before when left out"
+    )
+    diff.add_argument(
+        "after", nargs="?", help="dataset id, or its beginning; the one of now when left out"
+    )
+    diff.add_argument(
+        "--limit",
+        type=count_from_zero,
+        default=10,
+        metavar="N",
+        help="bars to show of each kind (default: 10)",
+    )
+    text = "write down the dataset that each bundle has to be, in config/bundles.lock.yaml"
+    lock = add_command(group, "lock", _lock, text)
+    lock.add_argument(
+        "bundles", nargs="*", help="bundles; all of the config that are ingested when none is given"
+    )
+    lock.add_argument(
+        "--check", action="store_true", help="only compare the bundles of the lock with it"
+    )
+    text = "find datasets that no run, no bundle name and no lock reaches"
+    collect = add_command(group, "gc", _collect, text)
+    collect.add_argument("--yes", action="store_true", help="delete them")
+    collect.add_argument(
+        "--project",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="another project that uses these bundles, by its config/config.yaml; may be given "
+        "again",
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from backtrail.data.inventory import bundle_names, list_datasets
+
+    bundles = read_places(options).bundles
+    names = options.bundles or bundle_names(bundles)
+    entries = [entry for name in names for entry in list_datasets(bundles, name)]
+    if options.json:
+        print(pretty_json([_plain(entry) for entry in entries]), end="")
+        return 0
+    for name in names:
+        print(name)
+        for entry in entries:
+            if entry.bundle == name:
+                print(f"  {_entry_line(entry)}")
+    if not names:
+        print(f"no bundle was ingested into {bundles}")
+    return 0
+
+
+def _plain(entry: "DatasetEntry") -> dict[str, Any]:
+    return {**asdict(entry), "path": None if entry.path is None else str(entry.path)}
+
+
+def _entry_line(entry: "DatasetEntry") -> str:
+    mark = "*" if entry.is_head else " "
+    if entry.path is None:
+        return f"{mark} {entry.dataset_id}  deleted"
+    symbols = _counted(entry.symbols or 0, "symbol")
+    return (
+        f"{mark} {entry.dataset_id}  {entry.rows:,} bars of {symbols}, {entry.timeframe} "
+        f"{entry.calendar}, {entry.first} to {entry.last}, {entry.bytes / 1e6:,.1f} MB"
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _show(options: argparse.Namespace) -> int:
+    from backtrail.batch.history.sources import dataset_users
+    from backtrail.data.inventory import find_dataset
+    from backtrail.data.manifest import DatasetManifest
+
+    places = read_places(options)
+    path = find_dataset(places.bundles, options.bundle, options.dataset)
+    manifest = DatasetManifest.load(path)
+    runs = dataset_users(places.store, options.bundle).get(manifest.dataset_id, ())
+    if options.json:
+        print(pretty_json({**manifest.to_dict(), "path": str(path), "runs": list(runs)}), end="")
+        return 0
+    for line in _manifest_lines(manifest):
+        print(line)
+    print(f"  runs        {_runs_words(runs)}")
+    return 0
+
+
+def _manifest_lines(manifest: "DatasetManifest") -> Iterator[str]:
+    yield f"{manifest.bundle}  {manifest.dataset_id}"
+    yield f"  bars        {manifest.rows:,}, {manifest.timeframe}, calendar {manifest.calendar}"
+    for name, record in sorted(manifest.symbols.items())[:_SHOWN_SYMBOLS]:
+        gaps = f", {record.missing_sessions:,} sessions missing" if record.missing_sessions else ""
+        off = f", {record.off_session_bars:,} off session" if record.off_session_bars else ""
+        yield f"    {name}  {record.rows:,} bars, {record.first} to {record.last}{gaps}{off}"
+    more = len(manifest.symbols) - _SHOWN_SYMBOLS
+    if more > 0:
+        yield f"    and {_counted(more, 'more symbol')}"
+    kinds = ", ".join(_counted(count, kind) for kind, count in manifest.adjustments.items())
+    yield f"  adjustments {kinds or 'none'}"
+    for source in manifest.sources:
+        yield f"  source      {source.path}  sha256 {source.sha256}"
+    for waiver in manifest.waivers:
+        rows = _counted(len(waiver["rows"]), "row")
+        yield f"  waiver      {waiver['rule']} ({waiver['reason']}): {rows}, {waiver['action']}"
+    if manifest.duplicates.get("rows"):
+        yield f"  duplicates  {_counted(manifest.duplicates['rows'], 'exact duplicate')} dropped"
+    if manifest.synthetic:
+        yield "  synthetic   prices were computed, not observed"
+    for name in ("origin", "licence"):
+        if getattr(manifest, name):
+            yield f"  {name:<11} {getattr(manifest, name)}"
+
+
+def _runs_words(runs: "tuple[str, ...]") -> str:
+    shown = ", ".join(runs[:_SHOWN_RUNS])
+    more = f", and {len(runs) - _SHOWN_RUNS:,} more" if len(runs) > _SHOWN_RUNS else ""
+    return f"{len(runs):,}: {shown}{more}" if runs else "none"
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from backtrail.data.datasets import dataset_damage
+    from backtrail.data.inventory import bundle_names, list_datasets
+
+    bundles = read_places(options).bundles
+    found: list[dict[str, Any]] = [
+        {"bundle": name, "dataset_id": entry.dataset_id, "damage": dataset_damage(entry.path)}
+        for name in options.bundles or bundle_names(bundles)
+        for entry in list_datasets(bundles, name)
+        if entry.path is not None
+    ]
+    damaged = [item for item in found if item["damage"]]
+    if options.json:
+        print(pretty_json(found), end="")
+        return 1 if damaged else 0
+    for item in damaged:
+        for file, what in item["damage"].items():
+            print(f"damaged  {item['bundle']}/{item['dataset_id']}/{file} {what}")
+    print(f"{_counted(len(found) - len(damaged), 'dataset')} intact, {len(damaged)} damaged")
+    return 1 if damaged else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from backtrail.batch.history.sources import dataset_users
+    from backtrail.data.comparison import compare_datasets, dataset_sentences
+    from backtrail.data.datasets import Dataset
+    from backtrail.data.inventory import find_dataset, previous_dataset
+
+    places = read_places(options)
+    after = Dataset.open(find_dataset(places.bundles, options.bundle, options.after))
+    wanted = options.before or previous_dataset(
+        places.bundles, options.bundle, after.manifest.dataset_id
+    )
+    before = Dataset.open(find_dataset(places.bundles, options.bundle, wanted))
+    difference = compare_datasets(before, after, limit=options.limit)
+    users = dataset_users(places.store, options.bundle)
+    runs = {side: users.get(getattr(difference, side), ()) for side in ("before", "after")}
+    if options.json:
+        record = {"equal": not difference, **difference.to_dict(), "runs": runs}
+        print(pretty_json(record), end="")
+        return 1 if difference else 0
+    print(f"{options.bundle}  {difference.before} -> {difference.after}")
+    for sentence in dataset_sentences(difference):
+        print(f"  {sentence}")
+    if not difference:
+        print("  the same bars, adjustments, calendar and timeframe")
+    for side, names in runs.items():
+        print(f"runs on {getattr(difference, side)}: {_runs_words(names)}")
+    return 1 if difference else 0
+
+
+def _lock(options: argparse.Namespace) -> int:
+    from backtrail.batch.planning.config import read_config
+    from backtrail.data.inventory import bundle_names
+    from backtrail.data.lock import LOCK_FILE, check_lock, lock_bundles, read_lock
+    from backtrail.data.manifest import read_head
+
+    places = read_places(options)
+    ingested = set(bundle_names(places.bundles))
+    if options.check:
+        names = [name for name in options.bundles or read_lock(places.root) if name in ingested]
+        check_lock(
+            places.root, places.bundles, {name: read_head(places.bundles, name) for name in names}
+        )
+        print(
+            pretty_json(names) if options.json else f"as locked: {', '.join(names) or 'none'}\n",
+            end="",
+        )
+        return 0
+    declared = read_config([places.root / file for file in config_files(options)]).get("bundles")
+    names = options.bundles or sorted(ingested & set(declared or {}))
+    if not names:
+        raise DatasetError(
+            f"no bundle of the config is ingested into {places.bundles}; run the batch, or "
+            "`snakemake` its receipts, and lock then"
+        )
+    changes = lock_bundles(places.root, places.bundles, names)
+    if options.json:
+        print(
+            pretty_json({name: {"before": b, "now": n} for name, (b, n) in changes.items()}), end=""
+        )
+        return 0
+    for name, (before, now) in changes.items():
+        was = "" if before is None else ", as before" if before == now else f", before {before}"
+        print(f"{name}  {now}{was}")
+    print(f"written: {LOCK_FILE}")
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from backtrail.batch.history.unreached import delete_unreached, find_unreached
+
+    places = read_places(options)
+    others = [
+        Places.read([Path("config/config.yaml")], Path(folder).resolve())
+        for folder in options.project
+    ]
+    stores = [item.store for item in (places, *others)]
+    roots = [item.root for item in (places, *others)]
+    if options.yes:
+        found = delete_unreached(stores, places.bundles, roots, now=datetime.now(UTC))
+        _link(places)
+    else:
+        found = find_unreached(stores, places.bundles, roots)
+    if options.json:
+        record = {
+            "datasets": [_plain(entry) for entry in found.datasets],
+            "kept": found.kept,
+            "bytes": found.bytes,
+            "deleted": found.deleted,
+        }
+        print(pretty_json(record), end="")
+    else:
+        for line in _collected_lines(found):
+            print(line)
+    return 0
+
+
+def _link(places: Places) -> None:
+    """Let the catalog forget what was deleted; it can also do so later."""
+    from backtrail.batch.closing.linking import link_catalog
+
+    try:
+        link_catalog(places.catalog_url, places.store, places.bundles)
+    except BacktrailError as error:
+        print(f"backtrail: the datasets are deleted, but {error}", file=sys.stderr)
+
+
+def _collected_lines(found: "UnreachedDatasets") -> Iterator[str]:
+    for entry in found.datasets:
+        yield f"{entry.bundle}  {_entry_line(entry).strip()}"
+    said = f"{_counted(len(found.datasets), 'dataset')}, {found.bytes / 1e6:,.1f} MB"
+    if found.deleted:
+        yield f"deleted {said}; {found.kept:,} kept"
+    elif found.datasets:
+        yield f"{said}, reached by nothing; {found.kept:,} kept. Nothing was deleted: give --yes"
+    else:
+        yield f"nothing to delete; {found.kept:,} kept"

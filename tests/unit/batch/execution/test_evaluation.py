@@ -1,0 +1,106 @@
+import json
+import pickle
+import types
+from array import array
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
+from backtrail.batch.execution.evaluation import engine_config, evaluate_run
+from backtrail.engine import Bars, load_strategy
+from backtrail.errors import StrategyError
+
+IDENTITY = {
+    "ledger": "decimal",
+    "execution": {
+        "fill": "next_close", "size_at": "fill", "shares": "fractional", "cash_policy": "reject",
+    },
+    "commission": {"model": "per_dollar", "cost": "0.001"},
+    "capital_base": "5000.5",
+    "benchmark": "AAA",
+    "params": {},
+}  # fmt: skip
+DAY = 86_400_000_000
+
+
+def bars_of(*closes, symbol="AAA"):
+    column = np.array(closes, dtype=float)
+    names = ("open", "high", "low", "close", "volume")
+    return Bars.single(symbol, np.arange(len(closes)) * DAY, dict.fromkeys(names, column))
+
+
+def holder(module="event"):
+    found = types.ModuleType("holder")
+    if module == "signal":
+        found.target_weights = lambda bars, params: np.full(bars.close.shape, 1.0)
+        return load_strategy(found)
+    from backtrail.engine.api import order
+
+    found.handle_data = lambda context, data: order("AAA", 1) if context.start else None
+    found.initialize = lambda context: setattr(context, "start", True)
+    return load_strategy(found)
+
+
+def evaluate(strategy, bars, benchmark_bars=None, **changes):
+    return evaluate_run(
+        strategy, {**IDENTITY, **changes}, bars, benchmark_bars, seed=3, periods_per_year=252.0
+    )
+
+
+@pytest.mark.parametrize("form", ["event", "signal"])
+def test_every_artifact_of_a_run_comes_with_its_declared_columns(form):
+    tables = evaluate(holder(form), bars_of(10, 11, 12))
+    assert list(tables) == [
+        "backtest_results", "orders", "fills", "positions", "trades", "corporate_actions",
+        "recorded", "summary",
+    ]  # fmt: skip
+    for name, table in tables.items():
+        assert set(table) == set(ARTIFACT_SCHEMAS[name])
+
+
+def test_columns_are_lists_and_arrays_that_need_no_numpy_to_be_read():
+    tables = evaluate(holder(), bars_of(10, 11, 12))
+    for table in tables.values():
+        assert {type(column) for column in table.values()} <= {list, array}
+    curve = tables["backtest_results"]
+    assert curve["timestamp"] == array("q", [0, DAY, 2 * DAY])
+    assert curve["portfolio_value"].typecode == "d"
+    assert curve["returns"][0] is None
+    assert b"numpy" not in pickle.dumps(tables)
+
+
+def test_the_identity_decides_how_the_engine_runs():
+    tables = evaluate(holder(), bars_of(10, 11, 12))
+    fills = tables["fills"]
+    assert fills["price"] == [Decimal(11), Decimal(12)]  # the close of the next bar
+    assert fills["commission"] == [Decimal("0.011"), Decimal("0.012")]
+    assert tables["backtest_results"]["cash"][0] == 5000.5
+    config = engine_config({**IDENTITY, "ledger": "float64"}, 7)
+    assert (config.ledger, config.seed, config.capital_base) == ("float64", 7, Decimal("5000.5"))
+    assert (config.rules.fill, config.rules.size_at) == ("next_close", "fill")
+    assert (config.rules.shares, config.rules.cash_policy) == ("fractional", "reject")
+    assert (config.commission.model, config.commission.cost) == ("per_dollar", Decimal("0.001"))
+
+
+def test_the_summary_holds_the_metrics_of_the_run_with_their_year():
+    summary = evaluate(holder("signal"), bars_of(10, 11, 12))["summary"]
+    rows = dict(zip(summary["metric"], summary["value"], strict=True))
+    assert rows["benchmark_total_return"] == pytest.approx(0.2)
+    assert rows["total_trades"] == 0
+    texts = dict(zip(summary["metric"], summary["assumption"], strict=True))
+    assert texts["cagr"] == "252 bars a year"
+    json.dumps(summary, allow_nan=False)
+
+
+def test_a_benchmark_outside_the_universe_is_measured_on_its_own_bars():
+    other = bars_of(4, 5, 6, symbol="IDX")
+    summary = evaluate(holder(), bars_of(10, 11, 12), other, benchmark="IDX")["summary"]
+    rows = dict(zip(summary["metric"], summary["value"], strict=True))
+    assert rows["benchmark_total_return"] == pytest.approx(0.5)
+
+
+def test_parameters_that_the_strategy_does_not_know_are_refused():
+    with pytest.raises(StrategyError, match="takes no parameters, got fast"):
+        evaluate(holder(), bars_of(10, 11), params={"fast": 1})

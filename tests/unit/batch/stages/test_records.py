@@ -1,0 +1,56 @@
+from datetime import UTC, datetime
+
+import backtrail
+from backtrail.artifacts.store import RunDir
+from backtrail.batch.execution.sandbox import Outcome
+from backtrail.batch.stages.records import begin_record, failure_record, trial_record
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPEC = {
+    "backtest_id": "20260102_000000_000",
+    "run_key": "k",
+    "identity": {
+        "run_type": "backtest",
+        "strategy": {"entry": "strategies/s.py", "code_hash": "c"},
+        "dataset": {"dataset_id": "d"},
+        "params": {"fast": 3},
+    },
+    "labels": {"names": ["a"], "bundle": "b"},
+}
+
+
+def test_a_run_begins_as_running_and_counts_its_attempts():
+    first = begin_record(SPEC, None, NOW)
+    assert (first["status"], first["attempt"], first["error"]) == ("running", 1, None)
+    assert first["started_at"] == "2026-01-02T00:00:00Z"
+    assert first["framework_version"] == backtrail.__version__
+    assert begin_record(SPEC, first, NOW)["attempt"] == 2
+
+
+def test_a_failure_keeps_the_last_lines_of_both_logs(tmp_path):
+    run = RunDir(tmp_path)
+    run.logs.mkdir()
+    (run.logs / "stdout.txt").write_text("".join(f"line {number}\n" for number in range(100)))
+    (run.logs / "stderr.txt").write_bytes(b"bad \xff byte\n")
+    outcome = Outcome(None, "timeout", "too long", "", 1.23456789, 0.5, 20.00049)
+    failed = failure_record(begin_record(SPEC, None, NOW), outcome, None, run, NOW)
+    assert failed["error"]["log"] == [f"line {n}" for n in range(80, 100)] + ["bad \ufffd byte"]
+    assert failed["timings"] == {
+        "execute_seconds": 1.234568,
+        "cpu_seconds": 0.5,
+        "max_rss_mb": 20.0,
+    }
+    assert (failed["grade"], failed["gaps"]) == (
+        "D",
+        [
+            "the run failed; it has no results",
+            "the run was ended before it could tell what it had used",
+        ],
+    )
+
+
+def test_a_trial_counts_one_parameter_set_of_a_family():
+    record = trial_record(SPEC)
+    assert (record["family"], record["sets"], record["dataset_id"]) == ("strategies/s.py", 1, "d")
+    other = {**SPEC, "identity": {**SPEC["identity"], "params": {"fast": 4}}}
+    assert trial_record(other)["sets_sha256"] != record["sets_sha256"]
