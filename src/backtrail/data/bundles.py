@@ -3,11 +3,11 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from backtrail.data.calendars import CALENDARS, timeframe_minutes
+from backtrail.data.calendars import CALENDARS, resampling_mistake, timeframe_minutes
 from backtrail.data.csv_options import CSV_OPTIONS, PARQUET_OPTIONS, file_option_problems
 from backtrail.data.network_options import (
     CCXT_OPTIONS,
@@ -30,6 +30,7 @@ __all__ = [
 WAIVABLE_RULES: Final[Mapping[str, str]] = {
     "contradicting_duplicate": "last row of the source kept",
     "impossible_ohlc": "kept as it stands",
+    "missing_session": "left as it stands",
     "negative_volume": "row dropped",
     "non_finite": "row dropped",
     "non_positive_price": "row dropped",
@@ -38,6 +39,7 @@ WAIVABLE_RULES: Final[Mapping[str, str]] = {
     "null_symbol": "row dropped",
     "null_timestamp": "row dropped",
     "null_volume": "row dropped",
+    "off_session_bar": "kept as it stands",
     "ragged_row": "row dropped",
     "split_not_in_prices": "split kept as it stands",
     "unparsable": "row dropped",
@@ -63,7 +65,9 @@ FILE_ADAPTERS: Final = ("csv", "parquet")
 """Adapters that read files below `path`."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KEYS = frozenset({"adapter", "calendar", "options", "path", "timeframe", "waivers"})
+_KEYS = frozenset(
+    {"adapter", "calendar", "gaps", "options", "resample_from", "path", "timeframe", "waivers"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,9 @@ class BundleConfig:
         path: File or folder of the source, relative to the project root or absolute.
         options: Keys of the adapter's own; see the adapter.
         waivers: Rules that rows may break, each with a reason.
+        gaps: `allow` counts sessions without a bar and bars in no session; `fail` refuses them,
+            but for those with a waiver.
+        resample_from: Timeframe of the source, when bars of `timeframe` are made of shorter ones.
 
     Raises:
         ConfigError: If something cannot be meant as written; every mistake is named.
@@ -153,6 +160,8 @@ class BundleConfig:
     path: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
+    gaps: str = "allow"
+    resample_from: str | None = None
 
     def __post_init__(self) -> None:
         where = f"bundles.{self.name}"
@@ -172,6 +181,13 @@ class BundleConfig:
             problems.append(
                 Problem(f"{where}.calendar", repr(self.calendar), f"known calendars: {known}")
             )
+        if self.gaps not in ("allow", "fail"):
+            problems.append(Problem(f"{where}.gaps", repr(self.gaps), "write allow or fail"))
+        if self.resample_from is not None:
+            mistake = resampling_mistake(self.resample_from, self.timeframe)
+            if mistake is not None:
+                at = f"{where}.resample_from"
+                problems.append(Problem(at, repr(self.resample_from), mistake))
         if timeframe_minutes(self.timeframe) is None:
             remedy = "write a number and m, h, d or w, such as 1m, 5m, 1h, 1d"
             problems.append(Problem(f"{where}.timeframe", repr(self.timeframe), remedy))
@@ -184,6 +200,13 @@ class BundleConfig:
             problems += network_option_problems(where, self.adapter, self.timeframe, self.options)
         if problems:
             raise ConfigError(problems)
+
+    @property
+    def as_source(self) -> "BundleConfig":
+        """The bundle with the bars that its source has."""
+        if self.resample_from is None:
+            return self
+        return replace(self, timeframe=self.resample_from, resample_from=None)
 
     @classmethod
     def from_mapping(cls, name: str, mapping: Mapping[str, Any]) -> "BundleConfig":
@@ -218,6 +241,8 @@ class BundleConfig:
             path=mapping.get("path"),
             options=dict(mapping.get("options") or {}),
             waivers=tuple(waivers),
+            gaps=str(mapping.get("gaps", "allow")),
+            resample_from=mapping.get("resample_from"),
         )
 
 

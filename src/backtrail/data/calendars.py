@@ -11,6 +11,7 @@ __all__ = [
     "check_calendar",
     "is_daily",
     "periods_per_year",
+    "resampling_mistake",
     "timeframe_minutes",
 ]
 
@@ -31,6 +32,22 @@ def timeframe_minutes(timeframe: str) -> int | None:
 def is_daily(timeframe: str) -> bool:
     """Say whether bars of a timeframe are labelled by session date (a day or longer)."""
     return timeframe.endswith(("d", "w"))
+
+
+def resampling_mistake(source: str, target: str) -> str | None:
+    """Return why bars of `target` cannot be made of bars of `source`; None if they can."""
+    short, long = timeframe_minutes(source), timeframe_minutes(target)
+    if short is None:
+        return "write a number and m, h, d or w, such as 1m"
+    if target == "1w" and source == "1d":
+        return None
+    if long is None or short >= long:
+        return f"write a timeframe shorter than {target}"
+    if target.endswith("w") or (is_daily(target) and target != "1d"):
+        return "1w is made of 1d; 1d and shorter ones of minutes or hours"
+    if is_daily(source) or (not is_daily(target) and long % short):
+        return f"{target} is no multiple of {source}"
+    return None
 
 
 def periods_per_year(calendar: str, timeframe: str) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["session_table", "write_table"]
 
-_FIRST, _LAST = "1990-01-01", "2026-12-31"
+_FIRST, _LAST = "1990-01-01", "2030-12-31"
 
 
 def session_table(calendar: str, first: str, last: str) -> str:

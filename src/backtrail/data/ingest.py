@@ -37,9 +37,16 @@ from backtrail.data.parquet_adapter import read_parquet_bundle
 from backtrail.data.parts import ReadPrices, validate_parts
 from backtrail.data.problems import BadRowsError
 from backtrail.data.raw_prices import RawPrices
-from backtrail.data.session_check import symbol_records
+from backtrail.data.resampling import resample
+from backtrail.data.session_check import (
+    check_sessions,
+    session_summary,
+    symbol_records,
+    waived_sessions,
+)
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
+from backtrail.data.survival import survival
 from backtrail.data.synthetic_adapter import compute_prices
 from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
@@ -84,12 +91,12 @@ def ingest_bundle(
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
     folder = bundles_dir / bundle.name
     try:
-        with _fetched(bundle, root, card, threads, folder) as parts:
-            read = _read(bundle, parts, bundles_dir)
+        with _fetched(bundle.as_source, root, card, threads, folder) as parts:
+            read, derived = _made(bundle, _read(bundle.as_source, parts, bundles_dir))
             if report is not None:
                 report.unlink(missing_ok=True)
             content = content_checksums(read.prices.bars, read.prices.adjustments)
-            manifest = _manifest(bundle, read, card, content)
+            manifest = _manifest(bundle, read, card, content, derived)
             sources = [(source.symbol, source.sha256) for source in read.sources]
             return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
     except BadRowsError as error:
@@ -112,7 +119,21 @@ def _read(bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path) -
     )
     if not read.prices.bars.height:
         raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
-    return read
+    taken = check_sessions(bundle, read.prices.bars)
+    waivers = waived_sessions(read.prices.waivers, taken)
+    return replace(read, prices=replace(read.prices, waivers=waivers))
+
+
+def _made(bundle: BundleConfig, read: ReadPrices) -> tuple[ReadPrices, Mapping[str, Any]]:
+    if bundle.resample_from is None:
+        return read, {}
+    prices, derived = resample(
+        read.prices,
+        calendar=bundle.calendar,
+        source=bundle.resample_from,
+        target=bundle.timeframe,
+    )
+    return replace(read, prices=prices), derived
 
 
 def _store(
@@ -183,15 +204,17 @@ def _manifest(
     read: ReadPrices,
     card: SourceCard | None,
     content: Mapping[str, str],
+    derived: Mapping[str, Any],
 ) -> DatasetManifest:
     prices = read.prices
     kinds = prices.adjustments.group_by("kind").len().sort("kind")
+    symbols = symbol_records(prices.bars, bundle.calendar, bundle.timeframe)
     return DatasetManifest(
         dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
         bundle=bundle.name,
         calendar=bundle.calendar,
         timeframe=bundle.timeframe,
-        symbols=symbol_records(prices.bars, bundle.calendar),
+        symbols=symbols,
         rows=prices.bars.height,
         adjustments={kind: count for kind, count in kinds.iter_rows()},
         content=content,
@@ -204,6 +227,9 @@ def _manifest(
         origin=card.origin if card else None,
         licence=card.licence if card else None,
         synthetic=read.synthetic,
+        survival=survival(symbols, prices.adjustments),
+        sessions=session_summary(bundle.calendar, symbols),
+        derived=derived,
     )
 
 

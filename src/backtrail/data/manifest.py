@@ -32,6 +32,9 @@ RECEIPT_FILE: Final = "receipt.json"
 LEFTOVER: Final = ".building~"
 """How hidden folders of a bundle end that are not whole datasets; the next ingest removes them."""
 _VERSION: Final = 1
+_LATER: Final = frozenset(
+    {"derived", "sessions", "survival"}
+)  # not in the first manifests of this version
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,12 @@ class DatasetManifest:
         origin: Where the data come from, in words, when a `SOURCE.yaml` says so.
         licence: Under which terms, when a `SOURCE.yaml` says so.
         synthetic: Whether the prices were computed, not observed.
+        survival: Which symbols are there at the end; see `backtrail.data.survival`. Empty in
+            manifests from before it was asked.
+        sessions: The sessions that bars were compared with, as a summary; see
+            `backtrail.data.session_check`.
+        derived: From which bars these were made, if from finer ones: their timeframe and number,
+            and the bars left out because their time was not over.
     """
 
     dataset_id: str
@@ -116,6 +125,9 @@ class DatasetManifest:
     origin: str | None = None
     licence: str | None = None
     synthetic: bool = False
+    survival: Mapping[str, Any] = field(default_factory=dict)
+    sessions: Mapping[str, Any] = field(default_factory=dict)
+    derived: Mapping[str, Any] = field(default_factory=dict)
     version: int = _VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,7 +153,7 @@ class DatasetManifest:
         values = _read_json(file, "dataset manifest")
         checksum = values.pop("checksum", None)
         known = {item.name for item in fields(cls)}
-        if values.get("version") != _VERSION or set(values) != known:
+        if values.get("version") != _VERSION or not known - _LATER <= set(values) <= known:
             raise DatasetError(
                 f"{file} is a manifest of version {values.get('version')!r}; this library reads "
                 f"version {_VERSION}; ingest the bundle again"

@@ -1,68 +1,228 @@
-"""How far bars agree with their calendar: counted and recorded, never an error."""
+"""How far bars agree with their calendar: counted, recorded, refused where a config says so."""
 
-from datetime import UTC, datetime
-from typing import Final
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from backtrail.data.bundles import WAIVABLE_RULES, BundleConfig, Waiver
+from backtrail.data.calendars import is_daily
 from backtrail.data.manifest import SymbolRecord
+from backtrail.data.problems import MAX_PROBLEMS, BadRowsError, RowProblem, row_problem
 from backtrail.data.sessions import sessions, table_range
+from backtrail.errors import DatasetError
 
-__all__ = ["symbol_records"]
+__all__ = ["check_sessions", "session_summary", "symbol_records", "waived_sessions"]
 
-_MICROSECONDS_PER_DAY: Final = 86_400_000_000
+Int64Array = npt.NDArray[np.int64]
+
+_US_PER_DAY: Final = 86_400_000_000
+_US_PER_MINUTE: Final = 60_000_000
+_MISSING: Final = "missing_session"
+_EXTRA: Final = "off_session_bar"
 
 
-def symbol_records(bars: pl.DataFrame, calendar: str) -> dict[str, SymbolRecord]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Attendance:
+    """What a calendar says to the bars of one symbol.
+
+    Attributes:
+        missing: Sessions between first and last bar without any bar, datetime64[D].
+        extra: Indices of the bars that are in no session.
+    """
+
+    missing: npt.NDArray[np.datetime64]
+    extra: npt.NDArray[np.intp]
+
+
+def symbol_records(bars: pl.DataFrame, calendar: str, timeframe: str) -> dict[str, SymbolRecord]:
     """Return rows, range and session counts of every symbol.
 
-    Sessions are compared by the bars' UTC dates.
+    Daily bars belong to the session of their date, shorter ones to the session between whose first
+    and last minute they begin, whatever the zone, and half days end early. Bars longer than a
+    day are not compared.
 
     Args:
         bars: Canonical bars in canonical order.
         calendar: Name of the trading calendar.
+        timeframe: Length of a bar.
     """
-    if not bars.height:
-        return {}
-    symbols = bars["symbol"]
-    coded = symbols.cast(pl.Categorical) if symbols.dtype == pl.String else symbols
-    codes = coded.to_physical().to_numpy()
-    moments = bars["timestamp"].to_physical().to_numpy()
-    days = moments // _MICROSECONDS_PER_DAY
-    new_symbol = np.flatnonzero(codes[1:] != codes[:-1]) + 1
-    starts = np.concatenate([[0], new_symbol])
-    ends = np.concatenate([new_symbol, [len(codes)]])
     records = {}
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = days[start:end]
-        first_of_day = np.concatenate([[0], np.flatnonzero(np.diff(own)) + 1])
-        counts = np.diff(first_of_day, append=len(own))
-        dates = own[first_of_day].astype("datetime64[D]")
-        missing, extra = _compare(dates, counts, calendar)
-        records[str(bars["symbol"][start])] = SymbolRecord(
-            rows=end - start,
-            first=_iso(bars["timestamp"][start]),
-            last=_iso(bars["timestamp"][end - 1]),
-            missing_sessions=missing,
-            off_session_bars=extra,
+    for name, moments in _by_symbol(bars):
+        found = _attendance(moments, calendar, timeframe)
+        records[name] = SymbolRecord(
+            rows=len(moments),
+            first=_iso(int(moments[0])),
+            last=_iso(int(moments[-1])),
+            missing_sessions=None if found is None else len(found.missing),
+            off_session_bars=None if found is None else len(found.extra),
         )
     return records
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def session_summary(calendar: str, records: Mapping[str, SymbolRecord]) -> dict[str, Any]:
+    """Return the sessions a dataset was compared with, so that another calendar can be told.
 
+    Args:
+        calendar: Name of the trading calendar.
+        records: What there is of each symbol.
 
-def _compare(
-    days: npt.NDArray[np.datetime64], counts: npt.NDArray[np.int64], calendar: str
-) -> tuple[int | None, int | None]:
-    first, last = days[0].astype(object), days[-1].astype(object)
+    Returns:
+        `first` and `last` date of the bars, number of sessions (`count`), `early_closes` with their
+        dates, and the `checksum` of all dates, openings and lengths; nothing where the calendar
+        does not reach.
+    """
+    first = date.fromisoformat(min(record.first for record in records.values())[:10])
+    last = date.fromisoformat(max(record.last for record in records.values())[:10])
     known = table_range(calendar)
     if known is not None and (first < known[0] or last > known[1]):
-        return None, None
-    expected = sessions(calendar, first, last).dates
-    on_session = np.isin(days, expected, assume_unique=True)
-    missing = len(expected) - int(on_session.sum())
-    return missing, int(counts[~on_session].sum())
+        return {}
+    table = sessions(calendar, first, last)
+    columns = (table.dates.astype("<i8"), table.opens.astype("<i8"), table.minutes.astype("<i8"))
+    early = table.dates[table.minutes < table.minutes.max(initial=0)]
+    return {
+        "first": first.isoformat(),
+        "last": last.isoformat(),
+        "count": len(table),
+        "early_closes": [str(day) for day in early],
+        "checksum": hashlib.sha256(b"".join(item.tobytes() for item in columns)).hexdigest(),
+    }
+
+
+def check_sessions(bundle: BundleConfig, bars: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    """Refuse gaps and bars off session when a bundle's `gaps` is `fail`.
+
+    Args:
+        bundle: With its calendar, policy and waivers.
+        bars: Canonical bars in canonical order.
+
+    Returns:
+        What each waiver took, by the waiver's index.
+
+    Raises:
+        BadRowsError: Naming symbol and date of every session without a bar, and every bar in no
+            session, that is not waived.
+        DatasetError: If the calendar does not reach as far as the bars, or bars are longer than
+            a day, so that nobody can tell.
+    """
+    taken: dict[int, list[dict[str, Any]]] = {}
+    if bundle.gaps == "allow":
+        return taken
+    problems: list[RowProblem] = []
+    counts: dict[str, int] = {}
+    for symbol, moments in _by_symbol(bars):
+        for rule, at, why in _faults(bundle, moments):
+            index = _waiver_of(bundle.waivers, rule, symbol, at)
+            if index is not None:
+                row = {"file": bundle.name, "line": 0, "symbol": symbol, "at": at, "values": {}}
+                taken.setdefault(index, []).append(row)
+                continue
+            counts[rule] = counts.get(rule, 0) + 1
+            if len(problems) < MAX_PROBLEMS:
+                problems.append(
+                    row_problem(
+                        file=bundle.name,
+                        line=0,
+                        symbol=symbol,
+                        at=at,
+                        column="timestamp",
+                        value=None if rule == _MISSING else at,
+                        rule=rule,
+                        why=why,
+                    )
+                )
+    if problems:
+        raise BadRowsError(problems, counts)
+    return taken
+
+
+def waived_sessions(
+    reports: Sequence[Mapping[str, Any]], taken: Mapping[int, list[dict[str, Any]]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the reports of waivers with what `check_sessions` let pass."""
+    return tuple(
+        {**report, "action": WAIVABLE_RULES[report["rule"]], "rows": taken[index]}
+        if index in taken
+        else report
+        for index, report in enumerate(reports)
+    )
+
+
+def _by_symbol(bars: pl.DataFrame) -> Iterator[tuple[str, Int64Array]]:
+    if not bars.height:
+        return
+    symbols = bars["symbol"]
+    coded = symbols.cast(pl.Categorical) if symbols.dtype == pl.String else symbols
+    codes = coded.to_physical().to_numpy()
+    moments = bars["timestamp"].to_physical().to_numpy()
+    bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
+    for start, end in pairwise(bounds):
+        yield str(symbols[start]), moments[start:end]
+
+
+def _faults(bundle: BundleConfig, moments: Int64Array) -> Iterator[tuple[str, str, str]]:
+    found = _attendance(moments, bundle.calendar, bundle.timeframe)
+    if found is None:
+        known = table_range(bundle.calendar)
+        reach = f"{known[0]} to {known[1]}" if known is not None else "every day"
+        raise DatasetError(
+            f"bundle {bundle.name!r} has gaps: fail, and nobody can tell gaps in bars of "
+            f"{bundle.timeframe} from {_iso(int(moments[0]))} to {_iso(int(moments[-1]))}: "
+            f"{bundle.calendar} is known from {reach}, for bars of a day and shorter; write "
+            "gaps: allow"
+        )
+    for day in found.missing:
+        yield _MISSING, str(day), f"a session of {bundle.calendar} has no bar"
+    for index in found.extra:
+        at = _iso(int(moments[index])).replace("T00:00:00Z", "")
+        yield _EXTRA, at, f"no session of {bundle.calendar} has this bar"
+
+
+def _waiver_of(waivers: Sequence[Waiver], rule: str, symbol: str, at: str) -> int | None:
+    for index, waiver in enumerate(waivers):
+        dates = [day.isoformat() for day in waiver.dates]
+        if (
+            waiver.rule == rule
+            and (not waiver.symbols or symbol in waiver.symbols)
+            and (not dates or at[:10] in dates)
+        ):
+            return index
+    return None
+
+
+def _iso(microseconds: int) -> str:
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC)
+    moment = moment.replace(microsecond=microseconds % 1_000_000)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _attendance(moments: Int64Array, calendar: str, timeframe: str) -> _Attendance | None:
+    """Compare a symbol's bars with the sessions; None where the calendar does not reach."""
+    days = moments // _US_PER_DAY
+    first, last = (np.datetime64(int(day), "D").astype(object) for day in (days[0], days[-1]))
+    known = table_range(calendar)
+    if known is not None and (first < known[0] or last > known[1]):
+        return None
+    expected = sessions(calendar, first, last)
+    if is_daily(timeframe):
+        if timeframe != "1d":
+            return None
+        dates = days.astype("datetime64[D]")
+        extra = np.flatnonzero(~np.isin(dates, expected.dates))
+        return _Attendance(np.setdiff1d(expected.dates, dates), extra)
+    # A bar is in the last session that opened before it, if that has not closed.
+    place = np.searchsorted(expected.opens, moments, side="right") - 1
+    if not len(expected):
+        return _Attendance(expected.dates, np.arange(len(moments)))
+    closes = expected.opens + expected.minutes * _US_PER_MINUTE
+    inside = (place >= 0) & (moments < closes[np.maximum(place, 0)])
+    attended = np.zeros(len(expected), dtype=np.bool_)
+    attended[place[inside]] = True
+    between = (expected.opens <= moments[-1]) & (closes > moments[0])
+    return _Attendance(expected.dates[~attended & between], np.flatnonzero(~inside))

@@ -144,6 +144,8 @@ def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None,
     return sha256_json(
         {
             "adapter": bundle.adapter,
+            **({"gaps": bundle.gaps} if bundle.gaps != "allow" else {}),
+            **({"resample_from": bundle.resample_from} if bundle.resample_from else {}),
             "calendar": bundle.calendar,
             "timeframe": bundle.timeframe,
             "options": _plain_options(bundle),
@@ -160,7 +162,9 @@ def list_symbols(bundle: BundleConfig, root: Path) -> tuple[str, ...] | None:
         DatasetError: If the source is not there.
     """
     if bundle.adapter == "synthetic":
-        config = SyntheticConfig.from_options(bundle.name, bundle.timeframe, bundle.options)
+        config = SyntheticConfig.from_options(
+            bundle.name, bundle.as_source.timeframe, bundle.options
+        )
         return config.symbol_names
     if bundle.adapter in NETWORK_ADAPTERS:
         return tuple(sorted(bundle.options["symbols"]))
@@ -263,7 +267,8 @@ def _folder_files(bundle: BundleConfig, folder: Path) -> list[SourceFile]:
 
 def _zipline_folder(bundle: BundleConfig, folder: Path) -> tuple[Path, str]:
     """Return the folder of a timeframe in Zipline's csvdir, where there is nothing beside it."""
-    name = {"1d": "daily", "1m": "minute"}.get(bundle.timeframe, "")
+    timeframe = bundle.as_source.timeframe
+    name = {"1d": "daily", "1m": "minute"}.get(timeframe, "")
     inner = folder / name
     beside = any(symbol_of(bundle, item.name) for item in folder.iterdir() if item.is_file())
     if bundle.adapter == "csv" and name and inner.is_dir() and not beside:

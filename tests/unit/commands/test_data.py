@@ -2,12 +2,12 @@ import json
 import shutil
 
 import pytest
-from batch.support import Project
 
 from backtrail.cli import main
 from backtrail.data.lock import LOCK_FILE
 from backtrail.data.manifest import read_head
 from tests.projects import write_prices
+from tests.unit.batch.support import Project
 
 
 def close_of_first_bar(project, text):

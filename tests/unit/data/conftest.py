@@ -15,8 +15,10 @@ def store(tmp_path):
     prices.mkdir(parents=True)
     bundles = tmp_path / "bundles"
 
-    def bundle(path="prices", *, timeframe="1d", calendar="XNYS", waivers=(), **options):
-        return BundleConfig("b", "csv", calendar, timeframe, path, options, tuple(waivers))
+    def bundle(
+        path="prices", *, timeframe="1d", calendar="XNYS", waivers=(), gaps="allow", **options
+    ):
+        return BundleConfig("b", "csv", calendar, timeframe, path, options, tuple(waivers), gaps)
 
     def ingest(*args, **options):
         return ingest_bundle(bundle(*args, **options), root=root, bundles_dir=bundles)

@@ -1,6 +1,9 @@
 """Bars through ccxt itself, from a loopback server that speaks Binance's wire format."""
 
 import json
+import multiprocessing
+import threading
+import time
 from types import SimpleNamespace
 
 import polars as pl
@@ -10,10 +13,12 @@ from backtrail.data import BundleConfig, Dataset, ingest_bundle
 from backtrail.errors import ConfigError, DatasetError, DataValidationError
 
 from .binance import Binance, bars, kline, milliseconds
+from .kraken import Kraken
 from .loopback import Answer, Loopback
 
 pytest.importorskip("ccxt", reason="needs the extra ccxt")
 
+PARALLEL = multiprocessing.get_context("spawn")
 KLINES = "/api/v3/klines"
 HTML = Answer("<html>are you human?</html>", kind="text/html")
 
@@ -285,6 +290,37 @@ def test_a_download_that_was_cut_goes_on_where_it_stopped(exchange):
     assert not (exchange.bundles / "b/.downloads").exists()
 
 
+def test_a_download_that_was_killed_goes_on_where_it_stopped(exchange):
+    exchange.binance.bars["BTCUSDT", "1h"] = bars("2024-01-01", 24, "1h")
+    whole = exchange.ingest("1h", page_limit=5).dataset_id
+    exchange.server.requests.clear()
+    klines, released = exchange.binance.klines, threading.Event()
+
+    def hold(query):
+        if len(exchange.server.asked(KLINES)) == 4:
+            released.wait(60)
+        return klines(query)
+
+    exchange.binance.klines = hold
+    process = PARALLEL.Process(
+        target=ingest_bundle,
+        args=(exchange.bundle("1h", page_limit=5),),
+        kwargs={"root": exchange.bundles.parent, "bundles_dir": exchange.bundles},
+    )
+    process.start()
+    while len(exchange.server.asked(KLINES)) < 4:
+        assert process.is_alive()
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    released.set()
+    exchange.binance.klines = klines
+    exchange.server.requests.clear()
+    assert exchange.ingest("1h", page_limit=5).dataset_id == whole
+    assert [limit for _, _, limit in pages(exchange)] == [5, 4]
+    assert not list((exchange.bundles / "b").glob(".*"))
+
+
 def test_an_exchange_that_keeps_only_its_last_bars_is_found_out(exchange):
     """Kraken answers any `since` with its last 720 bars."""
     exchange.binance.bars["BTCUSDT", "1h"] = bars("2024-01-03", 24, "1h")
@@ -292,6 +328,29 @@ def test_an_exchange_that_keeps_only_its_last_bars_is_found_out(exchange):
         exchange.ingest("1h", end="2024-01-03")
     late = exchange.ingest("1h", end="2024-01-03", late_start="allow")
     assert late.symbols["BTC/USDT"].first == "2024-01-03T00:00:00Z"
+
+
+def test_another_exchange_is_another_wire_format_and_nothing_else(tmp_path):
+    kraken = Kraken()
+    first = milliseconds("2024-01-01") // 1000
+    values = ["30306.1", "30306.2", "30305.7", "30305.9", "30306.0", "3.39243896", 23]
+    kraken.bars = [[first + 3600 * index, *values] for index in range(1000)]
+    options = {"exchange": "kraken", "symbols": ["BTC/USD"], "retries": 0}
+    with Loopback(kraken) as server:
+
+        def ingest(start):
+            chosen = {**options, "start": start, "end": "2024-02-08", "base_url": server.url}
+            bundle = BundleConfig("k", "ccxt", "24/7", "1h", None, chosen)
+            return ingest_bundle(bundle, root=tmp_path, bundles_dir=tmp_path / "bundles")
+
+        with pytest.raises(DatasetError, match=r"gives BTC/USD from 2024-01-12T16:00:00Z on"):
+            ingest("2024-01-01")
+        manifest = ingest("2024-01-20")
+    assert manifest.symbols["BTC/USD"].first == "2024-01-20T00:00:00Z"
+    rows = Dataset.open(tmp_path / "bundles/k" / manifest.dataset_id).bars()
+    assert rows.height == 20 * 24
+    assert rows.row(0)[2:] == (30306.1, 30306.2, 30305.7, 30305.9, 3.39243896)
+    assert len(server.asked("OHLC")) == 2
 
 
 def test_a_symbol_without_a_bar_is_an_error(exchange):

@@ -45,16 +45,24 @@ def test_xnys_sessions_know_holidays_half_days_and_daylight_saving():
     assert summer.opens[0] == datetime(2019, 7, 1, 13, 30, tzinfo=UTC).timestamp() * 1e6
 
 
-def test_xnys_table_has_every_session_from_1990_to_2026():
+def test_xnys_table_has_every_session_from_1990_to_2030():
     # 9,318: counted with exchange_calendars, pandas_market_calendars, holidays and QuantLib.
-    assert table_range("XNYS") == (date(1990, 1, 1), date(2026, 12, 31))
+    assert table_range("XNYS") == (date(1990, 1, 1), date(2030, 12, 31))
     whole = sessions("XNYS", date(1990, 1, 1), date(2026, 12, 31))
     assert len(whole) == 9_318
     assert np.datetime64("2001-09-11") not in whole.dates
+    thanksgiving = sessions("XNYS", date(2028, 11, 20), date(2028, 11, 26))
+    assert thanksgiving.dates.astype(str).tolist() == [
+        "2028-11-20",
+        "2028-11-21",
+        "2028-11-22",
+        "2028-11-24",
+    ]
+    assert thanksgiving.minutes.tolist() == [390, 390, 390, 210]
 
 
 def test_sessions_beyond_the_table_are_refused():
-    with pytest.raises(DatasetError, match="1990-01-01 to 2026-12-31; ask within it"):
+    with pytest.raises(DatasetError, match="1990-01-01 to 2030-12-31; ask within it"):
         sessions("XNYS", date(1985, 1, 1), date(1995, 1, 1))
 
 

@@ -36,7 +36,16 @@ _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
 _LARGEST_SHARD = 200
 _SHARDS = 32
 
-_BUNDLE_KEYS = {"adapter", "path", "calendar", "timeframe", "waivers", "dataset"}
+_BUNDLE_KEYS = {
+    "adapter",
+    "calendar",
+    "dataset",
+    "gaps",
+    "path",
+    "resample_from",
+    "timeframe",
+    "waivers",
+}
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,8 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
         path=values.get("path"),
         options={key: value for key, value in values.items() if key not in _BUNDLE_KEYS},
         waivers=waivers,
+        gaps=values.get("gaps", "allow"),
+        resample_from=values.get("resample_from"),
     )
 
 

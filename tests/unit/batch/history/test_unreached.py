@@ -137,7 +137,7 @@ def test_another_store_of_the_same_bundles_counts(made, tmp_path):
 DYING = """
 import os, shutil, signal, sys
 from pathlib import Path
-from tests.unit.batch.test_unreached import NOW, delete_unreached
+from tests.unit.batch.history.test_unreached import NOW, delete_unreached
 from tests.unit.batch.support import Project
 project, last, seen = Project(Path(sys.argv[1])), int(sys.argv[2]), 0
 steps = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
@@ -155,7 +155,7 @@ print(seen)
 
 def _delete_and_die(root, step):
     command = [sys.executable, "-c", DYING, str(root), str(step)]
-    home = Path(__file__).resolve().parents[3]
+    home = Path(__file__).resolve().parents[4]
     return subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
 
 
