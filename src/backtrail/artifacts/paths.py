@@ -33,6 +33,7 @@ _TABLES = (
     "corporate_actions",
     "recorded",
     "risk_violations",
+    "attribution",
     "summary",
     "optimization_results",
     "frontier",
@@ -45,7 +46,10 @@ RESERVED_RESULTS = frozenset(
         "backtest_results.csv",
         "summary_statistics.csv",
         "optimization_results.csv",
+        "market-data.json",
         "performance-metrics.json",
+        "strategy-config.json",
+        "trades.json",
     }
 )
 _RESERVED_FOLDERS = frozenset({"reports", "validation"})

@@ -338,7 +338,7 @@ def _put_back(
                 restore_input(manifest["usage"], name, objects, scratch.path)
         if executor is not None and any(_is_computed(name) for name in missing):
             try:
-                twins = any(name.endswith(".csv") for name in missing)
+                twins = any(name.endswith((".csv", "/trades.json")) for name in missing)
                 executor.execute(spec, scratch.code, scratch, csv_twins=twins)
             except StrategyFailedError as failure:
                 raise SealError(
