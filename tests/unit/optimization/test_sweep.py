@@ -49,7 +49,7 @@ OUTSIDE_OF_THE_KERNEL = {
     "same_close": {"fill": "same_close"},
     "per_share": {"commission": CommissionConfig("per_share", Decimal("0.01"))},
     "slippage": {"slippage": SlippageConfig("fixed_bps", basis_points=Decimal(20))},
-    "margin": {"margin": MarginConfig(initial=Decimal(1))},
+    "margin": {"margin": MarginConfig(initial=Decimal(3))},
     "lots": {"instruments": {"C": InstrumentConfig(lot=Decimal(5))}},
 }
 
