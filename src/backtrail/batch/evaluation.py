@@ -102,16 +102,21 @@ def evaluate_run(
             attributes=attributes,
             sessions=partial(calendar_sessions, bars),
         )
+    return _with_analysis(result, config, periods_per_year)
+
+
+def _with_analysis(
+    result: RunResult, config: EngineConfig, periods_per_year: float
+) -> dict[str, Columns]:
     metrics = summarize_tables(
         result.tables, periods_per_year=periods_per_year, costs=_costs_in_words(result, config)
     )
     summary = {
         field.name: [getattr(row, field.name) for row in metrics] for field in fields(MetricRow)
     }
-    attribution = attribution_columns(result.tables, float(config.capital_base))
     tables: dict[str, Mapping[str, Any]] = {
         **result.tables,
-        "attribution": attribution,
+        "attribution": attribution_columns(result.tables, float(config.capital_base)),
         "summary": summary,
     }
     return {

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtrail.engine.data_view import BarData, NothingYet
+from backtrail.engine.data_view import BarData
+from backtrail.engine.nothing_yet import NothingYet
 from backtrail.engine.notices import PerformanceSnapshot, moment
 from backtrail.engine.schedule.sessions import IntArray, session_days
 from backtrail.engine.simulation import Simulation
