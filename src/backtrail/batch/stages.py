@@ -23,6 +23,7 @@ from backtrail.artifacts.manifest import (
     require_intact,
     seal,
 )
+from backtrail.artifacts.paths import is_twin
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.captured import CapturedFiles
 from backtrail.batch.hints import with_hint
@@ -338,7 +339,7 @@ def _put_back(
                 restore_input(manifest["usage"], name, objects, scratch.path)
         if executor is not None and any(_is_computed(name) for name in missing):
             try:
-                twins = any(name.endswith((".csv", "/trades.json")) for name in missing)
+                twins = any(is_twin(name) for name in missing)
                 executor.execute(spec, scratch.code, scratch, csv_twins=twins)
             except StrategyFailedError as failure:
                 raise SealError(

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed, require_all_intact
-from backtrail.artifacts.paths import RESERVED_RESULTS
+from backtrail.artifacts.paths import RESERVED_RESULTS, is_twin
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.loading import Batch
 from backtrail.batch.plan import Plan
@@ -24,8 +24,8 @@ __all__ = [
     "summarize_batch",
 ]
 
-# CSV twins are made or not as the config says, so no rule declares them.
-_DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not name.endswith(".csv"))
+# Twins are made or not as the config says, so no rule declares them.
+_DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not is_twin(name))
 _MADE_BY_A_STAGE = "|".join(
     (
         *(re.escape(f"results/{name}") for name in _DECLARED_RESULTS),
