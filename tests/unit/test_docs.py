@@ -181,3 +181,27 @@ def test_strategy_example_runs_and_buys(
         held[symbol] += quantity
     assert sorted(held) == symbols
     assert min(held.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "sold"),
+    [
+        ("place-orders", 0, False),
+        ("place-orders", 1, False),
+        ("schedule-and-control", 0, False),
+        ("schedule-and-control", 1, True),
+        ("schedule-and-control", 2, False),
+    ],
+)
+def test_example_of_orders_and_schedules_runs_and_buys(
+    page: str, number: int, sold: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text(encoding="utf-8")
+    examples = [text for kind, text in _FENCE.findall(text) if kind == "python"]
+    module = types.ModuleType(f"example_{number}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(examples[number], module.__name__, "exec"), vars(module))
+    tables = run_event(load_strategy(module), rising_bars(), EngineConfig()).tables
+    quantities = tables["fills"]["quantity"]
+    assert sum(quantities) > 0
+    assert any(quantity < 0 for quantity in quantities) == sold

@@ -43,8 +43,11 @@ rule run_backtest:
         corporate_actions=update(f"{BASE}/{{backtest_id}}/results/corporate_actions.parquet"),
         recorded=update(f"{BASE}/{{backtest_id}}/results/recorded.parquet"),
         risk_violations=update(f"{BASE}/{{backtest_id}}/results/risk_violations.parquet"),
+        attribution=update(f"{BASE}/{{backtest_id}}/results/attribution.parquet"),
         summary=update(f"{BASE}/{{backtest_id}}/results/summary.parquet"),
         metrics=update(f"{BASE}/{{backtest_id}}/results/performance-metrics.json"),
+        strategy_config=update(f"{BASE}/{{backtest_id}}/results/strategy-config.json"),
+        market_data=update(f"{BASE}/{{backtest_id}}/results/market-data.json"),
     log:
         "logs/run_backtest/{backtest_id}.log",
     benchmark:

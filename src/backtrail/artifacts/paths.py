@@ -13,6 +13,7 @@ __all__ = [
     "RUN_RECORDS",
     "RunPaths",
     "is_result_name",
+    "is_twin",
     "reserved_result",
     "result_name",
 ]
@@ -33,10 +34,12 @@ _TABLES = (
     "corporate_actions",
     "recorded",
     "risk_violations",
+    "attribution",
     "summary",
     "optimization_results",
     "frontier",
 )
+_JSON_TWIN = "trades.json"
 _LONGEST_NAME = 255  # bytes, on every file system in use
 # Names in `results/` that the program itself writes.
 RESERVED_RESULTS = frozenset(
@@ -45,12 +48,20 @@ RESERVED_RESULTS = frozenset(
         "backtest_results.csv",
         "summary_statistics.csv",
         "optimization_results.csv",
+        "market-data.json",
         "performance-metrics.json",
+        "strategy-config.json",
+        _JSON_TWIN,
     }
 )
 _RESERVED_FOLDERS = frozenset({"reports", "validation"})
 # Control characters, the other system's separator, and what a workflow takes for a wildcard.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\{}]")
+
+
+def is_twin(name: str) -> bool:
+    """Say whether a result says again what a table says, and is made only where it is wanted."""
+    return name.endswith(".csv") or PurePosixPath(name).name == _JSON_TWIN
 
 
 def reserved_result(name: str) -> bool:

@@ -110,6 +110,19 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "found": pl.Float64(),  # likewise
         "message": pl.String(),
     },
+    # Profit and what trading took of it; the rows of each dimension add up to the total.
+    "attribution": {
+        "dimension": pl.String(),  # total, symbol, side, month
+        "key": pl.String(),  # total; the symbol; long, short; a month of UTC as 2020-01
+        "gross_pnl": pl.Float64(),  # net_pnl, commission and slippage added back
+        "commission": pl.Float64(),
+        "slippage": pl.Float64(),
+        "net_pnl": pl.Float64(),
+        "contribution": pl.Float64(),  # net_pnl over the starting capital
+        "traded_value": pl.Float64(),  # money of all fills; null by side
+        "break_even_cost": pl.Float64(),  # gross_pnl over traded_value; null without trading
+        "trades": pl.Int64(),  # round trips; null by month
+    },
     # One row per metric; `value` is null where a metric is undefined for the run.
     "summary": {
         "metric": pl.String(),

@@ -17,7 +17,7 @@ from backtrail.errors import StrategyError
 __all__ = ["LiveStrategy", "code_parts", "live_strategy", "same_code"]
 
 _KIND = 0x3FF  # flags of a code object that say what it is, not how annotations are kept
-_ROLES = ("initialize", "handle_data", "analyze")
+_ROLES = ("initialize", "handle_data", "analyze", "before_trading_start")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class LiveStrategy:
     """A strategy as objects of this process.
 
     Attributes:
-        named: The functions under `initialize`, `handle_data`, `analyze`, or the class under
-            `class`.
+        named: The functions under `initialize`, `handle_data`, `analyze`,
+            `before_trading_start`, or the class under `class`.
     """
 
     named: Mapping[str, Any]
@@ -119,13 +119,16 @@ def live_strategy(
     handle_data: Callable[..., Any] | None,
     analyze: Callable[..., Any] | None,
     algorithm: type[TradingAlgorithm] | None,
+    before_trading_start: Callable[..., Any] | None = None,
 ) -> LiveStrategy | None:
     """Return what a call hands over, or None when it hands over nothing.
 
     Raises:
         StrategyError: If it is neither functions nor a class, or both.
     """
-    functions = {"initialize": initialize, "handle_data": handle_data, "analyze": analyze}
+    functions = dict(
+        zip(_ROLES, (initialize, handle_data, analyze, before_trading_start), strict=True)
+    )
     given = {role: item for role, item in functions.items() if item is not None}
     if algorithm is not None:
         if given:

@@ -153,7 +153,8 @@ class InProcess:
         seconds = time.perf_counter() - started
         used = (seconds, time.process_time() - cpu, 0.0, _UNWATCHED)
         outcome = Outcome({"tables": tables}, None, "", "", *used)
-        return outcome, write_results(tables, target, csv_twins=csv_twins is not False)
+        twins = csv_twins is not False
+        return outcome, write_results(tables, target, csv_twins=twins, identity=identity)
 
 
 # Nobody watches a strategy in the process of its script; its grade says so already.

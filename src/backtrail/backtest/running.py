@@ -25,6 +25,7 @@ def run_algorithm(
     initialize: Callable[..., Any] | None = None,
     handle_data: Callable[..., Any] | None = None,
     analyze: Callable[..., Any] | None = None,
+    before_trading_start: Callable[..., Any] | None = None,
     algorithm: type[Any] | None = None,
     params: Mapping[str, Any] | None = None,
     capital_base: float | Decimal | Default = DEFAULT,
@@ -36,6 +37,8 @@ def run_algorithm(
     size_at: str | Default = DEFAULT,
     shares: str | Default = DEFAULT,
     cash_policy: str | Default = DEFAULT,
+    margin: Mapping[str, Any] | Default | None = DEFAULT,
+    instruments: Mapping[str, Any] | Default = DEFAULT,
     name: str | None = None,
     config: Mapping[str, Any] | str | Path | None = None,
     base_dir: str | Path | None = None,
@@ -65,17 +68,20 @@ def run_algorithm(
         initialize: Called once before the first bar.
         handle_data: Called at every bar.
         analyze: Called after the last bar.
+        before_trading_start: Called before the first bar of every session.
         algorithm: A subclass of `TradingAlgorithm`.
         params: Values of the strategy's `Params`.
         capital_base: Cash at the start.
         commission: As in a config: `{"model": "per_dollar", "cost": 0.001}`.
-        slippage: As in a config: `{"model": "none"}`.
+        slippage: As in a config: `{"model": "fixed_bps", "basis_points": 5}`.
         benchmark: Symbol that returns are compared with; None for no benchmark.
         ledger: `decimal` or `float64`.
-        fill: `next_open` or `next_close`.
+        fill: `next_open`, `next_close` or `same_close`.
         size_at: `signal_close` or `fill`.
         shares: `whole` or `fractional`.
         cash_policy: `clip`, `reject` or `overdraw`.
+        margin: As in a config: `{"initial": 0.5, "maintenance": 0.25}`.
+        instruments: As in a config: `{"BTC": {"tick": 0.01, "lot": 0.001}}`.
         name: What the run is called in lists; the strategy's name when None.
         config: A config file in place of the project's, or values over those of the project's.
         base_dir: Folder of the runs, in place of the config's; relative to the project.
@@ -110,8 +116,15 @@ def run_algorithm(
         "size_at": size_at,
         "shares": shares,
         "cash_policy": cash_policy,
+        "margin": margin,
+        "instruments": instruments,
     }
-    named = {"initialize": initialize, "handle_data": handle_data, "analyze": analyze}
+    named = {
+        "initialize": initialize,
+        "handle_data": handle_data,
+        "analyze": analyze,
+        "before_trading_start": before_trading_start,
+    }
     return run_call(
         strategy_file,
         named,

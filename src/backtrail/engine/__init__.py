@@ -7,10 +7,21 @@ for the paths that `data_file` finds for a strategy.
 from backtrail.engine.account import Context
 from backtrail.engine.algorithm import TradingAlgorithm
 from backtrail.engine.bars import Bars
-from backtrail.engine.config import CommissionConfig, EngineConfig, ExecutionRules
+from backtrail.engine.config import (
+    CommissionConfig,
+    EngineConfig,
+    ExecutionRules,
+    InstrumentConfig,
+    MarginConfig,
+    SlippageConfig,
+)
 from backtrail.engine.data_view import BarData
 from backtrail.engine.event import run_event
+from backtrail.engine.notices import PerformanceSnapshot, RiskViolation, TradeExecutionData
+from backtrail.engine.orders import LimitOrder, MarketOrder, StopLimitOrder, StopOrder
+from backtrail.engine.orders.controls import ProposedOrder
 from backtrail.engine.result import RunResult
+from backtrail.engine.schedule import Sessions, date_rules, time_rules
 from backtrail.engine.signal import SignalBars, run_signal
 from backtrail.engine.strategy import Strategy, load_strategy, params_from
 
@@ -21,12 +32,26 @@ __all__ = [
     "Context",
     "EngineConfig",
     "ExecutionRules",
+    "InstrumentConfig",
+    "LimitOrder",
+    "MarginConfig",
+    "MarketOrder",
+    "PerformanceSnapshot",
+    "ProposedOrder",
+    "RiskViolation",
     "RunResult",
+    "Sessions",
     "SignalBars",
+    "SlippageConfig",
+    "StopLimitOrder",
+    "StopOrder",
     "Strategy",
+    "TradeExecutionData",
     "TradingAlgorithm",
+    "date_rules",
     "load_strategy",
     "params_from",
     "run_event",
     "run_signal",
+    "time_rules",
 ]

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtrail.engine.data_view import BarData, NothingYet
+from backtrail.engine.data_view import BarData
+from backtrail.engine.nothing_yet import NothingYet
 from backtrail.engine.notices import PerformanceSnapshot, moment
 from backtrail.engine.schedule.sessions import IntArray, session_days
 from backtrail.engine.simulation import Simulation
@@ -19,9 +20,26 @@ class Agenda:
     """What comes before and after `handle_data`, and when.
 
     Attributes:
-        next_before: First row from here on before whose fills something happens.
-        next_after: First row from here on after whose `handle_data` something happens.
+        next_before: First row before whose fills something happens.
+        next_after: First row after whose `handle_data` something happens.
     """
+
+    __slots__ = (
+        "_account",
+        "_begin",
+        "_context",
+        "_data",
+        "_every_bar",
+        "_fills_last",
+        "_functions",
+        "_peak",
+        "_scheduled",
+        "_sessions",
+        "_tells",
+        "_watches",
+        "next_after",
+        "next_before",
+    )
 
     def __init__(
         self,
@@ -35,7 +53,7 @@ class Agenda:
         self._account: Final = simulation
         self._data: Final = data
         self._context: Final = context
-        self._before_session: Final = before_session
+        self._begin: Final = _nothing if before_session is None else before_session
         n = len(simulation.market.bars.timestamps)
         self._sessions: list[int] = [n]
         if before_session is not None:
@@ -48,15 +66,15 @@ class Agenda:
         self._fills_last: Final = simulation.config.rules.fill == "same_close"
         notices = simulation.notices
         self._tells: Final = notices.wants("performance_updated")
+        self._watches: Final = simulation.guard.watches
         self._peak = float(simulation.config.capital_base)
         self._every_bar: Final = (
-            self._fills_last
-            or self._tells
-            or simulation.guard.watches
-            or notices.wants("risk_violation")
+            self._fills_last or self._tells or self._watches or notices.wants("risk_violation")
         )
-        self.next_before = self._find_before()
-        self.next_after = self._find_after(-1)
+        self.next_before = min(simulation.next_action, self._sessions[-1])
+        self.next_after = 0
+        if not self._every_bar:
+            self.next_after = min(simulation.next_delisting, self._scheduled[-1])
 
     def before(self, row: int) -> int:
         """Do what comes before the fills of a bar; return the next row with something to do.
@@ -64,15 +82,17 @@ class Agenda:
         A session begins before its corporate actions and prices: account and data are those of
         the bar before.
         """
-        account = self._account
-        if row == self._sessions[-1]:
-            self._sessions.pop()
-            self._begin_session()
+        account, sessions = self._account, self._sessions
+        if row == sessions[-1]:
+            sessions.pop()
+            account.accepting = False
+            self._begin(self._context, self._data if row else NothingYet(account.market))
+            account.accepting = True
         if row == account.next_action:
             account.row = row
             account.apply_actions()
-        self.next_before = self._find_before()
-        return self.next_before
+        session, action = sessions[-1], account.next_action
+        return session if session < action else action
 
     def after(self, row: int) -> int:
         """Do what comes after `handle_data` at a bar; return the next row with something to do."""
@@ -85,37 +105,17 @@ class Agenda:
             account.filling.fill_waiting()
         if row == account.next_delisting:
             account.delist()
-        if self._every_bar or account.notices.waits:
-            self._look_back(row)
-        self.next_after = self._find_after(row)
-        return self.next_after
-
-    def _find_before(self) -> int:
-        return min(self._account.next_action, self._sessions[-1])
-
-    def _find_after(self, row: int) -> int:
-        if self._every_bar:
-            return row + 1
-        return min(self._account.next_delisting, self._scheduled[-1])
-
-    def _begin_session(self) -> None:
-        assert self._before_session is not None
-        account = self._account
-        account.accepting = False
-        data = NothingYet(account.market) if account.row < 0 else self._data
-        self._before_session(self._context, data)
-        account.accepting = True
-
-    def _look_back(self, row: int) -> None:
-        account = self._account
-        account.accepting = False
-        if account.guard.watches:
+        if self._watches and account.held:
             account.guard.watch()
         if self._tells:
             account.notices.put("performance_updated", self._snapshot(row))
-        if account.notices.waits:
+        if account.notices.queue:
+            account.accepting = False
             account.notices.deliver()
-        account.accepting = True
+            account.accepting = True
+        if self._every_bar:
+            return row + 1
+        return min(account.next_delisting, self._scheduled[-1])
 
     def _snapshot(self, row: int) -> PerformanceSnapshot:
         account = self._account
@@ -133,6 +133,10 @@ class Agenda:
             total / start - 1.0,
             total / self._peak - 1.0,
         )
+
+
+def _nothing(context: Any, data: Any) -> None:
+    """Stand in for a strategy that does nothing before a session."""
 
 
 def _session_starts(simulation: Simulation) -> list[int]:

@@ -14,7 +14,7 @@ from backtrail.engine.schedule.sessions import SessionSource
 from backtrail.engine.timeframes import Timeframes
 from backtrail.errors import StrategyError
 
-__all__ = ["BarData", "NothingYet"]
+__all__ = ["BarData"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,21 +29,22 @@ class BarData:
     """
 
     __slots__ = (
-        "_averages",
+        "_columns",
         "_declared",
         "_frames",
-        "_indicators",
         "_market",
         "_plain",
+        "_ready",
         "_row",
     )
 
     def __init__(self, market: Market, sessions: SessionSource | None = None) -> None:
         self._market = market
         self._plain = market.plain
-        self._averages: dict[tuple[str, int, str], memoryview] = {}
         self._declared: dict[str, Declaration] = {}
-        self._indicators: dict[tuple[str, str], memoryview] = {}
+        # Computed columns by what was asked for; those of plain symbols are ready to be served.
+        self._columns: dict[tuple[str | int, ...], memoryview] = {}
+        self._ready: dict[tuple[str | int, ...], memoryview] = {}
         self._frames = Timeframes(market, sessions)
         self._row = -1
 
@@ -138,7 +139,11 @@ class BarData:
         Raises:
             StrategyError: If a name is unknown, or `length` is no whole number of 1 or more.
         """
-        column = self._averages.get((symbol, length, field))
+        ready = self._ready.get((symbol, length, field))
+        if ready is not None:
+            value: float = ready[self._row]
+            return value
+        column = self._columns.get((symbol, length, field))
         if column is None:
             column = self._average(symbol, length, field)
         return self._served(column, symbol, "volume" if field == "volume" else "price")
@@ -155,7 +160,11 @@ class BarData:
             StrategyError: If nothing was declared by that name, the symbol is unknown, or the
                 function looks ahead.
         """
-        column = self._indicators.get((name, symbol))
+        ready = self._ready.get((name, symbol))
+        if ready is not None:
+            value: float = ready[self._row]
+            return value
+        column = self._columns.get((name, symbol))
         if column is None:
             column = self._compute(name, symbol)
         return self._served(column, symbol, self._declared[name].unit)
@@ -204,9 +213,7 @@ class BarData:
                 " in initialize"
             )
         self._check(symbol, "close")
-        column = compute(declaration, self._market, symbol).data
-        self._indicators[name, symbol] = column
-        return column
+        return self._kept(symbol, (name, symbol), compute(declaration, self._market, symbol))
 
     def _longer_history(
         self, symbols: str | Sequence[str], field: str, bar_count: int, timeframe: str
@@ -247,8 +254,12 @@ class BarData:
         self._check(symbol, field)
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
             raise StrategyError(f"average of {length!r} bars; ask for 1 or more")
-        column = self._market.average(symbol, field, length).data
-        self._averages[symbol, length, field] = column
+        values = self._market.average(symbol, field, length)
+        return self._kept(symbol, (symbol, length, field), values)
+
+    def _kept(self, symbol: str, key: tuple[str | int, ...], values: FloatArray) -> memoryview:
+        kept = self._columns if (symbol, "close") not in self._market.plain else self._ready
+        column = kept[key] = values.data
         return column
 
     def _adjusted_history(self, symbol: str, field: str, bar_count: int) -> FloatArray:
@@ -303,56 +314,3 @@ class BarData:
         except (KeyError, TypeError):
             known = ", ".join(market.bars.symbols[:10])
             raise StrategyError(f"unknown symbol {symbol!r}; the bars have {known}") from None
-
-
-class NothingYet(BarData):
-    """What is known before the first bar: nothing."""
-
-    __slots__ = ()
-
-    @property
-    def current_dt(self) -> datetime:
-        """There is no running bar.
-
-        Raises:
-            StrategyError: Always.
-        """
-        raise StrategyError("data.current_dt before the first bar; there is no running bar yet")
-
-    def current(self, symbol: str, field: str) -> float:
-        """Return NaN."""
-        self._check(symbol, field)
-        return math.nan
-
-    def history(
-        self,
-        symbols: str | Sequence[str],
-        field: str,
-        bar_count: int,
-        frequency: str | None = None,
-    ) -> FloatArray:
-        """Return no row."""
-        names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-        for name in names:
-            self._check(name, field)
-        return np.empty(0) if isinstance(symbols, str) else np.empty((0, len(names)))
-
-    def sma(self, symbol: str, length: int, field: str = "close") -> float:
-        """Return NaN."""
-        self._check(symbol, field)
-        return math.nan
-
-    def indicator(self, name: str, symbol: str) -> float:
-        """Return NaN."""
-        self._check(symbol, "close")
-        return math.nan
-
-    def can_trade(self, symbol: str) -> bool:
-        """Return False."""
-        self._check(symbol, "close")
-        return False
-
-    def is_stale(self, symbol: str) -> bool:
-        """Return False."""
-        self._check(symbol, "close")
-        return False

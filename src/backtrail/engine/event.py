@@ -1,6 +1,7 @@
 """The event engine: one call of the strategy per bar."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from backtrail.engine import api
@@ -103,6 +104,8 @@ def run_event(
         rows = range(len(bars.timestamps))
         drive(simulation, data, callbacks.handle_data, context, rows, agenda)
         result = build_result(simulation, actions.recorded, benchmark, benchmark_bars)
+        if actions.benchmark is not None:
+            result = replace(result, benchmark=actions.benchmark)
         if callbacks.analyze is not None:
             callbacks.analyze(context, result)
     return result

@@ -78,7 +78,7 @@ class Filling:
             if rest:
                 waiting[column] = rest
         account.accepting = True
-        if account.notices.waits:
+        if account.notices.queue:
             account.notices.deliver()
 
     def _touch(self, order: Order, first: list[Order], later: list[Order]) -> None:

@@ -95,13 +95,17 @@ class RiskViolation:
 
 
 class Notices:
-    """Subscribers of a run, and what waits to be told to them."""
+    """Subscribers of a run, and what waits to be told to them.
 
-    __slots__ = ("_queue", "_subscribers")
+    Attributes:
+        queue: What waits: (event, notice), oldest first.
+    """
+
+    __slots__ = ("_subscribers", "queue")
 
     def __init__(self) -> None:
         self._subscribers: dict[str, list[Callable[[Any], Any]]] = {}
-        self._queue: list[tuple[str, Any]] = []
+        self.queue: list[tuple[str, Any]] = []
 
     def subscribe(self, event: str, callback: Callable[[Any], Any]) -> None:
         """Call a function at every event of a kind.
@@ -119,22 +123,16 @@ class Notices:
         """Whether somebody subscribed."""
         return event in self._subscribers
 
-    @property
-    def waits(self) -> bool:
-        """Whether anything waits to be told."""
-        return bool(self._queue)
-
     def put(self, event: str, value: Any) -> None:
         """Keep an event until `deliver`."""
-        self._queue.append((event, value))
+        self.queue.append((event, value))
 
     def deliver(self) -> None:
         """Call the subscribers of everything that waits, oldest first."""
-        while self._queue:
-            queue, self._queue = self._queue, []
-            for event, value in queue:
-                for callback in self._subscribers.get(event, ()):
-                    callback(value)
+        for event, value in self.queue:  # a callback may put more behind them
+            for callback in self._subscribers.get(event, ()):
+                callback(value)
+        self.queue.clear()
 
 
 def moment(timestamps: Any, row: int) -> datetime:

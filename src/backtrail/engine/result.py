@@ -1,11 +1,13 @@
 """What a run returns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from backtrail.engine.config import CommissionConfig, SlippageConfig
 
 __all__ = ["Column", "RunResult", "Table"]
 
@@ -23,6 +25,12 @@ class RunResult:
             `recorded`, `risk_violations`. Timestamps are int64 microseconds UTC, money and
             quantities `decimal.Decimal`, curves float64; missing is None, so a curve with a missing
             value is a list and one without is an array.
+        commission: What fills cost: the config's, or that of the strategy.
+        slippage: What fills lost, likewise.
+        benchmark: The benchmark that the strategy set; None when it set none.
     """
 
     tables: dict[str, Table]
+    commission: CommissionConfig = field(default_factory=CommissionConfig)
+    slippage: SlippageConfig = field(default_factory=SlippageConfig)
+    benchmark: str | None = None

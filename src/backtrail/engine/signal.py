@@ -1,6 +1,6 @@
 """The signal form: arrays in, target weights out, through the same account as the event form."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,9 @@ def run_signal(
         for symbol, weight in changes.get(simulation.row, ()):
             simulation.place(symbol, weight, "target_percent")
 
-    rows = _eventful_rows(simulation, changes)
+    rows: Iterable[int] = _eventful_rows(simulation, changes)
+    if simulation.guard.watches:
+        rows = range(len(bars.timestamps))
     data = BarData(simulation.market)
     drive(simulation, data, place_changes, None, rows, Agenda(simulation, data))
     return build_result(simulation, (), benchmark, benchmark_bars)

@@ -98,7 +98,9 @@ def build_result(
             "corporate_actions": _action_table(simulation),
             "recorded": _recorded_table(simulation, recorded),
             "risk_violations": _violation_table(simulation),
-        }
+        },
+        simulation.commission,
+        simulation.slippage,
     )
 
 

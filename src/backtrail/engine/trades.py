@@ -184,7 +184,8 @@ def trade_table(simulation: Simulation) -> Table:
     averages per share of the trip's end. `mae` and `mfe` compare lows and highs, adjusted for
     splits, with the average entry price over the bars that the holding saw: with `next_open` from
     the entry bar to the bar before the exit, with `next_close` from the bar after the entry to
-    the exit bar; the exit's own price counts too.
+    the exit bar; the exit's own price counts too. An entry within a bar counts the whole bar,
+    because the bar does not say what came after it.
     """
     trades = round_trips(simulation.journal, simulation.ledger)
     rows = list(_rows(simulation, trades))

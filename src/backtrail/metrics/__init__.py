@@ -4,6 +4,7 @@ One name is one formula, written in its docstring. Returns are simple returns pe
 take the number of bars per year as a parameter. Pure: NumPy and the standard library.
 """
 
+from backtrail.metrics.attribution import attribution_columns, break_even_cost
 from backtrail.metrics.benchmark import (
     alpha,
     alpha_geometric,
@@ -73,11 +74,13 @@ __all__ = [
     "annual_information_ratio",
     "annual_mean_return",
     "annual_volatility",
+    "attribution_columns",
     "average_bars_held",
     "average_loss",
     "average_win",
     "best_return",
     "beta",
+    "break_even_cost",
     "cagr",
     "cagr_calendar",
     "calmar_ratio",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from backtrail.metrics import benchmark as against
 from backtrail.metrics import drawdowns, returns, risk, trades
 from backtrail.metrics._series import FloatArray
+from backtrail.metrics.attribution import break_even_cost
 
 # Stands in where there is no series: every value made of it is replaced by None.
 _NOTHING = np.zeros(1)
@@ -140,8 +141,9 @@ def benchmark_rows(
     benchmark_returns: Sequence[float | None] | FloatArray | None,
     year: Year,
     missing: str,
+    name: str | None = None,
 ) -> list[MetricRow]:
-    """Return the rows beside a benchmark; `missing` says why there is no series.
+    """Return the rows beside a benchmark; `missing` says why there is no series, `name` which.
 
     Raises:
         ValueError: If series and benchmark differ in length.
@@ -154,7 +156,8 @@ def benchmark_rows(
         left = right = _NOTHING
     n, still = year.periods, "the benchmark has no variance"
     total = returns.total_return(right)
-    section.add("benchmark_total_return", total, "fraction", pairs)
+    named = pairs if name is None else f"{pairs}, {name}"
+    section.add("benchmark_total_return", total, "fraction", named)
     beta, alpha = against.beta(left, right), against.alpha_geometric(left, right, n, year.rate)
     section.add("beta", beta, "ratio", f"simple returns, {pairs}", still)
     beyond = still if beta is None else "a year of it is no number"
@@ -185,7 +188,7 @@ def _common(
 def trading_rows(
     columns: Mapping[str, Sequence[Any]],
     gross_exposure: Sequence[float | None] | FloatArray | None,
-    fill_values: Sequence[Any] | None,
+    fills: Mapping[str, Sequence[Any]] | None,
     curve: FloatArray,
     year: Year,
 ) -> list[MetricRow]:
@@ -202,11 +205,37 @@ def trading_rows(
     held = "share of bars with a holding"
     section.add("exposure", share, "fraction", held, "exposure is not known")
     traded = None
-    if fill_values is not None:
-        traded = trades.turnover([float(value) for value in fill_values], curve, year.periods)
+    if fills is not None:
+        values = [float(value) for value in fills["value"]]
+        traded = trades.turnover(values, curve, year.periods)
     mean = f"bought and sold over mean equity, {year.text}"
     unknown = "fills are not known, or equity is not above zero"
     section.add("turnover", traded, "ratio", mean, unknown)
+    return section.rows
+
+
+def cost_rows(
+    fills: Mapping[str, Sequence[Any]] | None, curve: FloatArray, costs: Mapping[str, str]
+) -> list[MetricRow]:
+    """Return the rows of what trading cost; `costs` says by which commission and slippage."""
+    section = _Section(None if fills is not None else "fills are not known")
+    known: Mapping[str, Sequence[Any]] = fills or {"commission": (), "slippage": (), "value": ()}
+    commission, slippage, traded = (
+        sum(abs(float(value)) if name == "value" else float(value) for value in known[name])
+        for name in ("commission", "slippage", "value")
+    )
+    by_commission, by_slippage = costs.get("commission"), costs.get("slippage")
+    net = float(curve[-1] - curve[0])
+    gross = net + commission + slippage
+    section.add("gross_pnl", gross, "money", "net_pnl, commission and slippage added back")
+    section.add("net_pnl", net, "money", "change of equity from the first bar to the last")
+    paid = "all fills" if by_commission is None else f"all fills, {by_commission}"
+    section.add("total_commission", commission, "money", paid)
+    lost = "all fills, against the bars' prices"
+    lost = lost if by_slippage is None else f"{lost}, {by_slippage}"
+    section.add("total_slippage", slippage, "money", lost)
+    even, of_value = break_even_cost(gross, traded), "gross_pnl over traded value"
+    section.add("break_even_cost", even, "fraction", of_value, "nothing was traded")
     return section.rows
 
 

@@ -11,6 +11,7 @@ from backtrail.metrics._rows import (
     MetricRow,
     Year,
     benchmark_rows,
+    cost_rows,
     growth_rows,
     risk_rows,
     trading_rows,
@@ -28,8 +29,9 @@ def summarize(
     benchmark_returns: Sequence[float | None] | FloatArray | None = None,
     trade_columns: Mapping[str, Sequence[Any]] | None = None,
     gross_exposure: Sequence[float | None] | FloatArray | None = None,
-    fill_values: Sequence[Any] | None = None,
+    fills: Mapping[str, Sequence[Any]] | None = None,
     risk_free: float = 0.0,
+    costs: Mapping[str, str] | None = None,
 ) -> list[MetricRow]:
     """Return the metrics of a run in a fixed order.
 
@@ -40,8 +42,9 @@ def summarize(
         benchmark_returns: Per bar, None where unknown; None without a benchmark.
         trade_columns: `pnl`, `bars_held`, `is_open` of the round trips.
         gross_exposure: Per bar.
-        fill_values: Money of every fill.
+        fills: `value`, `commission` and `slippage` of every fill.
         risk_free: Annual rate, compounded per bar.
+        costs: What `commission`, `slippage` and `benchmark` rest on, in words.
 
     Returns:
         Rows; undefined metrics have the value None and say why.
@@ -64,13 +67,18 @@ def summarize(
     return [
         *growth_rows(series, times, year, missing),
         *risk_rows(series, year, missing),
-        *benchmark_rows(series, benchmark_returns, year, missing),
-        *trading_rows(trade_columns or {}, gross_exposure, fill_values, curve, year),
+        *benchmark_rows(series, benchmark_returns, year, missing, (costs or {}).get("benchmark")),
+        *trading_rows(trade_columns or {}, gross_exposure, fills, curve, year),
+        *cost_rows(fills, curve, costs or {}),
     ]
 
 
 def summarize_tables(
-    tables: Mapping[str, Mapping[str, Any]], *, periods_per_year: float, risk_free: float = 0.0
+    tables: Mapping[str, Mapping[str, Any]],
+    *,
+    periods_per_year: float,
+    risk_free: float = 0.0,
+    costs: Mapping[str, str] | None = None,
 ) -> list[MetricRow]:
     """Return `summarize` of the tables of a run's result."""
     curve = tables["backtest_results"]
@@ -81,6 +89,7 @@ def summarize_tables(
         benchmark_returns=curve["benchmark_returns"],
         trade_columns=tables["trades"],
         gross_exposure=curve["gross_exposure"],
-        fill_values=tables["fills"]["value"],
+        fills=tables["fills"],
         risk_free=risk_free,
+        costs=costs,
     )

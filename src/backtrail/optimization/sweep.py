@@ -1,8 +1,9 @@
 """Sweeps: one strategy, one dataset, many parameter sets, a row of metrics for each.
 
-A strategy in signal form goes through the compiled account of `kernel`; one in event form, or bars
-the kernel has no rules for (gaps, delistings), goes through the event engine. The metrics are the
-same, and so are their names.
+A strategy in signal form goes through the compiled account of `kernel`; one in event form, and bars
+or settings the kernel has no rules for (gaps, delistings, slippage, margin, lots, fills at the same
+close, commissions other than per dollar), go through the event engine. The metrics are the same,
+and so are their names.
 """
 
 import math
@@ -82,7 +83,9 @@ class Sweep:
         self._bars = bars
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
-        self.is_compiled: Final = strategy.target_weights is not None and _is_plain(bars)
+        self.is_compiled: Final = (
+            strategy.target_weights is not None and _is_plain(bars) and _has_rules(config)
+        )
         if self.is_compiled:
             self._signal_bars = SignalBars(Market(bars))
             self._arguments = _kernel_arguments(bars, self._config)
@@ -153,6 +156,18 @@ class Sweep:
 def _is_plain(bars: Bars) -> bool:
     """Say whether every symbol has a bar in every row and lives to the end."""
     return not np.isnan(bars.close).any() and bool((bars.delisted < 0).all())
+
+
+def _has_rules(config: EngineConfig) -> bool:
+    """Say whether the kernel knows all settings."""
+    return (
+        config.rules.fill != "same_close"
+        and config.commission.model in ("none", "per_dollar")
+        and config.slippage.model == "none"
+        and config.margin.initial is None
+        and config.margin.maintenance is None
+        and all(item.lot is None for item in config.instruments.values())
+    )
 
 
 def _kernel_arguments(bars: Bars, config: EngineConfig) -> tuple[Any, ...]:

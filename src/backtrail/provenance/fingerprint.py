@@ -28,6 +28,7 @@ RESULT_CODE = (
     "data/datasets.py",
     "data/identity.py",
     "data/packed_bars.py",
+    "data/sessions.py",
     "data/windows.py",
 )
 

@@ -74,7 +74,9 @@ def render_basic_report(
         data=data,
         scripts=("report.js",),
         failed=False,
-        header=header_of(run, dataset=dataset, bars=results.height, grade=grade),
+        header=header_of(
+            run, dataset=dataset, bars=results.height, grade=grade, costs=_stated(summary)
+        ),
         cards=_cards(summary),
         summary=summary,
         years=tables.monthly_returns(moments, equity),
@@ -196,4 +198,21 @@ def _trade_columns(trades: pl.DataFrame, grid: TimeGrid) -> Mapping[str, list[An
             )
         ],
         "open": trades["is_open"].to_list(),
+    }
+
+
+_STATED = {
+    "commission": "total_commission",
+    "slippage": "total_slippage",
+    "benchmark": "benchmark_total_return",
+}
+
+
+def _stated(summary: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the costs and the benchmark that the strategy set, from the figures they made."""
+    said = {row["metric"]: str(row["assumption"]) for row in summary}
+    return {
+        name: ", ".join(said[metric].split(", ")[-2:])
+        for name, metric in _STATED.items()
+        if said.get(metric, "").endswith("set by the strategy")
     }

@@ -82,7 +82,17 @@ def _gaps(run: RunRecord) -> tuple[str, ...]:
     return tuple(gaps)
 
 
-def _facts(run: RunRecord, bars: int | None) -> tuple[Fact, ...]:
+def _limits(identity: Mapping[str, Any]) -> tuple[Fact, ...]:
+    found = []
+    if identity.get("margin"):
+        found.append(Fact("Margin", params_text(identity["margin"])))
+    if identity.get("instruments"):
+        steps = {name: params_text(item) for name, item in identity["instruments"].items()}
+        found.append(Fact("Ticks and lots", params_text(steps)))
+    return tuple(found)
+
+
+def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[Fact, ...]:
     identity = run.identity
     strategy, dataset, rules = identity["strategy"], identity["dataset"], identity["execution"]
     period = f"{identity['start']} to {identity['end']}"
@@ -91,10 +101,11 @@ def _facts(run: RunRecord, bars: int | None) -> tuple[Fact, ...]:
         Fact("Parameters", params_text(identity["params"])),
         Fact("Symbols", plain_text(identity["symbols"])),
         Fact("Period", period if bars is None else f"{period}, {bars:,} bars"),
-        Fact("Benchmark", plain_text(identity["benchmark"] or "none")),
+        Fact("Benchmark", costs.get("benchmark") or plain_text(identity["benchmark"] or "none")),
         Fact("Starting capital", _money_text(identity["capital_base"])),
-        Fact("Commission", _cost_text(identity["commission"])),
-        Fact("Slippage", _cost_text(identity["slippage"])),
+        Fact("Commission", costs.get("commission") or _cost_text(identity["commission"])),
+        Fact("Slippage", costs.get("slippage") or _cost_text(identity["slippage"])),
+        *_limits(identity),
         Fact("Orders fill at", plain_text(rules["fill"]).replace("_", " ")),
         Fact("Sized at", plain_text(rules["size_at"]).replace("_", " ")),
         Fact("Shares", plain_text(rules["shares"])),
@@ -117,6 +128,7 @@ def header_of(
     dataset: Mapping[str, Any] | None,
     bars: int | None,
     grade: str | None = None,
+    costs: Mapping[str, str] | None = None,
 ) -> Header:
     """Return the head of a run's page.
 
@@ -125,8 +137,10 @@ def header_of(
         dataset: Manifest of its dataset; None when the dataset could not be looked at.
         bars: How many bars the run has; None for a run without results.
         grade: Provenance grade that replaces the one of `run.json`.
+        costs: `commission`, `slippage` and `benchmark` in words, where the strategy set them.
     """
     identity = run.identity
+    costs = costs or {}
     notes = []
     if identity["execution"]["fill"] == "same_close":
         notes.append("Orders fill at the close of the bar they were decided on (same close).")
@@ -141,10 +155,10 @@ def header_of(
         lead=(
             f"{params_text(identity['params'])} on {what}, {identity['start']} to "
             f"{identity['end']}, {str(identity['execution']['fill']).replace('_', '-')} fills, "
-            f"commission {_cost_text(identity['commission'])}, "
-            f"slippage {_cost_text(identity['slippage'])}"
+            f"commission {costs.get('commission') or _cost_text(identity['commission'])}, "
+            f"slippage {costs.get('slippage') or _cost_text(identity['slippage'])}"
         ),
-        facts=_facts(run, bars),
+        facts=_facts(run, bars, costs),
         grade=None if stated is None else str(stated),
         grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=_gaps(run),

@@ -13,6 +13,8 @@ def test_the_artifacts_are_these():
         "trades",
         "corporate_actions",
         "recorded",
+        "risk_violations",
+        "attribution",
         "summary",
         "errors",
     }
@@ -31,7 +33,15 @@ def test_money_and_quantities_are_exact():
     assert pl.Decimal(38, 9) == QUANTITY
     for table in ("fills", "trades", "positions"):
         for column, dtype in ARTIFACT_SCHEMAS[table].items():
-            if column in {"price", "value", "commission", "cash_after", "pnl", "average_cost"}:
+            if column in {
+                "price",
+                "value",
+                "commission",
+                "slippage",
+                "cash_after",
+                "pnl",
+                "average_cost",
+            }:
                 assert dtype == MONEY, column
             if column == "quantity":
                 assert dtype == QUANTITY

@@ -40,8 +40,8 @@ def test_a_result_says_what_came_out_and_where_it_lies(result):
 
 def test_tables_are_frames_with_their_declared_columns(result):
     assert result.performance.columns == [
-        "timestamp", "portfolio_value", "cash", "positions_value", "gross_exposure", "returns",
-        "drawdown", "benchmark_returns",
+        "timestamp", "portfolio_value", "cash", "positions_value", "gross_exposure",
+        "net_exposure", "returns", "drawdown", "benchmark_returns",
     ]  # fmt: skip
     assert result.performance.height == 40
     assert result.performance["portfolio_value"][0] == 100_000.0

@@ -271,3 +271,22 @@ def test_the_function_form_has_every_setting():
     assert result.tables["backtest_results"]["benchmark_returns"][1] == pytest.approx(0.2)
     values = {(r["name"], r["timestamp"]): r["value"] for r in rows(result.tables["recorded"])}
     assert list(values.values()) == [20, None, 22, 10]
+
+
+def test_a_hook_may_cancel_an_order_that_the_bar_is_filling():
+    def both(self, context, data):
+        context.first = self.order_percent("A", 0.1)
+        self.order_percent("B", 0.1)
+
+    class Canceling(scripted({0: both})):
+        def initialize(self, context):
+            super().initialize(context)
+            self.set_risk_hook(self.look)
+
+        def look(self, context, proposed):
+            if proposed.symbol == "B":
+                self.cancel_order(context.first)
+
+    tables = run_event(Canceling, make_bars(FLAT), config(size_at="fill")).tables
+    assert tables["orders"]["status"] == ["canceled", "filled"]
+    assert tables["fills"]["symbol"] == ["B"]

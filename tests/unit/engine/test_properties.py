@@ -1,12 +1,22 @@
 """What holds for every market and every strategy: hypothesis looks for a counter-example."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtrail.engine import Bars, TradingAlgorithm, run_event, run_signal
+from backtrail.engine import (
+    Bars,
+    CommissionConfig,
+    InstrumentConfig,
+    MarginConfig,
+    SlippageConfig,
+    TradingAlgorithm,
+    run_event,
+    run_signal,
+)
 
 from .support import config, make_bars, rows
 
@@ -32,22 +42,59 @@ def markets(draw, actions=True):
     delisted = {}
     if actions and draw(st.booleans()):
         delisted["B"] = int(np.flatnonzero(~np.isnan(closes["B"]))[-1])
-    return make_bars(closes, opens, splits=splits, dividends=dividends, delisted=delisted)
+    span = {s: np.round(np.abs(rng.standard_normal(n)) * 0.5, 2) for s in SYMBOLS}
+    volumes = {
+        s: np.where(np.isnan(closes[s]), np.nan, rng.choice([0.0, 40.0, 700.0], n)) for s in SYMBOLS
+    }
+    return make_bars(
+        closes, opens, splits=splits, dividends=dividends, delisted=delisted, volumes=volumes,
+        highs={s: np.maximum(opens[s], closes[s]) + span[s] for s in SYMBOLS},
+        lows={s: np.minimum(opens[s], closes[s]) - span[s] for s in SYMBOLS},
+    )  # fmt: skip
 
 
-configs = st.builds(
-    config,
-    cost=st.sampled_from(["0", "0.001", "0.02"]),
-    fill=st.sampled_from(["next_open", "next_close"]),
-    size_at=st.sampled_from(["signal_close", "fill"]),
-    shares=st.sampled_from(["whole", "fractional"]),
-    cash_policy=st.sampled_from(["clip", "reject", "overdraw"]),
-    capital=st.sampled_from(["1000", "12345.67"]),
+D = Decimal
+commissions = st.sampled_from(
+    [
+        CommissionConfig(),
+        CommissionConfig("per_dollar", D("0.001")),
+        CommissionConfig("per_dollar", D("0.02")),
+        CommissionConfig("per_share", D("0.03"), D("0.5")),
+        CommissionConfig("per_trade", D("1.25")),
+    ]
 )
+slippages = st.sampled_from(
+    [
+        SlippageConfig(),
+        SlippageConfig("fixed", spread=D("0.07")),
+        SlippageConfig("fixed_bps", basis_points=D(12), volume_limit=D("0.1")),
+        SlippageConfig("volume_share", volume_limit=D("0.05"), price_impact=D("0.3")),
+    ]
+)
+margins = st.sampled_from(
+    [
+        MarginConfig(),
+        MarginConfig(initial=D("0.5")),
+        MarginConfig(initial=D("0.4"), maintenance=D("0.3")),
+    ]
+)
+rules = {
+    "fill": st.sampled_from(["next_open", "next_close", "same_close"]),
+    "size_at": st.sampled_from(["signal_close", "fill"]),
+    "shares": st.sampled_from(["whole", "fractional"]),
+    "cash_policy": st.sampled_from(["clip", "reject", "overdraw"]),
+    "capital": st.sampled_from(["1000", "12345.67"]),
+    "commission": commissions,
+}
+instruments = st.sampled_from(
+    [{}, {"A": InstrumentConfig(tick=D("0.05"), lot=D(5)), "C": InstrumentConfig(lot=D(2))}]
+)
+plain_configs = st.builds(config, **rules)
+configs = st.builds(config, **rules, slippage=slippages, margin=margins, instruments=instruments)
 seeds = st.integers(0, 2**32)
 
 
-def random_trader(seed, equities=None, *, peek=True, aggressive=True):
+def random_trader(seed, *, peek=True, aggressive=True):
     """Return a strategy whose orders depend on the bar, the prices seen, and nothing else."""
 
     class RandomTrader(TradingAlgorithm):
@@ -55,10 +102,9 @@ def random_trader(seed, equities=None, *, peek=True, aggressive=True):
             context.rng_orders = np.random.default_rng(seed)
 
         def handle_data(self, context, data):
-            if equities is not None:
-                equities.append((context.portfolio.cash, context.portfolio.positions_value))
             for symbol in SYMBOLS:
-                kind, size = context.rng_orders.integers(9), context.rng_orders.standard_normal()
+                kind, size = context.rng_orders.integers(12), context.rng_orders.standard_normal()
+                away = 1 + context.rng_orders.standard_normal() * 0.03
                 seen = data.history(symbol, "close", 3)
                 if peek and len(seen) and seen[-1] > seen[0]:
                     size = -size
@@ -70,6 +116,14 @@ def random_trader(seed, equities=None, *, peek=True, aggressive=True):
                     self.order_target(symbol, 0)
                 elif kind == 3:
                     self.order_value(symbol, float(size) * 300)
+                elif kind in (5, 6, 7) and len(seen):
+                    price = float(seen[-1]) * abs(away)
+                    styles = [
+                        {"limit_price": price},
+                        {"stop_price": price},
+                        {"limit_price": price * 1.01, "stop_price": price},
+                    ]
+                    self.order(symbol, int(size * 20), **styles[kind - 5])
                 elif kind == 4 and aggressive:
                     for order in self.get_open_orders(symbol):
                         self.cancel_order(order.id)
@@ -89,11 +143,18 @@ def renamed(bars, **changes):
 @given(markets(), configs, seeds)
 def test_equity_is_cash_plus_positions_at_every_bar(bars, engine_config, seed):
     seen = []
-    curve = tables_of(random_trader(seed, seen), bars, engine_config)["backtest_results"]
+
+    class Watched(random_trader(seed)):
+        def initialize(self, context):
+            super().initialize(context)
+            self.subscribe("performance_updated", seen.append)
+
+    curve = tables_of(Watched, bars, engine_config)["backtest_results"]
     assert np.array_equal(curve["portfolio_value"], curve["cash"] + curve["positions_value"])
-    cash, value = np.array(seen).T
-    # The strategy saw the account before a delisting at the end of the bar; equity is the same.
-    np.testing.assert_allclose(cash + value, curve["portfolio_value"], rtol=1e-12, atol=1e-9)
+    # What the account says of itself at the end of each bar is what the tables are made of.
+    for name in ("cash", "positions_value", "portfolio_value"):
+        found = [getattr(snapshot, name) for snapshot in seen]
+        np.testing.assert_allclose(found, curve[name], rtol=1e-12, atol=1e-9)
 
 
 @given(markets(), configs, seeds)
@@ -178,7 +239,7 @@ def test_a_scrambled_future_does_not_change_the_past(bars, engine_config, seed, 
     cut = min(cut, bars.shape[0] - 1)
     rng = np.random.default_rng(seed)
     scrambled = {}
-    for name in ("open", "high", "low", "close"):
+    for name in ("open", "high", "low", "close", "volume"):
         values = getattr(bars, name).copy()
         values[cut + 1 :] *= rng.uniform(0.5, 2.0, size=values[cut + 1 :].shape)
         scrambled[name] = values
@@ -201,9 +262,60 @@ def test_a_scrambled_future_does_not_change_the_past(bars, engine_config, seed, 
 
 
 def _past(row, last):
-    if "filled_at" in row and (row["filled_at"] is None or row["filled_at"] > last):
-        return {name: row[name] for name in ("order_id", "symbol", "sizing", "amount")}
+    """Return what of an order was settled by then: fills and splits after it change the rest."""
+    if "order_id" in row and "created_at" in row:
+        return {name: row[name] for name in ("order_id", "symbol", "sizing", "amount", "style")}
     return row
+
+
+@given(markets(), configs, seeds, st.integers(1, MAX_BARS))
+def test_a_history_that_ends_early_has_the_same_fills_as_far_as_it_goes(
+    bars, engine_config, seed, cut
+):
+    cut = min(cut, bars.shape[0])
+    known = ~np.isnan(bars.close[:cut]).all(axis=0)
+    if not known.all():
+        return  # a symbol without any bar is no part of a run
+    names = ("open", "high", "low", "close", "volume", "splits", "dividends", "timestamps")
+    early = renamed(
+        bars,
+        **{name: getattr(bars, name)[:cut] for name in names},
+        delisted=np.where(bars.delisted < cut, bars.delisted, -1),
+    )
+    first = tables_of(random_trader(seed), bars, engine_config)["fills"]
+    second = rows(tables_of(random_trader(seed), early, engine_config)["fills"])
+    last = int(early.timestamps[-1])
+    assert [row for row in rows(first) if row["timestamp"] <= last] == second
+
+
+@given(markets(), configs, seeds)
+def test_every_fill_is_at_a_price_that_its_bar_had_and_within_its_limit(bars, engine_config, seed):
+    unmoved = replace(engine_config, slippage=SlippageConfig(), instruments={})
+    tables = tables_of(random_trader(seed), bars, unmoved)
+    orders = {row["order_id"]: row for row in rows(tables["orders"])}
+    for fill in rows(tables["fills"]):
+        row = int(np.searchsorted(bars.timestamps, fill["timestamp"]))
+        column = bars.symbols.index(fill["symbol"])
+        price = float(fill["price"])
+        assert bars.low[row, column] - 1e-9 <= price <= bars.high[row, column] + 1e-9
+        order = orders.get(fill["order_id"])
+        if order is not None and order["limit_price"] is not None and (bars.splits == 1.0).all():
+            worse = (price - order["limit_price"]) * (1 if fill["quantity"] > 0 else -1)
+            assert worse <= 1e-9
+
+
+@given(markets(), configs, seeds)
+def test_filled_quantities_of_orders_are_the_sums_of_their_fills(bars, engine_config, seed):
+    tables = tables_of(random_trader(seed), bars, engine_config)
+    if (bars.splits != 1.0).any():
+        return  # a split changes the unit between the fills of an order
+    sums = {}
+    for fill in rows(tables["fills"]):
+        sums[fill["order_id"]] = sums.get(fill["order_id"], 0) + fill["quantity"]
+    for order in rows(tables["orders"]):
+        assert order["filled_quantity"] == sums.get(order["order_id"], 0)
+        if order["status"] == "filled":
+            assert order["filled_quantity"] == order["quantity"]
 
 
 @given(markets(actions=False), configs, seeds, st.sampled_from([2.0, 4.0]))
@@ -217,9 +329,12 @@ def test_a_split_changes_no_equity_of_a_strategy_in_fractions(bars, engine_confi
         values = getattr(bars, name).copy()
         values[row:, 0] /= ratio
         prices[name] = values
+    # Market orders without slippage: steps of price and volume are not divided by a split.
     fractional = config(
         shares="fractional",
-        cost=str(engine_config.commission.cost),
+        commission=engine_config.commission
+        if engine_config.commission.model != "per_share"
+        else CommissionConfig(),
         fill=engine_config.rules.fill,
         size_at=engine_config.rules.size_at,
         cash_policy="overdraw",
@@ -239,21 +354,13 @@ def test_a_split_changes_no_equity_of_a_strategy_in_fractions(bars, engine_confi
 @settings(max_examples=60)
 @given(markets(), configs, seeds)
 def test_decimal_and_float64_ledgers_agree(bars, engine_config, seed):
-    rules = {
-        name: getattr(engine_config.rules, name)
-        for name in ("fill", "size_at", "shares", "cash_policy")
-    }
-    options = {
-        "cost": str(engine_config.commission.cost),
-        "capital": str(engine_config.capital_base),
-    }
-    exact = tables_of(random_trader(seed), bars, config(**options, **rules))
-    fast = tables_of(random_trader(seed), bars, config(ledger="float64", **options, **rules))
+    exact = tables_of(random_trader(seed), bars, engine_config)
+    fast = tables_of(random_trader(seed), bars, replace(engine_config, ledger="float64"))
     np.testing.assert_allclose(
         exact["backtest_results"]["portfolio_value"],
         fast["backtest_results"]["portfolio_value"],
-        rtol=0,
-        atol=1e-6,
+        rtol=1e-9,
+        atol=1e-9 * float(engine_config.capital_base),
     )
     assert exact["orders"]["status"] == fast["orders"]["status"]
 

@@ -1,7 +1,9 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
-from backtrail.engine import Strategy, run_event, run_signal
+from backtrail.engine import MarginConfig, Strategy, TradingAlgorithm, run_event, run_signal
 from backtrail.errors import StrategyError
 
 from .support import config, make_bars, rows, scripted
@@ -126,3 +128,30 @@ def test_forms_are_not_mixed_up():
     with pytest.raises(StrategyError, match="no handle_data"):
         run_event(Strategy("s", "function"), bars, config())
     assert scripted({})  # the helper itself is in event form
+
+
+@pytest.mark.parametrize("fill", ["next_open", "same_close"])
+def test_margin_and_same_close_hold_in_the_signal_form_as_in_the_event_form(fill):
+    bars = make_bars({"A": [10, 10, 10, 7, 6, 5, 5, 5, 6, 6]})
+    used = config(
+        fill=fill, cash_policy="overdraw", margin=MarginConfig(maintenance=Decimal("0.3"))
+    )
+    weights = np.full(bars.shape, np.nan)
+    weights[1], weights[8] = 2.0, 0.5
+    found = run_signal(lambda view, params: weights, bars, used).tables
+
+    class Same(TradingAlgorithm):
+        def initialize(self, context):
+            context.row = -1
+
+        def handle_data(self, context, data):
+            context.row += 1
+            if context.row in (1, 8):
+                self.order_target_percent("A", weights[context.row, 0])
+
+    expected = run_event(Same, bars, used).tables
+    for name in ("orders", "fills", "risk_violations", "backtest_results"):
+        for column, values in expected[name].items():
+            assert list(found[name][column]) == list(values), (name, column)
+    assert found["orders"]["reason"] == [None, "margin call", None]
+    assert found["risk_violations"]["timestamp"] == [bars.timestamps[3]]

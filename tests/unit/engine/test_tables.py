@@ -12,7 +12,7 @@ from backtrail.metrics import summarize_tables
 
 from .support import config, make_bars, scripted
 
-WRITTEN_ELSEWHERE = {"summary", "errors"}
+WRITTEN_ELSEWHERE = {"summary", "errors", "attribution"}
 
 
 @pytest.fixture(params=["decimal", "float64"])

@@ -14,7 +14,7 @@ NAMES = [
     "probabilistic_sharpe_ratio", "benchmark_total_return", "beta", "alpha", "r_squared",
     "tracking_error", "information_ratio", "total_trades", "open_trades", "win_rate",
     "profit_factor", "expectancy", "average_win", "average_loss", "average_bars_held", "exposure",
-    "turnover",
+    "turnover", "gross_pnl", "net_pnl", "total_commission", "total_slippage", "break_even_cost",
 ]  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_summary_counts_closed_trades_only():
         periods_per_year=252,
         trade_columns=columns,
         gross_exposure=[0.0, 1.0],
-        fill_values=[100, -50],
+        fills={"value": [100, -50], "commission": [2, 1], "slippage": [0.5, 0]},
     )
     assert rows["total_trades"].value == 2.0
     assert rows["open_trades"].value == 1.0
@@ -77,6 +77,26 @@ def test_summary_counts_closed_trades_only():
     assert rows["average_bars_held"].value == 2.0
     assert rows["exposure"].value == 0.5
     assert rows["turnover"].value == pytest.approx(150 / 105 * 252)
+
+
+def test_summary_says_what_trading_cost_and_what_it_could_have_cost():
+    fills = {"value": [100, -50], "commission": [2, 1], "slippage": [0.5, 0]}
+    words = {"commission": "per_trade cost 2, set by the strategy", "benchmark": "SPX"}
+    rows = _rows(
+        [100.0, 110.0], [0, 1], periods_per_year=252, fills=fills, costs=words,
+        benchmark_returns=[None, 0.1],
+    )  # fmt: skip
+    assert (rows["net_pnl"].value, rows["gross_pnl"].value) == (10.0, 13.5)
+    assert (rows["total_commission"].value, rows["total_slippage"].value) == (3.0, 0.5)
+    assert rows["break_even_cost"].value == pytest.approx(13.5 / 150)
+    found = rows["total_commission"].assumption
+    assert found == "all fills, per_trade cost 2, set by the strategy"
+    assert rows["benchmark_total_return"].assumption == "1 common bars, SPX"
+    idle = _rows([1.0, 1.0], [0, 1], periods_per_year=252, fills=dict.fromkeys(fills, ()))
+    assert idle["total_commission"].value == 0.0
+    assert idle["break_even_cost"].assumption == "undefined: nothing was traded"
+    unknown = _rows([1.0, 1.0], [0, 1], periods_per_year=252)
+    assert unknown["gross_pnl"].assumption == "undefined: fills are not known"
 
 
 def test_summary_leaves_out_bars_without_a_benchmark():

@@ -2,13 +2,22 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtrail.engine import TradingAlgorithm, run_event, run_signal
+from backtrail.engine import (
+    CommissionConfig,
+    InstrumentConfig,
+    MarginConfig,
+    SlippageConfig,
+    TradingAlgorithm,
+    run_event,
+    run_signal,
+)
 from backtrail.engine.strategy import Strategy
 from backtrail.metrics.summary import summarize_tables
 from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
@@ -35,6 +44,14 @@ def random_weights(bars, params):
     weights = rng.choice([0.0, 0.3, 0.5, 1.0, -0.4, np.nan], size=bars.close.shape)
     return np.where(rng.random(bars.close.shape) < 0.4, weights, np.nan)
 
+
+OUTSIDE_OF_THE_KERNEL = {
+    "same_close": {"fill": "same_close"},
+    "per_share": {"commission": CommissionConfig("per_share", Decimal("0.01"))},
+    "slippage": {"slippage": SlippageConfig("fixed_bps", basis_points=Decimal(20))},
+    "margin": {"margin": MarginConfig(initial=Decimal(3))},
+    "lots": {"instruments": {"C": InstrumentConfig(lot=Decimal(5))}},
+}
 
 RANDOM = Strategy("random", "signal", Seeded, target_weights=random_weights)
 
@@ -173,3 +190,17 @@ def test_without_compilation_every_number_is_the_same_to_the_last_bit():
     ]
     assert said[0] == said[1]
     assert said[0].count("0x") > 40
+
+
+@pytest.mark.parametrize("name", OUTSIDE_OF_THE_KERNEL)
+def test_settings_that_the_kernel_does_not_know_go_through_the_engine(name):
+    bars = random_bars(5)
+    rules = config(**OUTSIDE_OF_THE_KERNEL[name], capital="10000")
+    sweep = Sweep(RANDOM, bars, rules, periods_per_year=252)
+    assert not sweep.is_compiled
+    found = sweep.evaluate([{"seed": 3}])
+    expected, _ = engine_metrics(RANDOM, bars, rules, {"seed": 3})
+    plain, _ = engine_metrics(RANDOM, bars, config(capital="10000"), {"seed": 3})
+    assert found.errors == (None,)
+    np.testing.assert_array_equal([found.metrics[m][0] for m in SWEEP_METRICS], expected)
+    assert expected[0] != plain[0]

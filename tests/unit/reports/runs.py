@@ -136,6 +136,7 @@ def results_of(times: Any, equity: np.ndarray, benchmark: np.ndarray | None = No
         "cash": equity,
         "positions_value": np.zeros(len(equity)),
         "gross_exposure": np.zeros(len(equity)),
+        "net_exposure": np.zeros(len(equity)),
         "returns": returns,
         "drawdown": np.where(peak > 0, equity / peak - 1, 0.0),
         "benchmark_returns": [None] * len(equity)
@@ -185,6 +186,7 @@ def trade(number: int, symbol: str, entry: datetime, leave: datetime | None, **c
         "quantity": Decimal("10"),
         "pnl": Decimal("10"),
         "commission": Decimal("0"),
+        "slippage": Decimal("0"),
         "return": 0.01,
         "bars_held": 3,
         "mae": -0.01,

@@ -3,8 +3,10 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,17 +15,26 @@ from backtrail.engine import (
     CommissionConfig,
     EngineConfig,
     ExecutionRules,
+    InstrumentConfig,
+    MarginConfig,
+    RunResult,
+    Sessions,
+    SlippageConfig,
     params_from,
     run_event,
     run_signal,
 )
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import StrategyError
+from backtrail.metrics.attribution import attribution_columns
 from backtrail.metrics.summary import MetricRow, summarize_tables
 
-__all__ = ["check_params", "engine_config", "evaluate_run"]
+__all__ = ["calendar_sessions", "check_params", "engine_config", "evaluate_run"]
 
 Columns = dict[str, Sequence[Any]]
+
+SET_BY_STRATEGY: Final = ", set by the strategy"
+_MARGIN: Final = 45  # days: more than a month and its holidays
 
 
 def check_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +64,7 @@ def evaluate_run(
     periods_per_year: float,
     attributes: Mapping[str, object] | None = None,
 ) -> dict[str, Columns]:
-    """Run a strategy and return the engine's tables and `summary`, the metrics.
+    """Run a strategy and return the engine's tables, `attribution` and `summary`, the metrics.
 
     Args:
         strategy: From `load_strategy`.
@@ -89,12 +100,25 @@ def evaluate_run(
             benchmark_bars=benchmark_bars,
             params=params,
             attributes=attributes,
+            sessions=partial(calendar_sessions, bars),
         )
-    metrics = summarize_tables(result.tables, periods_per_year=periods_per_year)
+    return _with_analysis(result, config, periods_per_year)
+
+
+def _with_analysis(
+    result: RunResult, config: EngineConfig, periods_per_year: float
+) -> dict[str, Columns]:
+    metrics = summarize_tables(
+        result.tables, periods_per_year=periods_per_year, costs=_costs_in_words(result, config)
+    )
     summary = {
         field.name: [getattr(row, field.name) for row in metrics] for field in fields(MetricRow)
     }
-    tables: dict[str, Mapping[str, Any]] = {**result.tables, "summary": summary}
+    tables: dict[str, Mapping[str, Any]] = {
+        **result.tables,
+        "attribution": attribution_columns(result.tables, float(config.capital_base)),
+        "summary": summary,
+    }
     return {
         name: {column: _plain(values) for column, values in table.items()}
         for name, table in tables.items()
@@ -103,14 +127,60 @@ def evaluate_run(
 
 def engine_config(identity: Mapping[str, Any], seed: int) -> EngineConfig:
     """Return the engine's settings that a run's identity asks for."""
-    commission = identity["commission"]
     return EngineConfig(
         ledger=identity["ledger"],
         rules=ExecutionRules(**identity["execution"]),
-        commission=CommissionConfig(commission["model"], Decimal(commission["cost"])),
+        commission=CommissionConfig(**_exact(identity["commission"])),
         capital_base=Decimal(identity["capital_base"]),
         seed=seed,
+        slippage=SlippageConfig(**_exact(identity.get("slippage", {}))),
+        margin=MarginConfig(**_exact(identity.get("margin", {}))),
+        instruments={
+            symbol: InstrumentConfig(**_exact(values))
+            for symbol, values in identity.get("instruments", {}).items()
+        },
     )
+
+
+def _costs_in_words(result: RunResult, config: EngineConfig) -> dict[str, str]:
+    """Return what the run's costs rest on; a strategy may have set what the config leaves open."""
+    words = {}
+    for name in ("commission", "slippage"):
+        used = getattr(result, name)
+        values = {field.name: getattr(used, field.name) for field in fields(used)}
+        given = [f"{key} {value}" for key, value in values.items() if key != "model" and value]
+        words[name] = " ".join([used.model, *given])
+        if used is not getattr(config, name):
+            words[name] += SET_BY_STRATEGY
+    if result.benchmark is not None:
+        words["benchmark"] = f"{result.benchmark}{SET_BY_STRATEGY}"
+    return words
+
+
+def _exact(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if name == "model" or value is None else Decimal(value)
+        for name, value in values.items()
+    }
+
+
+def calendar_sessions(bars: Bars) -> Sessions:
+    """Return the sessions of the bars' calendar, with whole weeks and months at both ends.
+
+    A calendar whose table begins or ends within gives what it has.
+    """
+    from backtrail.data.sessions import sessions, table_range  # for those that ask, a file is read
+
+    first, last = (
+        date(1970, 1, 1) + timedelta(microseconds=int(bars.timestamps[row])) for row in (0, -1)
+    )
+    start, end = first - timedelta(days=_MARGIN), last + timedelta(days=_MARGIN)
+    known = table_range(bars.calendar)
+    if known is not None:
+        start, end = max(start, known[0]), min(end, known[1])
+    found = sessions(bars.calendar, start, end)
+    days = found.dates.astype("datetime64[D]").astype(np.int64)
+    return Sessions(days, found.opens, found.opens + found.minutes * 60_000_000)
 
 
 def _plain(values: Any) -> Sequence[Any]:

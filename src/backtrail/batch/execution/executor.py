@@ -27,6 +27,7 @@ RESULT_TABLES = (
     "corporate_actions",
     "recorded",
     "risk_violations",
+    "attribution",
 )
 _CACHED_WINDOWS = 4
 
@@ -132,7 +133,7 @@ class Executor:
             remove_written(code, request["files"])
         twins = self.csv_twins if csv_twins is None else csv_twins
         tables = {name: outcome.answer["tables"][name] for name in (*RESULT_TABLES, "summary")}
-        return outcome, write_results(tables, target, csv_twins=twins)
+        return outcome, write_results(tables, target, csv_twins=twins, identity=identity)
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
         """Return the packed bars of the universe, then those of a benchmark outside it."""

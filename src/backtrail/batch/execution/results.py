@@ -1,14 +1,16 @@
-"""Writing what a run made: its tables, their CSV twins, the metrics as JSON."""
+"""Writing what a run made: its tables, their twins, metrics and settings as JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backtrail.artifacts.exports import market_data, strategy_config, trade_list
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.files import write_json
 
 __all__ = ["write_results"]
 
+TRADES_TWIN = "trades.json"
 _CSV_TWINS = {
     "backtest_results": "backtest_results.csv",
     "summary": "summary_statistics.csv",
@@ -16,14 +18,19 @@ _CSV_TWINS = {
 
 
 def write_results(
-    tables: Mapping[str, Mapping[str, Sequence[Any]]], target: RunDir, *, csv_twins: bool
+    tables: Mapping[str, Mapping[str, Sequence[Any]]],
+    target: RunDir,
+    *,
+    csv_twins: bool,
+    identity: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Write a run's tables below `target` and return the content checksum of each.
 
     Args:
         tables: Columns by table, among them `summary`, the metrics.
         target: The run, or a scratch directory.
-        csv_twins: Write curve and metrics as CSV, too.
+        csv_twins: Write curve and metrics as CSV and trades as JSON, too.
+        identity: Of the run spec: with it, configuration and data are described in JSON.
 
     Raises:
         ArtifactManagerError: If a table does not have its declared columns; nothing is written.
@@ -36,6 +43,12 @@ def write_results(
         if csv_twins and name in _CSV_TWINS:
             write_csv(target.results / _CSV_TWINS[name], frame)
     write_json(target.results / "performance-metrics.json", _metrics_by_name(tables["summary"]))
+    if identity is not None:
+        times = tables["backtest_results"]["timestamp"]
+        write_json(target.results / "strategy-config.json", strategy_config(identity))
+        write_json(target.results / "market-data.json", market_data(identity, times))
+    if csv_twins and "trades" in tables:
+        write_json(target.results / TRADES_TWIN, trade_list(tables["trades"]))
     return contents
 
 

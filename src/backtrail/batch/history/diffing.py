@@ -26,9 +26,24 @@ from backtrail.errors import DatasetError
 __all__ = ["CodeDifference", "Parting", "ResultDifference", "RunDifference", "diff_runs"]
 
 # What a strategy decides when it places an order; the rest of the row is what became of it.
-_DECISION: Final = ("created_at", "symbol", "style", "sizing", "amount")
+_DECISION: Final = (
+    "created_at",
+    "symbol",
+    "style",
+    "sizing",
+    "amount",
+    "limit_price",
+    "stop_price",
+)
 _TOLD: Final = frozenset(
-    {"backtest_results.csv", "summary_statistics.csv", "performance-metrics.json"}
+    {
+        "backtest_results.csv",
+        "market-data.json",
+        "performance-metrics.json",
+        "strategy-config.json",
+        "summary_statistics.csv",
+        "trades.json",
+    }
 )
 _MADE_UP: Final = frozenset({"order_id", "fill_id", "trade_id"})
 

@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from backtrail.batch.planning.config import load_schema
+from backtrail.batch.planning.costs import exact_settings, setting_problems
 from backtrail.data.bundles import ADAPTERS, FILE_ADAPTERS, REQUIRED_OPTIONS
 from backtrail.errors import Problem
 from backtrail.optimization.conditions import Condition
@@ -31,7 +32,11 @@ class RunSettings:
 
     Attributes:
         capital_base: Cash at the start, exact.
-        commission_cost: Fraction of the traded value; 0 without a commission.
+        commission: Its model and values, exact.
+        slippage: Likewise.
+        benchmark: Symbol to compare with.
+        margin: Its limits, exact; empty without any.
+        instruments: Tick and lot by symbol, exact; empty without any.
     """
 
     engine: str
@@ -41,10 +46,11 @@ class RunSettings:
     shares: str
     cash_policy: str
     capital_base: Decimal
-    commission_model: str
-    commission_cost: Decimal
-    slippage_model: str
+    commission: Mapping[str, Any]
+    slippage: Mapping[str, Any]
     benchmark: str | None
+    margin: Mapping[str, Decimal] = field(default_factory=dict)
+    instruments: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +235,9 @@ def entry_problems(
     if "start" in entry and "end" in entry and entry["start"] > entry["end"]:
         found = f"start {entry['start']} is after end {entry['end']}"
         yield Problem(where("start", "end"), found, "exchange them")
-    commission = {**defaults, **entry}["commission"]
-    if commission["model"] == "none" and commission.get("cost"):
-        place = where("commission") if lineage.has("commission") else f"{source}: defaults"
-        found = f"model none has the cost {commission['cost']}"
-        yield Problem(f"{place}.commission", found, "name a model or drop the cost")
+    for key, found, remedy in setting_problems({**defaults, **entry}):
+        place = where(key) if lineage.has(key) else f"{source}: defaults"
+        yield Problem(f"{place}.{key}", found, remedy)
     if "where" in entry and "grid" not in entry:
         place = f"{where('where')}.where"
         yield Problem(place, "there is no grid to filter", "add 'grid' or drop 'where'")
@@ -297,7 +301,6 @@ def entry_requests(
 
 
 def _settings(values: Mapping[str, Any]) -> RunSettings:
-    commission = values["commission"]
     return RunSettings(
         engine=values["engine"],
         ledger=values["ledger"],
@@ -306,10 +309,8 @@ def _settings(values: Mapping[str, Any]) -> RunSettings:
         shares=values["shares"],
         cash_policy=values["cash_policy"],
         capital_base=Decimal(str(values["capital_base"])),
-        commission_model=commission["model"],
-        commission_cost=Decimal(str(commission.get("cost", 0))),
-        slippage_model=values["slippage"]["model"],
         benchmark=values["benchmark"],
+        **exact_settings(values),
     )
 
 

@@ -171,7 +171,14 @@ def _identity(
     library: str,
 ) -> dict[str, Any]:
     settings = request.settings
+    symbols = sorted(request.symbols or dataset.symbols)
+    own = {
+        name: dict(settings.instruments[name]) for name in symbols if name in settings.instruments
+    }
+    # What few runs have is left out of the others, so that it enters no identity but theirs.
+    rare = {"margin": dict(settings.margin), "instruments": own}
     return {
+        **{name: values for name, values in rare.items() if values},
         "run_type": "backtest",
         "engine": settings.engine,
         "ledger": settings.ledger,
@@ -181,14 +188,14 @@ def _identity(
             "calendar": dataset.calendar,
             "timeframe": dataset.timeframe,
         },
-        "symbols": sorted(request.symbols or dataset.symbols),
+        "symbols": symbols,
         "benchmark": settings.benchmark,
         "start": request.start,
         "end": request.end,
         "params": dict(params),
         "capital_base": settings.capital_base,
-        "commission": {"model": settings.commission_model, "cost": settings.commission_cost},
-        "slippage": {"model": settings.slippage_model},
+        "commission": dict(settings.commission),
+        "slippage": dict(settings.slippage),
         "execution": {
             "fill": settings.fill,
             "size_at": settings.size_at,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed, require_all_intact
-from backtrail.artifacts.paths import RESERVED_RESULTS
+from backtrail.artifacts.paths import RESERVED_RESULTS, is_twin
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
@@ -19,8 +19,8 @@ __all__ = [
     "run_targets",
 ]
 
-# CSV twins are made or not as the config says, so no rule declares them.
-_DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not name.endswith(".csv"))
+# Twins are made or not as the config says, so no rule declares them.
+_DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not is_twin(name))
 _MADE_BY_A_STAGE = "|".join(
     (
         *(re.escape(f"results/{name}") for name in _DECLARED_RESULTS),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
+from backtrail.artifacts.paths import is_twin
 from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.execution.outcome import StrategyFailedError
 from backtrail.batch.execution.protocol import RunExecutor
@@ -75,7 +76,7 @@ def _put_back(
                 restore_input(manifest["usage"], name, objects, scratch.path)
         if executor is not None and any(_is_computed(name) for name in missing):
             try:
-                twins = any(name.endswith(".csv") for name in missing)
+                twins = any(is_twin(name) for name in missing)
                 executor.execute(spec, scratch.code, scratch, csv_twins=twins)
             except StrategyFailedError as failure:
                 raise SealError(

@@ -168,7 +168,9 @@ class OrderBook:
                 order.finish("canceled", reason)
 
     def _drop(self, order: Order) -> None:
-        waiting = self.waiting[order.column]
+        waiting = self.waiting.get(order.column)
+        if waiting is None:  # the bar is filling it: it looks at the status again
+            return
         waiting.remove(order)
         if not waiting:
             del self.waiting[order.column]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
-from backtrail.batch.execution.evaluation import engine_config, evaluate_run
+from backtrail.batch.execution.evaluation import calendar_sessions, engine_config, evaluate_run
 from backtrail.engine import Bars, load_strategy
 from backtrail.errors import StrategyError
 
@@ -54,7 +54,7 @@ def test_every_artifact_of_a_run_comes_with_its_declared_columns(form):
     tables = evaluate(holder(form), bars_of(10, 11, 12))
     assert list(tables) == [
         "backtest_results", "orders", "fills", "positions", "trades", "corporate_actions",
-        "recorded", "summary",
+        "recorded", "risk_violations", "attribution", "summary",
     ]  # fmt: skip
     for name, table in tables.items():
         assert set(table) == set(ARTIFACT_SCHEMAS[name])
@@ -82,6 +82,76 @@ def test_the_identity_decides_how_the_engine_runs():
     assert (config.rules.fill, config.rules.size_at) == ("next_close", "fill")
     assert (config.rules.shares, config.rules.cash_policy) == ("fractional", "reject")
     assert (config.commission.model, config.commission.cost) == ("per_dollar", Decimal("0.001"))
+
+
+def test_costs_margin_and_instruments_of_the_identity_reach_the_engine():
+    used = engine_config(
+        {
+            **IDENTITY,
+            "commission": {"model": "per_share", "cost": "0.01", "min_trade_cost": "2"},
+            "slippage": {"model": "volume_share", "volume_limit": "0.1", "price_impact": "0.2"},
+            "margin": {"initial": "0.5"},
+            "instruments": {"AAA": {"lot": "0.5", "tick": "0.01"}},
+        },
+        7,
+    )
+    assert (used.commission.cost, used.commission.min_trade_cost) == (Decimal("0.01"), 2)
+    assert used.slippage.values == {"volume_limit": Decimal("0.1"), "price_impact": Decimal("0.2")}
+    assert (used.margin.initial, used.margin.maintenance) == (Decimal("0.5"), None)
+    assert used.instruments["AAA"].lot == Decimal("0.5")
+
+
+def test_what_a_strategy_sets_stands_beside_the_figures_it_made():
+    from backtrail.engine import api
+
+    def initialize(context):
+        api.set_slippage(api.slippage.FixedSlippage(0.2))
+        api.set_benchmark("AAA")
+
+    module = types.ModuleType("setting")
+    module.initialize = initialize
+    module.handle_data = lambda context, data: api.order("AAA", 1)
+    tables = evaluate(load_strategy(module), bars_of(10, 11, 12), benchmark=None)
+    summary = tables["summary"]
+    said = dict(zip(summary["metric"], summary["assumption"], strict=True))
+    assert said["total_slippage"].endswith(", fixed spread 0.2, set by the strategy")
+    assert said["total_commission"].endswith("all fills, per_dollar cost 0.001")
+    assert said["benchmark_total_return"] == "2 common bars, AAA, set by the strategy"
+    total = dict(zip(tables["attribution"], next(zip(*tables["attribution"].values(), strict=True)),
+                     strict=True))  # fmt: skip
+    assert total["slippage"] == pytest.approx(0.2)
+
+
+def test_scheduled_functions_know_the_calendar_beyond_the_bars():
+    from backtrail.engine import api
+
+    found = []
+    module = types.ModuleType("monthly")
+    module.initialize = lambda context: api.schedule_function(
+        lambda context, data: found.append(str(data.current_dt.date())),
+        api.date_rules.month_end(),
+    )
+    module.handle_data = lambda context, data: None
+    days = np.arange("2021-03-29", "2021-04-30", dtype="datetime64[D]")
+    known = days[np.is_busday(days, holidays=["2021-04-02"])]  # Good Friday; 04-30 is left out
+    stamps = known.astype("datetime64[us]").astype(np.int64)
+    price = np.full(len(known), 10.0)
+    names = ("open", "high", "low", "close", "volume")
+    evaluate(load_strategy(module), Bars.single("AAA", stamps, dict.fromkeys(names, price)))
+    assert found == ["2021-03-31"]
+
+
+def test_sessions_of_a_calendar_reach_over_both_ends_of_the_bars_as_far_as_its_table_goes():
+    day = np.array([np.datetime64("2021-11-26", "us").astype(np.int64)])
+    names = ("open", "high", "low", "close", "volume")
+    found = calendar_sessions(Bars.single("A", day, dict.fromkeys(names, np.ones(1))))
+    place = int(np.searchsorted(found.days, day[0] // DAY))
+    assert 25 < place < len(found.days) - 25
+    assert found.closes[place] - found.opens[place] == 210 * 60_000_000
+    assert found.opens[place] - day[0] == (14 * 60 + 30) * 60_000_000
+    early = np.array([np.datetime64("1700-01-01", "us").astype(np.int64), day[0]])
+    columns = dict.fromkeys(names, np.ones(2))
+    assert calendar_sessions(Bars.single("A", early, columns)).days[-1] > day[0] // DAY
 
 
 def test_the_summary_holds_the_metrics_of_the_run_with_their_year():

@@ -29,7 +29,7 @@ def test_an_entry_becomes_one_run_with_exact_money():
     (request,) = requests
     assert (request.name, request.symbols, request.start) == ("sma", ("AAA",), date(2020, 1, 2))
     assert request.settings.capital_base == Decimal("0.1")
-    assert request.settings.commission_cost == Decimal("0.001")
+    assert request.settings.commission == {"model": "per_dollar", "cost": Decimal("0.001")}
     assert request.settings.fill == "next_open"
 
 
