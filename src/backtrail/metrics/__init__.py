@@ -53,6 +53,7 @@ from backtrail.metrics.risk import (
     sortino_ratio,
     value_at_risk,
 )
+from backtrail.metrics.sharpe_estimate import SharpeConvention, SharpeEstimate
 from backtrail.metrics.summary import MetricRow, summarize, summarize_tables
 from backtrail.metrics.trades import (
     average_bars_held,
@@ -69,6 +70,8 @@ from backtrail.metrics.trades import (
 __all__ = [
     "Drawdown",
     "MetricRow",
+    "SharpeConvention",
+    "SharpeEstimate",
     "alpha",
     "alpha_geometric",
     "annual_information_ratio",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.metrics._series import FloatArray, checked, quantile, spread
+from backtrail.metrics.sharpe_estimate import SharpeEstimate
 
 __all__ = [
     "annual_volatility",
@@ -145,15 +146,8 @@ def probabilistic_sharpe_ratio(
         returns: Returns per bar.
         benchmark_sharpe: SR*, per bar, not annual.
     """
-    series = checked(returns)
-    ratio, skew, kurtosis = _period_sharpe(series), skewness(series), excess_kurtosis(series)
-    if ratio is None or skew is None or kurtosis is None:
-        return None
-    variance = 1.0 - skew * ratio + (kurtosis + 2.0) / 4.0 * ratio**2
-    if variance <= 0.0:
-        return None
-    score = (ratio - benchmark_sharpe) * math.sqrt(len(series) - 1) / math.sqrt(variance)
-    return NormalDist().cdf(score)
+    estimate = SharpeEstimate.of(returns)
+    return None if estimate is None else estimate.probability_above(benchmark_sharpe)
 
 
 def _period_sharpe(excess: FloatArray) -> float | None:

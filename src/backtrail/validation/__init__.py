@@ -1,5 +1,40 @@
 """How much of a result is luck: tests that can be wrong, and say when they cannot be asked."""
 
+from backtrail.validation.backtest_overfitting import Overfitting, backtest_overfitting
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
+from backtrail.validation.resampling import (
+    Interval,
+    block_length,
+    bootstrap_intervals,
+    draw_positions,
+)
+from backtrail.validation.superiority import SuperiorityTest, reality_check, superior_ability
+from backtrail.validation.trials import (
+    deflated_sharpe_ratio,
+    effective_trials,
+    expected_maximum,
+    expected_maximum_sharpe,
+    least_years,
+    most_trials,
+)
 
-__all__ = ["PATH_STATISTICS", "Reordering", "reorder_trades"]
+__all__ = [
+    "PATH_STATISTICS",
+    "Interval",
+    "Overfitting",
+    "Reordering",
+    "SuperiorityTest",
+    "backtest_overfitting",
+    "block_length",
+    "bootstrap_intervals",
+    "deflated_sharpe_ratio",
+    "draw_positions",
+    "effective_trials",
+    "expected_maximum",
+    "expected_maximum_sharpe",
+    "least_years",
+    "most_trials",
+    "reality_check",
+    "reorder_trades",
+    "superior_ability",
+]

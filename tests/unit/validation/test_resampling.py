@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+from arch.bootstrap import StationaryBootstrap, optimal_block_length
+
+from backtrail.errors import EmptySeriesError
+from backtrail.validation import block_length, bootstrap_intervals, draw_positions
+
+
+def generator(seed=1):
+    return np.random.default_rng(seed)
+
+
+def returns_of(seed=1, bars=500):
+    noise = np.random.default_rng(seed).normal(0.0004, 0.01, bars)
+    return noise + 0.3 * np.concatenate([[0.0], noise[:-1]])
+
+
+def drawn(bars, block, samples, seed=1):
+    return np.concatenate(list(draw_positions(bars, block, samples, generator(seed))))
+
+
+def test_blocks_run_on_around_the_end_and_have_the_length_asked_for():
+    positions = drawn(100, 8.0, 400)
+    assert positions.shape == (400, 100)
+    goes_on = (positions[:, 1:] - positions[:, :-1]) % 100 == 1
+    # A new block begins with probability 1/8; one in a hundred of those goes on by chance.
+    assert goes_on.mean() == pytest.approx(7 / 8 + 1 / 800, abs=0.01)
+    assert ((positions[:, :-1] == 99) & (positions[:, 1:] == 0)).any()
+    counts = np.bincount(positions.ravel(), minlength=100) / positions.size
+    assert counts == pytest.approx(np.full(100, 0.01), abs=0.002)
+
+
+def test_blocks_of_one_bar_are_independent_draws():
+    positions = drawn(50, 1.0, 2000)
+    goes_on = (positions[:, 1:] - positions[:, :-1]) % 50 == 1
+    assert goes_on.mean() == pytest.approx(1 / 50, abs=0.002)
+
+
+def test_how_many_are_drawn_at_a_time_changes_nothing(monkeypatch):
+    before = drawn(60, 5.0, 33)
+    monkeypatch.setattr("backtrail.validation.resampling._AT_ONCE", 60 * 4)
+    assert (drawn(60, 5.0, 33) == before).all()
+    assert (drawn(60, 5.0, 33, seed=2) != before).any()
+
+
+def test_intervals_agree_with_those_of_arch():
+    series = returns_of()
+
+    def sharpe(x):
+        return np.array([x.mean() / x.std(ddof=1) * math.sqrt(252)])
+
+    oracle = StationaryBootstrap(6.0, series, seed=generator(7))
+    low, high = oracle.conf_int(sharpe, reps=4000, method="percentile", size=0.9)[:, 0]
+    found, *_ = bootstrap_intervals(
+        series, periods_per_year=252, block=6.0, samples=4000, generator=generator(), level=0.9
+    )
+    width = high - low
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.06 * width)
+    assert found.observed == pytest.approx(sharpe(series)[0])
+    assert (found.statistic, found.level, found.samples.shape) == ("sharpe_ratio", 0.9, (4000,))
+
+
+def test_growth_is_that_of_the_drawn_returns():
+    series = np.array([0.5, -0.5, 0.1])
+    _, total, cagr = bootstrap_intervals(
+        series, periods_per_year=3, block=1.0, samples=5000, generator=generator()
+    )
+    assert (total.statistic, cagr.statistic) == ("total_return", "cagr")
+    assert total.observed == pytest.approx(1.5 * 0.5 * 1.1 - 1)
+    possible = {round(a * b * c - 1, 9) for a in (1.5, 0.5, 1.1) for b in (1.5, 0.5, 1.1)
+                for c in (1.5, 0.5, 1.1)}  # fmt: skip
+    assert {round(float(value), 9) for value in total.samples} == possible
+    assert cagr.samples == pytest.approx(total.samples)  # three bars are a year
+
+
+def test_an_account_that_lost_everything_stays_at_nothing():
+    _, total, _ = bootstrap_intervals(
+        [0.1, -1.0, 0.2, 0.1], periods_per_year=4, block=1.0, samples=500, generator=generator()
+    )
+    lost = np.mean(total.samples == -1.0)
+    assert lost == pytest.approx(1 - 0.75**4, abs=0.07)
+    assert total.low == -1.0
+
+
+def test_without_variance_there_is_no_interval_of_a_ratio():
+    sharpe, total, _ = bootstrap_intervals(
+        [0.01] * 20, periods_per_year=252, block=2.0, samples=50, generator=generator()
+    )
+    assert (sharpe.observed, len(sharpe.samples), math.isnan(sharpe.low)) == (None, 0, True)
+    assert total.low == total.high == pytest.approx(1.01**20 - 1)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    source, held = np.random.default_rng(12), 0
+    for number in range(200):
+        series = source.normal(0.0005, 0.01, 250)
+        sharpe, *_ = bootstrap_intervals(
+            series, periods_per_year=252, block=1.0, samples=400,
+            generator=generator(number), level=0.9,
+        )  # fmt: skip
+        held += sharpe.low <= 0.05 * math.sqrt(252) <= sharpe.high
+    assert held / 200 == pytest.approx(0.9, abs=3 * math.sqrt(0.09 / 200) + 0.02)
+
+
+def test_the_block_length_is_that_of_arch_and_at_least_one():
+    series = returns_of()
+    assert block_length(series) == pytest.approx(
+        max(1.0, optimal_block_length(series)["stationary"].iloc[0])
+    )
+    assert block_length(np.random.default_rng(3).normal(size=400)) >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"returns": []}, EmptySeriesError, "no value"),
+        ({"returns": [0.1, np.inf]}, ValueError, "inf"),
+        ({"block": 0.5}, ValueError, "blocks of 0.5"),
+        ({"samples": 0}, ValueError, "0 samples"),
+        ({"level": 1.0}, ValueError, "level is 1.0"),
+    ],
+)
+def test_bad_input_is_refused(changes, error, words):
+    given = {"returns": [0.1, 0.2], "block": 2.0, "samples": 5, "level": 0.9, **changes}
+    with pytest.raises(error, match=words):
+        bootstrap_intervals(
+            given.pop("returns"), periods_per_year=252, generator=generator(), **given
+        )
