@@ -54,8 +54,8 @@ def test_replay_says_what_agreed_and_lifts_the_grade_everywhere(call, ids, made)
     status, out, err = call("replay", ids["sma"], ids["sma2"])
     assert (status, err) == (0, "")
     assert out.splitlines() == [
-        f"identical     {ids['sma']}  sma, 13 of 13 files identical, grade A",
-        f"identical     {ids['sma2']}  sma, 13 of 13 files identical, grade A",
+        f"identical     {ids['sma']}  sma, 18 of 18 files identical, grade A",
+        f"identical     {ids['sma2']}  sma, 18 of 18 files identical, grade A",
         "2 identical",
     ]
     rows = json.loads(call("list", "--grade", "A", "--json")[1])
