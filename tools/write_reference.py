@@ -16,7 +16,7 @@ from backtrail.artifacts import schemas
 from backtrail.batch.planning.config import load_schema
 from backtrail.cli import build_parser
 
-__all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages"]
+__all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages", "search_page"]
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 Schema = Mapping[str, Any]
@@ -28,6 +28,7 @@ def pages() -> dict[str, str]:
     """Return the text of every generated page by its file name."""
     return {
         "api.md": api_page(),
+        "search-and-validation.md": search_page(),
         "artifacts.md": artifacts_page(),
         "cli.md": cli_page(),
         "config.md": config_page(),
@@ -316,9 +317,43 @@ def api_page() -> str:
     text += _table(
         ("Name", "Import it from"), [*names, ("[errors](#errors)", "`backtrail.errors`")]
     )
-    for name, file, _ in _API:
-        text += f"## `{name}`\n\n{_api_entry(_definition(name, file))}"
-    return f"{text}{_errors()}".rstrip("\n") + "\n"
+    return f"{text}{_entries(_API)}{_errors()}".rstrip("\n") + "\n"
+
+
+_SEARCH = (
+    ("ParameterSet", "optimization/parameters.py", "backtrail.optimization.parameters"),
+    ("Sweep", "optimization/sweep.py", "backtrail.optimization.sweep"),
+    ("SweepResult", "optimization/sweep.py", "backtrail.optimization.sweep"),
+    ("SharpeEstimate", "metrics/sharpe_estimate.py", "backtrail.metrics"),
+    *(
+        (name, f"validation/{file}.py", "backtrail.validation")
+        for file, names in (
+            ("trials", "deflated_sharpe_ratio expected_maximum expected_maximum_sharpe"),
+            ("trials", "effective_trials least_years most_trials"),
+            ("backtest_overfitting", "backtest_overfitting Overfitting"),
+            ("superiority", "superior_ability reality_check SuperiorityTest"),
+            ("walk_forward", "make_folds walk_forward WalkForward require_disjoint"),
+            ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
+            ("reordering", "reorder_trades Reordering"),
+        )
+        for name in names.split()
+    ),
+)
+
+
+def search_page() -> str:
+    """Return the page of parameter search and of the tests of what a search has found."""
+    text = _head("Search and validation", "the docstrings")
+    text += "How they go together: [measure luck](../how-to/measure-luck.md).\n\n"
+    names = [(f"[`{name}`](#{name.lower()})", f"`{home}`") for name, _, home in _SEARCH]
+    text += _table(("Name", "Import it from"), names)
+    return f"{text}{_entries(_SEARCH)}".rstrip("\n") + "\n"
+
+
+def _entries(entries: Sequence[tuple[str, str, str]]) -> str:
+    return "".join(
+        f"## `{name}`\n\n{_api_entry(_definition(name, file))}" for name, file, _ in entries
+    )
 
 
 _Definition = ast.ClassDef | ast.FunctionDef

@@ -29,6 +29,7 @@ __all__ = [
     "StorePermissionError",
     "StoreUnavailableError",
     "StrategyError",
+    "WindowOverlapError",
 ]
 
 
@@ -119,6 +120,10 @@ class EmptySeriesError(BacktrailError):
 
 class OrderInvariantError(BacktrailError):
     """A test by reordering was asked of a statistic that no order of the trades can change."""
+
+
+class WindowOverlapError(BacktrailError):
+    """A window in which something is judged has bars on which it was chosen."""
 
 
 class CodeCaptureError(BacktrailError):

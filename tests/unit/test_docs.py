@@ -3,6 +3,8 @@
 import ast
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 import types
 from collections import defaultdict
@@ -19,6 +21,7 @@ from backtrail.batch.planning.config import read_config, schema_problems, with_d
 from backtrail.batch.planning.loading import bundle_config
 from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
+from backtrail.data import ingest_bundle
 from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +86,9 @@ def commands() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("name", ["api.md", "artifacts.md", "cli.md", "config.md"])
+@pytest.mark.parametrize(
+    "name", ["api.md", "artifacts.md", "cli.md", "config.md", "search-and-validation.md"]
+)
 def test_reference_page_is_what_make_docs_writes(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert load_tool("write_reference").pages()[name] == page, "run `make docs`"
@@ -205,3 +210,20 @@ def test_example_of_orders_and_schedules_runs_and_buys(
     quantities = tables["fills"]["quantity"]
     assert sum(quantities) > 0
     assert any(quantity < 0 for quantity in quantities) == sold
+
+
+def test_the_example_of_measuring_luck_prints_what_its_page_says(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "resources", tmp_path / "resources")
+    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
+    bundle = bundle_config("us-indices", _BASE["bundles"]["us-indices"])
+    ingest_bundle(bundle, root=tmp_path, bundles_dir=tmp_path / "bundles")
+    page = (ROOT / "docs" / "how-to" / "measure-luck.md").read_text(encoding="utf-8")
+    found = dict(_FENCE.findall(page))
+    run = subprocess.run(
+        [sys.executable, "-c", found["python"]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stderr, run.stdout) == ("", found["text"])

@@ -160,8 +160,9 @@ class DatasetManifest:
             )
         if checksum != manifest_checksum(values):
             raise DatasetError(
-                f"{file} was altered: its values have another checksum than the one in it; put it "
-                "back, or ingest the bundle again"
+                f"{file} was altered: "
+                + ("the checksum" if checksum is None else "the right checksum")
+                + " over its values is missing; put it back, or ingest the bundle again"
             )
         try:
             values["symbols"] = {

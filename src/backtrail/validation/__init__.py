@@ -17,13 +17,24 @@ from backtrail.validation.trials import (
     least_years,
     most_trials,
 )
+from backtrail.validation.walk_forward import (
+    Fold,
+    WalkForward,
+    Window,
+    make_folds,
+    require_disjoint,
+    walk_forward,
+)
 
 __all__ = [
     "PATH_STATISTICS",
+    "Fold",
     "Interval",
     "Overfitting",
     "Reordering",
     "SuperiorityTest",
+    "WalkForward",
+    "Window",
     "backtest_overfitting",
     "block_length",
     "bootstrap_intervals",
@@ -33,8 +44,11 @@ __all__ = [
     "expected_maximum",
     "expected_maximum_sharpe",
     "least_years",
+    "make_folds",
     "most_trials",
     "reality_check",
     "reorder_trades",
+    "require_disjoint",
     "superior_ability",
+    "walk_forward",
 ]
