@@ -6,7 +6,6 @@ The same decisions as `sma_cross.py`, for all bars at once.
 from dataclasses import dataclass
 
 import numpy as np
-from lib.indicators import uptrend
 from lib.windows import check_window
 
 from backtrail.engine import SignalBars
@@ -27,10 +26,8 @@ class Params:
 
 def target_weights(bars: SignalBars, params: Params) -> np.ndarray:
     """Return 1/k of the portfolio for each of k symbols in an uptrend, 0 for the others."""
-    closes = bars.close
-    weights = np.full(closes.shape, np.nan)
-    for column in range(closes.shape[1]):
-        own = ~np.isnan(closes[:, column])  # a symbol may start late or miss bars
-        rising = uptrend(closes[own, column], params.fast, params.slow)
-        weights[own, column] = rising / closes.shape[1]
+    weights = (bars.sma(params.fast) > bars.sma(params.slow)) / len(bars.symbols)
+    gaps = np.isnan(bars.close)  # a symbol may start late or miss bars
+    if gaps.any():
+        weights[gaps] = np.nan  # and keeps what it has
     return weights

@@ -2,20 +2,12 @@
 
 import numpy as np
 
-from lib.windows import rolling_mean, window_mean
+from lib.windows import window_mean
 
 
 def is_uptrend(closes: np.ndarray, fast: int, slow: int) -> bool:
     """Return whether the fast moving average is above the slow one at the last value."""
     return window_mean(closes, fast) > window_mean(closes, slow)
-
-
-def uptrend(closes: np.ndarray, fast: int, slow: int) -> np.ndarray:
-    """Return `is_uptrend` at every row as 1.0 or 0.0, NaN until there are `slow` values."""
-    slow_mean = rolling_mean(closes, slow)
-    rising = (rolling_mean(closes, fast) > slow_mean).astype(np.float64)
-    rising[np.isnan(slow_mean)] = np.nan
-    return rising
 
 
 def zscore(values: np.ndarray) -> float:

@@ -18,12 +18,3 @@ def check_window(name: str, bars: int) -> None:
 def window_mean(values: np.ndarray, bars: int) -> float:
     """Return the mean of the last `bars` values, summed by NumPy in float64."""
     return float(np.add.reduce(values[-bars:])) / bars
-
-
-def rolling_mean(values: np.ndarray, bars: int) -> np.ndarray:
-    """Return `window_mean` at every row, to the last digit, NaN until there are `bars` values."""
-    means = np.full(len(values), np.nan)
-    if len(values) >= bars:
-        windows = np.lib.stride_tricks.sliding_window_view(values, bars)
-        means[bars - 1 :] = np.add.reduce(windows, axis=1) / bars
-    return means

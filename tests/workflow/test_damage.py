@@ -57,7 +57,9 @@ def test_all_altered_runs_are_named_at_once_without_a_traceback(project, replann
     assert project.checksums() == before
 
 
-@pytest.mark.parametrize(("lost", "runs_per_job"), [(True, "auto"), (False, 2)])
+@pytest.mark.parametrize(
+    ("lost", "runs_per_job"), [(True, "auto"), pytest.param(False, 2, marks=pytest.mark.slow)]
+)
 def test_planned_runs_get_their_code_though_the_shared_files_were_lost_since(
     fresh, lost, runs_per_job
 ):
@@ -153,7 +155,10 @@ def test_the_remedy_for_a_damaged_shared_file_works_as_it_is_printed(project):
             "logs/stdout.txt",
             "metadata/run_spec.json",
         ),
-        ("metadata/backtest_metadata.json", "metadata/code_manifest.json"),
+        pytest.param(
+            ("metadata/backtest_metadata.json", "metadata/code_manifest.json"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_remedy_for_a_run_of_no_present_batch_works_as_it_is_printed(project, names):

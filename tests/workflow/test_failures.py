@@ -44,7 +44,7 @@ def failing_project(root, **execution):
     return project
 
 
-@pytest.mark.parametrize("runs_per_job", ["auto", 3])
+@pytest.mark.parametrize("runs_per_job", ["auto", pytest.param(3, marks=pytest.mark.slow)])
 def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
     tmp_path, runs_per_job
 ):
@@ -245,6 +245,7 @@ def change_batch(project, number):
     project.configure(config)
 
 
+@pytest.mark.slow
 def test_a_killed_batch_is_finished_by_the_next_plain_call(project):
     assert kill_and_finish(project, [(4, 0.2)]) == 1
 

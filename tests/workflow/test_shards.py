@@ -71,6 +71,7 @@ def test_new_runs_of_a_sharded_batch_get_shards_and_reused_ones_do_not(shards):
     assert nothing_to_do(shards.snakemake())
 
 
+@pytest.mark.slow
 def test_more_than_thirty_two_runs_are_put_into_shards_by_themselves(tmp_path):
     config = batch_config()
     config["batch"]["sma-grid"]["grid"] = {"fast": {"min": 2, "max": 12, "step": 1}}

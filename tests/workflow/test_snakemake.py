@@ -92,7 +92,13 @@ def test_a_config_given_by_key_and_value_changes_the_batch(project):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "config/batches").glob("*.yaml")), ids=lambda path: path.stem
+    "path",
+    [
+        pytest.param(
+            path, id=path.stem, marks=[] if path.stem == "forms-and-costs" else pytest.mark.slow
+        )
+        for path in sorted((REPOSITORY / "config/batches").glob("*.yaml"))
+    ],
 )
 def test_every_batch_file_of_the_repository_runs_and_then_has_nothing_to_do(path, tmp_path):
     project = repository_copy(tmp_path / "project")

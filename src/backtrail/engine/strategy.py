@@ -164,6 +164,9 @@ def strategy_of(
     return Strategy(algorithm.__name__, "class", params_type, algorithm=algorithm)
 
 
+_PLAIN: Final = (bool, int, float, str)
+
+
 def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> Any:
     """Return the strategy's `Params` with the given values, the rest by default.
 
@@ -185,8 +188,10 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
                 " dataclass Params in its module"
             )
         return None
-    known = {field.name for field in dataclasses.fields(params_type) if field.init}
     hints = _hints(typing.cast(Hashable, params_type))
+    if all(hints.get(name) in _PLAIN and type(values[name]) is hints[name] for name in values):
+        return _made(strategy, params_type, values)
+    known = set(hints)
     mistakes = [
         f"unknown parameter {name!r} (there are: {', '.join(sorted(known)) or 'none'})"
         for name in sorted(set(values) - known)
@@ -198,6 +203,10 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
             mistakes.append(f"parameter {name!r} is {values[name]!r}, expected {error}")
     if mistakes:
         raise StrategyError(f"strategy {strategy.name}: {'; '.join(mistakes)}")
+    return _made(strategy, params_type, values)
+
+
+def _made(strategy: Strategy, params_type: type[Any], values: dict[str, Any]) -> Any:
     try:
         return params_type(**values)
     except ValueError as error:
@@ -206,7 +215,10 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
 
 @cache
 def _hints(params_type: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(params_type)
+    """Return the annotation of every parameter; a sweep asks ten thousand times."""
+    hints = typing.get_type_hints(params_type)
+    fields = dataclasses.fields(typing.cast(Any, params_type))
+    return {field.name: hints[field.name] for field in fields if field.init}
 
 
 def _algorithms(module: types.ModuleType) -> list[type[TradingAlgorithm]]:

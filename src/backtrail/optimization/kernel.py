@@ -1,13 +1,13 @@
-"""The compiled account: target weights of one parameter set in, its statistics out.
+"""The compiled account: changes of target weights in, the statistics of parameter sets out.
 
 The rules are those of the event engine with the float64 ledger (`backtrail.engine.simulation`),
 written once more as loops over arrays, so that Numba can compile them. The same functions run
 uncompiled where Numba is not installed and give the same numbers; tests hold both against the event
 engine. Nothing is allocated per bar, and an equity curve is kept only when asked for.
 
-A set goes from event to event: at a bar with a fill or a corporate action the account is worked on,
-and between two of them `_ride_one` or `_ride_many` only mark it and look for the next change of a
-weight. That loop is where the time goes, so it keeps everything in scalars.
+A set goes from event to event: at a bar with a fill, a corporate action or a new weight the account
+is worked on, and between two of them `_ride_one` or `_ride_many` only mark it. That loop is where
+the time goes, so it keeps everything in scalars.
 """
 
 from typing import Final
@@ -17,7 +17,15 @@ import numpy.typing as npt
 
 from backtrail.optimization.compiling import compiled
 
-__all__ = ["CLIP", "OVERDRAW", "REJECT", "STATE_SIZE", "STATISTICS", "simulate_set"]
+__all__ = [
+    "CLIP",
+    "OVERDRAW",
+    "REJECT",
+    "STATE_SIZE",
+    "STATISTICS",
+    "find_changes",
+    "simulate_block",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -47,6 +55,61 @@ _TRADES, _WINS, _PROFIT, _LOSS, _FILLS, _PEAK = range(7, 13)
 
 
 @compiled
+def _next_change(weights: FloatArray, row: int, last: float) -> int:
+    """Return the first row from `row` on at which one symbol has another weight than `last`."""
+    one = weights[:, 0]
+    for index in range(row, one.shape[0]):
+        if one[index] != last and one[index] == one[index]:
+            return index
+    return one.shape[0]  # type: ignore[no-any-return]
+
+
+@compiled
+def find_changes(
+    weights: FloatArray,
+    rows: IntArray,
+    columns: IntArray,
+    values: FloatArray,
+    start: int,
+) -> int:
+    """Write down where the weights of a set change; before the first weight a symbol is flat.
+
+    Args:
+        weights: Target fractions of the portfolio value, float64 or bool, shape (n, k); NaN leaves
+            a holding.
+        rows: Takes the bar of each change, from `start` on.
+        columns: Takes the symbol of each change.
+        values: Takes the new weight.
+        start: First free place of the three.
+
+    Returns:
+        The place after the last change, which may lie behind the arrays' end: then they are too
+        short, and not all was written. Minus one when a weight is infinite.
+    """
+    place = start
+    last = np.zeros(weights.shape[1])
+    row = 0
+    while row < weights.shape[0]:
+        if weights.shape[1] == 1:
+            row = _next_change(weights, row, last[0])
+            if row == weights.shape[0]:
+                break
+        for column in range(weights.shape[1]):
+            weight = 1.0 * weights[row, column]
+            if weight != last[column] and weight == weight:
+                if abs(weight) == np.inf:
+                    return -1
+                last[column] = weight
+                if place < rows.shape[0]:
+                    rows[place] = row
+                    columns[place] = column
+                    values[place] = weight
+                place += 1
+        row += 1
+    return place
+
+
+@compiled
 def _round_quantity(quantity: float, lots_per_share: float) -> float:
     lots = quantity * lots_per_share
     nearest: float = np.rint(lots)
@@ -58,98 +121,62 @@ def _round_quantity(quantity: float, lots_per_share: float) -> float:
 @compiled
 def _ride_one(
     row: int,
-    stop: int,
+    end: int,
     cash: float,
     quantity: float,
     closes: FloatArray,
-    weights: FloatArray,
-    last_weight: float,
     equity: FloatArray,
     state: FloatArray,
-) -> int:
-    """Mark one symbol's account from `row` on to the next change of its weight.
-
-    Returns:
-        The row of the change, or minus `stop` when there is none before it.
-    """
+) -> None:
+    """Mark one symbol's account at the bars from `row` up to, and without, `end`."""
+    if equity.shape[0] > 0:
+        for index in range(row, end):
+            equity[index] = cash + quantity * closes[index]
+    if quantity == 0.0:  # after the first of these bars equity stays what it is
+        end = min(end, row + 1)
     before, peak = state[_EQUITY], state[_PEAK]
     total, squares, downside = state[_SUM], state[_SQUARES], state[_DOWNSIDE]
     largest, deepest = state[_LARGEST], state[_DRAWDOWN]
     floor = peak * (1.0 + deepest)
-    keeps_curve = equity.shape[0] > 0
-    changed = False
-    if quantity == 0.0:  # after the first bar equity stays what it is
-        value = cash
+    for index in range(row, end):
+        value = cash + quantity * closes[index]
         change = value / before - 1.0
+        size = abs(change)
+        fall = 0.5 * (change - size)  # the change where it is a loss, else zero; no branch
         total += change
         squares += change * change
-        downside += min(change, 0.0) ** 2
-        largest = max(largest, abs(change))
+        downside += fall * fall
+        if size > largest:
+            largest = size
         if value > peak:
             peak = value
+            floor = peak * (1.0 + deepest)
         elif value < floor:
+            floor = value
             deepest = value / peak - 1.0
         before = value
-        start = row
-        while row < stop:
-            weight = weights[row]
-            row += 1
-            if weight != last_weight and weight == weight:
-                changed = True
-                break
-        if keeps_curve:
-            equity[start:row] = value
-    else:
-        while row < stop:
-            value = cash + quantity * closes[row]
-            change = value / before - 1.0
-            size = abs(change)
-            fall = 0.5 * (change - size)  # the change where it is a loss, else zero; no branch
-            total += change
-            squares += change * change
-            downside += fall * fall
-            if size > largest:
-                largest = size
-            if value > peak:
-                peak = value
-                floor = peak * (1.0 + deepest)
-            elif value < floor:
-                floor = value
-                deepest = value / peak - 1.0
-            before = value
-            if keeps_curve:
-                equity[row] = value
-            weight = weights[row]
-            row += 1
-            if weight != last_weight and weight == weight:
-                changed = True
-                break
     state[_SUM], state[_SQUARES], state[_DOWNSIDE] = total, squares, downside
     state[_LARGEST], state[_DRAWDOWN] = largest, deepest
     state[_EQUITY], state[_PEAK] = before, peak
-    return row - 1 if changed else -row
 
 
 @compiled
 def _ride_many(
     row: int,
-    stop: int,
+    end: int,
     cash: float,
     quantities: FloatArray,
     held: IntArray,
     count: int,
     closes: FloatArray,
-    weights: FloatArray,
-    last_weights: FloatArray,
     equity: FloatArray,
     state: FloatArray,
-) -> int:
+) -> None:
     """Do as `_ride_one` for several symbols."""
-    symbols = closes.shape[0]
-    while row < stop:
+    for now in range(row, end):
         value = cash
         for index in range(count):
-            value += quantities[held[index]] * closes[held[index], row]
+            value += quantities[held[index]] * closes[held[index], now]
         change = value / state[_EQUITY] - 1.0
         state[_SUM] += change
         state[_SQUARES] += change * change
@@ -160,13 +187,7 @@ def _ride_many(
         state[_DRAWDOWN] = min(state[_DRAWDOWN], value / state[_PEAK] - 1.0)
         state[_EQUITY] = value
         if equity.shape[0] > 0:
-            equity[row] = value
-        for column in range(symbols):
-            weight = weights[column, row]
-            if weight != last_weights[column] and weight == weight:
-                return row
-        row += 1
-    return -row
+            equity[now] = value
 
 
 @compiled
@@ -221,7 +242,9 @@ def _drop(held: IntArray, count: int, column: int) -> int:
 
 @compiled
 def simulate_set(
-    weights: FloatArray,
+    change_rows: IntArray,
+    change_columns: IntArray,
+    change_weights: FloatArray,
     equity: FloatArray,
     state: FloatArray,
     fill_prices: FloatArray,
@@ -237,12 +260,14 @@ def simulate_set(
     at_fill: bool,
     cash_policy: int,
 ) -> None:
-    """Trade the changes of a weight matrix and write the statistics of the account.
+    """Trade the changes of a set's weights and write the statistics of the account.
 
     Every symbol has a bar in every row. All prices are raw.
 
     Args:
-        weights: Target fractions of the portfolio value, shape (k, n); NaN leaves a holding.
+        change_rows: Bars at which a weight changes, ascending, shape (c,).
+        change_columns: Symbol of each change.
+        change_weights: The new target, a fraction of the portfolio value.
         equity: Takes the equity curve, shape (n,); shape (0,) when it is not wanted.
         state: Takes the statistics, shape (STATE_SIZE,), in the order of `STATISTICS`.
         fill_prices: Price at which an order fills, per bar, shape (k, n).
@@ -273,6 +298,7 @@ def simulate_set(
     flows = np.zeros(symbols)
     waiting = False
     next_action = 0
+    next_change, changes = 0, change_rows.shape[0]
     state[:] = 0.0
     state[_FIRST] = state[_EQUITY] = state[_PEAK] = capital
 
@@ -347,43 +373,21 @@ def simulate_set(
                     state[_FILLS] += 1.0
                     _trade(column, quantity, price, rate, sides, shares, flows, state)
 
-        stop = n
+        end = n
         if next_action < action_rows.shape[0]:
-            stop = action_rows[next_action]
+            end = action_rows[next_action]
+        if next_change < changes and change_rows[next_change] < end:
+            end = change_rows[next_change] + 1
         if symbols == 1:
-            row = _ride_one(
-                row,
-                stop,
-                cash,
-                quantities[0],
-                closes[0],
-                weights[0],
-                last_weights[0],
-                equity,
-                state,
-            )
+            _ride_one(row, end, cash, quantities[0], closes[0], equity, state)
         else:
-            row = _ride_many(
-                row,
-                stop,
-                cash,
-                quantities,
-                held,
-                count,
-                closes,
-                weights,
-                last_weights,
-                equity,
-                state,
-            )
-        if row < 0:
-            row = -row
-            continue
+            _ride_many(row, end, cash, quantities, held, count, closes, equity, state)
+        row = end - 1
         value = state[_EQUITY]
-        for column in range(symbols):
-            weight = weights[column, row]
-            if weight == last_weights[column] or weight != weight:
-                continue
+        while next_change < changes and change_rows[next_change] == row:
+            column = change_columns[next_change]
+            weight = change_weights[next_change]
+            next_change += 1
             last_weights[column] = weight
             waits[column] = True
             if not at_fill:
@@ -394,3 +398,69 @@ def simulate_set(
                 waits[column] = wanted[column] != 0.0
             waiting = waiting or waits[column]
         row += 1
+
+
+@compiled
+def simulate_block(
+    starts: IntArray,
+    change_rows: IntArray,
+    change_columns: IntArray,
+    change_weights: FloatArray,
+    equities: FloatArray,
+    states: FloatArray,
+    fill_prices: FloatArray,
+    closes: FloatArray,
+    opens: FloatArray,
+    splits: FloatArray,
+    dividends: FloatArray,
+    action_rows: IntArray,
+    order: IntArray,
+    rate: float,
+    capital: float,
+    lots_per_share: float,
+    at_fill: bool,
+    cash_policy: int,
+) -> None:
+    """Do as `simulate_set` for several sets, whose changes follow one another.
+
+    Args:
+        starts: Where the changes of each set begin, and where the last one's end, shape (m + 1,).
+        change_rows: As in `simulate_set`, of all sets.
+        change_columns: Likewise.
+        change_weights: Likewise.
+        equities: Takes the equity curves, shape (m, n), or (m, 0).
+        states: Takes the statistics, shape (m, STATE_SIZE).
+        fill_prices: From here on as in `simulate_set`.
+        closes: Likewise.
+        opens: Likewise.
+        splits: Likewise.
+        dividends: Likewise.
+        action_rows: Likewise.
+        order: Likewise.
+        rate: Likewise.
+        capital: Likewise.
+        lots_per_share: Likewise.
+        at_fill: Likewise.
+        cash_policy: Likewise.
+    """
+    for number in range(states.shape[0]):
+        first, last = starts[number], starts[number + 1]
+        simulate_set(
+            change_rows[first:last],
+            change_columns[first:last],
+            change_weights[first:last],
+            equities[number],
+            states[number],
+            fill_prices,
+            closes,
+            opens,
+            splits,
+            dividends,
+            action_rows,
+            order,
+            rate,
+            capital,
+            lots_per_share,
+            at_fill,
+            cash_policy,
+        )

@@ -25,12 +25,14 @@ from backtrail.optimization.kernel import (
     REJECT,
     STATE_SIZE,
     STATISTICS,
-    simulate_set,
+    find_changes,
+    simulate_block,
 )
 
 __all__ = ["SWEEP_METRICS", "Sweep", "SweepResult"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 SWEEP_METRICS: Final = (
     "total_return",
@@ -45,7 +47,10 @@ SWEEP_METRICS: Final = (
     "profit_factor",
 )
 _POLICIES: Final = {"clip": CLIP, "reject": REJECT, "overdraw": OVERDRAW}
-_NO_CURVE: Final[FloatArray] = np.zeros(0)
+_BLOCK: Final = 256  # sets that go through the kernel in one call
+_LARGEST_CURVES: Final = 1 << 21  # values of equity that a block may keep
+_RUINED: Final = -1.0
+_DRAWDOWN: Final = STATISTICS.index("max_drawdown")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Sweep:
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
         self.is_compiled: Final = (
-            strategy.target_weights is not None and _is_plain(bars) and _has_rules(config)
+            strategy.target_weights is not None and _is_plain(bars) and _has_rules_for(config)
         )
         if self.is_compiled:
             self._signal_bars = SignalBars(Market(bars))
@@ -106,34 +111,61 @@ class Sweep:
         returns = np.full((len(wanted), bars - 1), np.nan) if keep_returns else None
         columns = {name: np.full(len(wanted), np.nan) for name in SWEEP_METRICS}
         states = np.full((len(wanted), STATE_SIZE), np.nan)
-        errors: list[str | None] = []
-        for number, values in enumerate(wanted):
-            curve = _NO_CURVE if returns is None else np.empty(bars)
-            try:
-                if not self._run_compiled(values, curve, states[number]):
-                    states[number] = np.nan
-                    self._run_engine(values, curve, columns, number)
-            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
-                errors.append(f"{type(error).__name__}: {error}")
-                continue
-            errors.append(None)
+        errors: list[str | None] = [None] * len(wanted)
+        size = min(_BLOCK, max(1, _LARGEST_CURVES // bars)) if keep_returns else _BLOCK
+        for first in range(0, len(wanted), size):
+            block = range(first, min(first + size, len(wanted)))
+            curves = np.empty((len(block), bars if keep_returns else 0))
+            left = list(block)
+            if self.is_compiled:
+                left = self._run_compiled(wanted, block, curves, states, errors)
+            for number in left:
+                try:
+                    self._run_engine(wanted[number], curves[number - first], columns, number)
+                except Exception as error:  # noqa: BLE001  the user's code may raise anything
+                    errors[number] = _text(error)
             if returns is not None:
-                returns[number] = curve[1:] / curve[:-1] - 1.0
+                done = [number for number in block if errors[number] is None]
+                kept = curves[[number - first for number in done]]
+                returns[done] = kept[:, 1:] / kept[:, :-1] - 1.0
         _fill_metrics(columns, states, bars - 1, self._periods)
         return SweepResult(wanted, columns, tuple(errors), returns)
 
     def _run_compiled(
-        self, values: Mapping[str, Any], curve: FloatArray, state: FloatArray
-    ) -> bool:
-        """Run a set through the kernel; say whether it could."""
+        self,
+        wanted: tuple[Mapping[str, Any], ...],
+        block: range,
+        curves: FloatArray,
+        states: FloatArray,
+        errors: list[str | None],
+    ) -> list[int]:
+        """Run sets through the kernel; return those that the engine has to run.
+
+        A ruined account has no returns to speak of; the engine says exactly which metrics hold.
+        """
+        changes = _Changes(self._bars, len(block))
+        for number in block:
+            try:
+                changes.add(self._weights(wanted[number]))
+            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
+                errors[number] = _text(error)
+                changes.add_none()
+        found = states[block.start : block.stop]
+        starts, rows, columns, weights = changes.arrays()
+        simulate_block(starts, rows, columns, weights, curves, found, *self._arguments)
+        left = []
+        for number, deepest in zip(block, found[:, _DRAWDOWN].tolist(), strict=True):
+            if errors[number] is not None:
+                states[number] = np.nan
+            elif not deepest > _RUINED:
+                states[number] = np.nan
+                left.append(number)
+        return left
+
+    def _weights(self, values: Mapping[str, Any]) -> object:
         function = self._strategy.target_weights
-        if not self.is_compiled or function is None:
-            return False
-        weights = function(self._signal_bars, params_from(self._strategy, values))
-        checked = check_weights(weights, self._bars)
-        simulate_set(np.ascontiguousarray(checked.T), curve, state, *self._arguments)
-        # A ruined account has no returns to speak of; the engine says exactly which metrics hold.
-        return bool(state[6] > -1.0)
+        assert function is not None
+        return function(self._signal_bars, params_from(self._strategy, values))
 
     def _run_engine(
         self,
@@ -153,13 +185,67 @@ class Sweep:
             curve[:] = np.asarray(result.tables["backtest_results"]["portfolio_value"])
 
 
+class _Changes:
+    """The changes of the weights of a block's sets, one set after another."""
+
+    def __init__(self, bars: Bars, sets: int) -> None:
+        self._bars = bars
+        self._starts = [0]
+        self._rows = np.empty(64 * sets, dtype=np.int64)
+        self._columns = np.empty(64 * sets, dtype=np.int64)
+        self._values = np.empty(64 * sets)
+
+    def add(self, weights: object) -> None:
+        """Take what a signal function returned.
+
+        Raises:
+            StrategyError: If it is no array of finite numbers and NaN of the right shape.
+        """
+        start = self._starts[-1]
+        if (
+            not isinstance(weights, np.ndarray)
+            or weights.dtype.kind not in "fiub"
+            or weights.shape != self._bars.shape
+        ):
+            weights = check_weights(weights, self._bars)
+        kind = np.bool_ if weights.dtype == np.bool_ else np.float64
+        numbers: FloatArray = np.ascontiguousarray(weights, dtype=kind)
+        end = find_changes(numbers, self._rows, self._columns, self._values, start)
+        if end > len(self._rows):
+            self._grow(start, end)
+            end = find_changes(numbers, self._rows, self._columns, self._values, start)
+        if end < 0:
+            check_weights(weights, self._bars)  # says where
+        self._starts.append(end)
+
+    def add_none(self) -> None:
+        """Take a set without changes."""
+        self._starts.append(self._starts[-1])
+
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Return starts, rows, columns and weights as the kernel takes them."""
+        return np.array(self._starts), self._rows, self._columns, self._values
+
+    def _grow(self, used: int, needed: int) -> None:
+        size = max(2 * len(self._rows), needed)
+        for name in ("_rows", "_columns", "_values"):
+            old = getattr(self, name)
+            new = np.empty(size, dtype=old.dtype)
+            new[:used] = old[:used]
+            setattr(self, name, new)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _is_plain(bars: Bars) -> bool:
     """Say whether every symbol has a bar in every row and lives to the end."""
     return not np.isnan(bars.close).any() and bool((bars.delisted < 0).all())
 
 
-def _has_rules(config: EngineConfig) -> bool:
-    """Say whether the kernel knows all settings."""
+def _has_rules_for(config: EngineConfig) -> bool:
+    """Say whether the kernel knows every rule and cost of a config."""
     return (
         config.rules.fill != "same_close"
         and config.commission.model in ("none", "per_dollar")

@@ -45,14 +45,6 @@ def random_weights(bars, params):
     return np.where(rng.random(bars.close.shape) < 0.4, weights, np.nan)
 
 
-OUTSIDE_OF_THE_KERNEL = {
-    "same_close": {"fill": "same_close"},
-    "per_share": {"commission": CommissionConfig("per_share", Decimal("0.01"))},
-    "slippage": {"slippage": SlippageConfig("fixed_bps", basis_points=Decimal(20))},
-    "margin": {"margin": MarginConfig(initial=Decimal(3))},
-    "lots": {"instruments": {"C": InstrumentConfig(lot=Decimal(5))}},
-}
-
 RANDOM = Strategy("random", "signal", Seeded, target_weights=random_weights)
 
 
@@ -192,15 +184,74 @@ def test_without_compilation_every_number_is_the_same_to_the_last_bit():
     assert said[0].count("0x") > 40
 
 
-@pytest.mark.parametrize("name", OUTSIDE_OF_THE_KERNEL)
-def test_settings_that_the_kernel_does_not_know_go_through_the_engine(name):
-    bars = random_bars(5)
-    rules = config(**OUTSIDE_OF_THE_KERNEL[name], capital="10000")
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {"fill": "same_close"},
+        {"commission": CommissionConfig("per_share", Decimal("0.01"), Decimal(1))},
+        {"commission": CommissionConfig("per_trade", Decimal(5))},
+        {"slippage": SlippageConfig("fixed_bps", basis_points=Decimal(10))},
+        {"margin": MarginConfig(initial=Decimal(2))},
+        {"instruments": {"C": InstrumentConfig(lot=Decimal(10))}},
+    ],
+    ids=lambda one: next(iter(one)) + str(next(iter(one.values())))[:40],
+)
+def test_what_the_kernel_has_no_rule_for_is_swept_by_the_event_engine(settings_):
+    bars = random_bars(11)
+    rules = config(capital="10000", **{k: v for k, v in settings_.items() if k == "fill"})
+    rules = replace(rules, **{k: v for k, v in settings_.items() if k != "fill"})
     sweep = Sweep(RANDOM, bars, rules, periods_per_year=252)
     assert not sweep.is_compiled
-    found = sweep.evaluate([{"seed": 3}])
-    expected, _ = engine_metrics(RANDOM, bars, rules, {"seed": 3})
-    plain, _ = engine_metrics(RANDOM, bars, config(capital="10000"), {"seed": 3})
-    assert found.errors == (None,)
-    np.testing.assert_array_equal([found.metrics[m][0] for m in SWEEP_METRICS], expected)
-    assert expected[0] != plain[0]
+    expected, _ = engine_metrics(RANDOM, bars, rules, {"seed": 5})
+    plain, _ = engine_metrics(RANDOM, bars, config(capital="10000"), {"seed": 5})
+    found = sweep.evaluate([{"seed": 5}])
+    metrics = [found.metrics[name][0] for name in SWEEP_METRICS]
+    np.testing.assert_allclose(metrics, expected, rtol=1e-9)
+    assert abs(expected[0] - plain[0]) > 1e-6
+
+
+def test_true_and_false_are_weights_of_one_and_zero():
+    def rising(bars, params):
+        return bars.sma(2) > bars.sma(5)
+
+    def weights(bars, params):
+        return np.where(rising(bars, params), 1.0, 0.0)
+
+    bars = random_bars(3, rows=200)
+    found = [
+        Sweep(Strategy("s", "signal", None, target_weights=one), bars, config(), periods_per_year=1)
+        .evaluate([{}])
+        .metrics
+        for one in (rising, weights)
+    ]
+    assert found[0]["total_trades"][0] > 5
+    assert {n: v[0].hex() for n, v in found[0].items()} == {
+        n: v[0].hex() for n, v in found[1].items()
+    }
+
+
+def test_sets_of_several_blocks_stand_in_the_order_they_were_given():
+    def weights(bars, params):
+        if params.seed % 100 == 7:
+            raise RuntimeError(f"not {params.seed}")
+        if params.seed == 400:  # borrows until the account is ruined
+            return np.full(bars.close.shape, -60.0)
+        return random_weights(bars, params)  # some hundred changes: more than was set aside
+
+    bars = random_bars(5, rows=400)
+    strategy = Strategy("mixed", "signal", Seeded, target_weights=weights)
+    rules = config(cost="0.001", capital="10000", cash_policy="overdraw")
+    sweep = Sweep(strategy, bars, rules, periods_per_year=252)
+    found = sweep.evaluate([{"seed": seed} for seed in range(600)], keep_returns=True)
+    assert [n for n, text in enumerate(found.errors) if text] == [7, 107, 207, 307, 407, 507]
+    assert found.errors[307] == "RuntimeError: not 307"
+    for seed in (0, 255, 256, 400, 511, 512, 599):
+        expected, result = engine_metrics(strategy, bars, rules, {"seed": seed})
+        metrics = [found.metrics[name][seed] for name in SWEEP_METRICS]
+        np.testing.assert_allclose(metrics, expected, rtol=1e-9, atol=1e-11)
+        curve = np.asarray(result.tables["backtest_results"]["portfolio_value"])
+        np.testing.assert_allclose(found.returns[seed], curve[1:] / curve[:-1] - 1, atol=1e-11)
+    assert np.isnan(found.metrics["sharpe_ratio"]).nonzero()[0].tolist() == sorted(
+        [7, 107, 207, 307, 400, 407, 507]
+    )
+    assert np.isnan(found.returns[307]).all()

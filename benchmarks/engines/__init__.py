@@ -1,0 +1,1 @@
+"""Backtrail beside other engines: the same workload, each in its own process."""
