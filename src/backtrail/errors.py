@@ -21,6 +21,7 @@ __all__ = [
     "MetadataGenerationError",
     "OrderError",
     "Problem",
+    "ReportTemplateError",
     "RunFailedError",
     "RunNotFoundError",
     "SealError",
@@ -167,6 +168,10 @@ class RunFailedError(BacktrailError):
     """
 
     backtest_id: str | None = None
+
+
+class ReportTemplateError(BacktrailError):
+    """A template of the user's own cannot be rendered, or names what a page does not have."""
 
 
 class CatalogError(BacktrailError):

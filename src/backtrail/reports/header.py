@@ -117,6 +117,7 @@ def header_of(
     dataset: Mapping[str, Any] | None,
     bars: int | None,
     grade: str | None = None,
+    trials: str | None = None,
 ) -> Header:
     """Return the head of a run's page.
 
@@ -125,6 +126,7 @@ def header_of(
         dataset: Manifest of its dataset; None when the dataset could not be looked at.
         bars: How many bars the run has; None for a run without results.
         grade: Provenance grade that replaces the one of `run.json`.
+        trials: How much was tried on the dataset, in words; None when it was not counted.
     """
     identity = run.identity
     notes = []
@@ -144,7 +146,7 @@ def header_of(
             f"commission {_cost_text(identity['commission'])}, "
             f"slippage {_cost_text(identity['slippage'])}"
         ),
-        facts=_facts(run, bars),
+        facts=_facts(run, bars) + ((Fact("Trials", trials),) if trials else ()),
         grade=None if stated is None else str(stated),
         grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=_gaps(run),
