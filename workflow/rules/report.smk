@@ -75,7 +75,9 @@ rule render_index:
     params:
         base_dir=base_dir,
         bundles_dir=bundles_dir,
-        code=report_fingerprint(),
+        theme=REPORTS.theme,
+        templates=str(REPORTS.templates or ""),
+        code=page_fingerprint(REPORTS),
     message:
         "Rendering the comparison page"
     script:

@@ -133,16 +133,19 @@ def write_page(
     settings = config or ReportConfig()
     own = settings.templates
     library = chart_library() if charts else None
-    loaded = [library.script] if library else []
-    loaded += [_source(name, own) for name in ("page.js", *scripts)]
-    policy = " ".join([*(_script_hash(script) for script in loaded), sources]).strip()
+    shared = [library.script] if library else []
+    shared.append(_source("page.js", own))
+    further = [_source(name, own) for name in scripts]
+    hashes = [_script_hash(script) for script in (*shared, *further)]
+    policy = " ".join([*hashes, sources]).strip()
     environment = _own_environment() if own is None else _environment(own)
     try:
         page = environment.get_template(template).render(
             policy=_POLICY.format(scripts=policy),
             style=Markup(_style(own).replace("</", "<\\/")),
             theme=settings.theme,
-            scripts=[Markup(script) for script in loaded],
+            shared=[Markup(script) for script in shared],
+            scripts=[Markup(script) for script in further],
             notice=library.notice if library else None,
             data=embedded_json(data),
             **values,

@@ -115,7 +115,9 @@ const page = (() => {
     button.addEventListener("click", () =>
       save(prefix + button.dataset.name, tableRows(document.getElementById(button.dataset.table)))));
 
+  const added = []; // rows of the index that lie in files beside it
   return {
+    added, add: (part) => added.push(part),
     save: (name, rows) => save(prefix + name, rows),
     data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
     onTheme: (listener) => listeners.push(listener),
