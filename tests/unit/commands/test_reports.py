@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from batch.support import Project, batch_config, entry
 
+from backtrail import compare_backtests
 from backtrail.cli import main
+from backtrail.errors import ArtifactManagerError, SealError
 
 CONFIG = ("--configfile", "config.yaml")
 
@@ -79,3 +82,86 @@ def test_what_the_config_says_wrong_of_reports_is_said(call, ids, made, tmp_path
     status, _, err = call("report", ids["sma"], "--configfile", str(wrong))
     assert status == 1
     assert "nowhere does not exist; make it, name another one, or leave the key out" in err
+
+
+def summary_of(made, backtest_id):
+    path = made.store.run(backtest_id).results / "summary.parquet"
+    return dict(pl.read_parquet(path).select("metric", "value").iter_rows())
+
+
+def test_compare_shows_what_differs_and_all_on_request(call, ids, made):
+    status, out, err = call("compare", ids["sma"], ids["slow"])
+    assert (status, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["[1]", ids["sma"], "sma"]
+    assert ["param_fast", "3", "4"] in lines
+    assert not any(line[:1] in (["strategy"], ["dataset_id"]) for line in lines)
+    shown = {line[0]: line[1:] for line in lines[3:]}
+    before, after = (summary_of(made, ids[name])["total_return"] for name in ("sma", "slow"))
+    assert before != after
+    assert [float(text.rstrip("%")) for text in shown["total_return"]] == pytest.approx(
+        [before * 100, after * 100], abs=0.051
+    )
+    _, out, _ = call("compare", ids["sma"], ids["slow"], "--json")
+    told = json.loads(out)
+    assert [row["param_fast"] for row in told["runs"]] == [3, 4]
+    assert "param_fast" in told["differing"]
+    _, out, _ = call("compare", ids["sma"], ids["slow"], "--all")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["strategy", "strategies/sm…", "strategies/sm…"] in lines
+    assert ["*", "param_fast", "3", "4"] in lines
+    _, out, _ = call("compare", ids["sma"], ids["sma"])
+    assert out.splitlines()[1:] == ["no value differs"]
+
+
+def test_a_comparison_is_written_whole_as_the_name_of_the_file_ends(call, ids, tmp_path):
+    for suffix, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
+        path = tmp_path / "new" / f"table{suffix}"
+        assert call("compare", ids["sma"], ids["bad"], "--out", str(path))[0] == 0
+        frame = read(path)
+        assert frame["backtest_id"].to_list() == [ids["sma"], ids["bad"]]
+        assert frame["status"].to_list() == ["completed", "failed"]
+        assert frame["total_return"].null_count() == 1
+    status, _, err = call("compare", ids["sma"], "--out", str(tmp_path / "x.txt"))
+    assert status == 1
+    assert "x.txt ends in neither .csv nor .parquet" in err
+
+
+def test_compare_backtests_has_a_row_per_run_with_the_metrics_of_its_files(ids, made):
+    base = made.store.base_dir
+    frame = compare_backtests([ids["slow"], ids["sma"]], base_dir=base)
+    assert frame["name"].to_list() == ["slow", "sma"]
+    assert frame["param_fast"].to_list() == [4, 3]
+    assert frame.schema["timestamp"] == pl.Datetime("us", "UTC")
+    for row in frame.iter_rows(named=True):
+        wanted = summary_of(made, row["backtest_id"])
+        assert len(wanted) > 20
+        assert {name: row[name] for name in wanted} == wanted
+
+
+def test_a_frame_goes_in_and_comes_out_with_its_columns_and_order(ids, made):
+    given = pl.DataFrame({
+        "note": ["b", "a", "b again"],
+        "backtest_id": [ids["slow"], ids["sma"], ids["slow"]],
+        "sharpe_ratio": [9.0, 9.0, 9.0],
+    })  # fmt: skip
+    frame = compare_backtests(given, base_dir=made.store.base_dir)
+    assert frame.columns[:3] == ["note", "backtest_id", "sharpe_ratio"]
+    assert frame["note"].to_list() == ["b", "a", "b again"]
+    assert frame["sharpe_ratio"].to_list() == [9.0] * 3
+    assert frame["param_fast"].to_list() == [4, 3, 4]
+    with pytest.raises(
+        ArtifactManagerError, match=r"has the columns note; .* it needs backtest_id"
+    ):
+        compare_backtests(given.select("note"), base_dir=made.store.base_dir)
+
+
+def test_nothing_is_compared_with_an_altered_summary(ids, made):
+    path = made.store.run(ids["slow"]).results / "summary.parquet"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b" ")
+        with pytest.raises(SealError, match=r"summary\.parquet is missing or not the file"):
+            compare_backtests([ids["slow"]], base_dir=made.store.base_dir)
+    finally:
+        path.write_bytes(before)
