@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.closing.index import render_store_index
 from backtrail.jobs import job_logging
+from backtrail.reports.settings import ReportConfig
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake, snakemake
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 def main(job: "Snakemake") -> None:
     """Render `index.html` from the table of runs."""
-    render_store_index(RunStore(Path(job.params.base_dir)), Path(job.params.bundles_dir))
+    config = ReportConfig(
+        theme=job.params.theme,
+        templates=Path(job.params.templates) if job.params.templates else None,
+    )
+    store = RunStore(Path(job.params.base_dir))
+    render_store_index(store, Path(job.params.bundles_dir), config=config)
 
 
 if __name__ == "__main__":

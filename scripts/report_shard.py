@@ -7,6 +7,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.plan import Plan
 from backtrail.batch.stages.shards import report_shard
 from backtrail.jobs import job_logging
+from backtrail.reports.settings import ReportConfig
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake, snakemake
@@ -20,6 +21,10 @@ def main(job: "Snakemake") -> None:
         job.wildcards.shard,
         Path(job.params.bundles_dir),
         Path(job.output.receipt),
+        config=ReportConfig(
+            theme=job.params.theme,
+            templates=Path(job.params.templates) if job.params.templates else None,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from backtrail import __version__
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
-from backtrail.commands import add_data_commands, add_history_commands
+from backtrail.commands import add_data_commands, add_history_commands, add_report_commands
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
 
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
     add_run_command(commands)
+    add_report_commands(commands)
     add_history_commands(commands)
     add_data_commands(commands)
     sync = add_command(

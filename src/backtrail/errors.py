@@ -22,6 +22,7 @@ __all__ = [
     "OrderError",
     "OrderInvariantError",
     "Problem",
+    "ReportTemplateError",
     "RiskViolationError",
     "RunFailedError",
     "RunNotFoundError",
@@ -182,6 +183,10 @@ class RunFailedError(BacktrailError):
     """
 
     backtest_id: str | None = None
+
+
+class ReportTemplateError(BacktrailError):
+    """A template of the user's own cannot be rendered, or names what a page does not have."""
 
 
 class CatalogError(BacktrailError):

@@ -23,12 +23,31 @@ def test_the_workflow_report_shows_every_run_with_its_labels(project):
             for name in names
             if name.endswith((".html", ".js")) and "/data/" not in name
         )
-    assert len(pages) == 4
+    assert len(pages) == len([name for name in names if "advanced_report" in name]) == 4
     assert len(index) == 1
     for name in ("hold", "sma", "sma-grid/fast=3", "sma-grid/fast=8", "Backtests", "Comparison"):
         assert name in shown
     assert "A run is decided by its content" in shown
     assert nothing_to_do(project.snakemake())
+
+
+def test_reports_follow_the_config_and_no_run_is_made_again(project):
+    before = {name: value for name, value in project.checksums().items() if "/reports/" not in name}
+    project.write("mine/theme.css", "h1 { color: rebeccapurple }")
+    project.configure(project.config() | {"reports": {"theme": "dark", "templates": "mine"}})
+    project.snakemake()
+    page = project.named("sma") / "results/reports/advanced_report.html"
+    assert 'data-theme="dark"' in page.read_text()
+    assert "rebeccapurple" in page.read_text()
+    assert nothing_to_do(project.snakemake())
+    project.write("mine/theme.css", "h1 { color: red }")
+    project.snakemake()
+    assert "color: red" in page.read_text()
+    page.unlink()
+    project.snakemake()
+    assert "color: red" in page.read_text(), "a missing page is asked for"
+    after = {name: value for name, value in project.checksums().items() if "/reports/" not in name}
+    assert after == before
 
 
 def test_the_dag_and_the_summary_name_every_rule_and_file(project):

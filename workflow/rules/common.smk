@@ -14,7 +14,8 @@ from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
-from backtrail.reports.fingerprint import report_fingerprint
+from backtrail.reports.fingerprint import page_fingerprint
+from backtrail.reports.settings import REPORT_FILES
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -31,6 +32,7 @@ try:
         root=Path.cwd(),
         overrides=workflow.config_settings.config,
     )
+    REPORTS = BATCH.reports
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
 
@@ -99,7 +101,11 @@ def reported(wildcards):
     """Return what the comparison page waits for, so that each of its links has a page."""
     plan = planned()
     if plan.shards is None:
-        return [f"{BASE}/{run.backtest_id}/results/reports/basic_report.html" for run in plan.runs]
+        return [
+            f"{BASE}/{run.backtest_id}/results/reports/{name}"
+            for run in plan.runs
+            for name in REPORTS.files
+        ]
     return [f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards]
 
 
@@ -112,7 +118,9 @@ def batch_targets(wildcards):
     damaged = targets.damaged_runs(plan, store)
     DAMAGED_BEFORE.update(damaged)
     try:
-        runs = targets.run_targets(plan, store, BATCH.places.base_dir, damaged)
+        runs = targets.run_targets(
+            plan, store, BATCH.places.base_dir, damaged, reports=REPORTS.files
+        )
     except BacktrailError as error:
         refuse(error)
     return [

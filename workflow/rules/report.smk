@@ -1,16 +1,30 @@
 """From a sealed run to its pages: derived, so a changed template rebuilds them and no run."""
 
+# The basic report is always made; each further kind of the config is one more output.
+FURTHER_REPORTS = {
+    kind: report(
+        update(f"{BASE}/{{backtest_id}}/results/reports/{REPORT_FILES[kind]}"),
+        caption=f"../report/{kind}_report.rst",
+        category="Backtests",
+        subcategory=lambda wildcards: run_labels(wildcards)["bundle"],
+        labels=lambda wildcards, kind=kind: {**run_labels(wildcards), "report": kind},
+    )
+    for kind in REPORTS.kinds
+    if kind != "basic"
+}
+
 
 rule render_report:
     input:
         seal=f"{BASE}/{{backtest_id}}/_SUCCESS",
     output:
+        **FURTHER_REPORTS,
         page=report(
             update(f"{BASE}/{{backtest_id}}/results/reports/basic_report.html"),
             caption="../report/basic_report.rst",
             category="Backtests",
             subcategory=lambda wildcards: run_labels(wildcards)["bundle"],
-            labels=lambda wildcards: run_labels(wildcards),
+            labels=lambda wildcards: {**run_labels(wildcards), "report": "basic"},
         ),
         record=update(f"{BASE}/{{backtest_id}}/results/reports/reports.json"),
     log:
@@ -26,7 +40,11 @@ rule render_report:
     params:
         base_dir=base_dir,
         bundles_dir=bundles_dir,
-        code=report_fingerprint(),
+        kinds=list(REPORTS.kinds),
+        theme=REPORTS.theme,
+        sections=list(REPORTS.sections),
+        templates=str(REPORTS.templates or ""),
+        code=page_fingerprint(REPORTS),
     message:
         "Rendering the report of {wildcards.backtest_id}"
     script:
@@ -57,7 +75,9 @@ rule render_index:
     params:
         base_dir=base_dir,
         bundles_dir=bundles_dir,
-        code=report_fingerprint(),
+        theme=REPORTS.theme,
+        templates=str(REPORTS.templates or ""),
+        code=page_fingerprint(REPORTS),
     message:
         "Rendering the comparison page"
     script:

@@ -50,7 +50,9 @@ rule report_shard:
     params:
         base_dir=base_dir,
         bundles_dir=bundles_dir,
-        code=report_fingerprint(),
+        theme=REPORTS.theme,
+        templates=str(REPORTS.templates or ""),
+        code=page_fingerprint(REPORTS),
     message:
         "Rendering the reports of shard {wildcards.shard}"
     script:

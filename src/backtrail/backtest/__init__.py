@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backtrail.backtest.algorithm import TradingAlgorithm
     from backtrail.backtest.artifact_manager import BacktestArtifactManager
+    from backtrail.backtest.comparison import compare_backtests
     from backtrail.backtest.result import BacktestResult
     from backtrail.backtest.running import run_algorithm
     from backtrail.provenance.capture import StrategyCodeCapture
@@ -21,6 +22,7 @@ __all__ = [
     "BacktestResult",
     "StrategyCodeCapture",
     "TradingAlgorithm",
+    "compare_backtests",
     "run_algorithm",
 ]
 
@@ -30,6 +32,7 @@ _HOMES = {
     "BacktestResult": "backtrail.backtest.result",
     "StrategyCodeCapture": "backtrail.provenance.capture",
     "TradingAlgorithm": "backtrail.backtest.algorithm",
+    "compare_backtests": "backtrail.backtest.comparison",
     "run_algorithm": "backtrail.backtest.running",
 }
 

@@ -2,5 +2,6 @@
 
 from backtrail.commands.data import add_data_commands
 from backtrail.commands.history import add_history_commands
+from backtrail.commands.reports import add_report_commands
 
-__all__ = ["add_data_commands", "add_history_commands"]
+__all__ = ["add_data_commands", "add_history_commands", "add_report_commands"]

@@ -18,6 +18,7 @@ from backtrail.commands.options import (
     read_places,
 )
 from backtrail.errors import BacktrailError
+from backtrail.reports.settings import ReportConfig
 from backtrail.wording import counted
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _replay(options: argparse.Namespace) -> int:
     from backtrail.batch.history.reading import find_run
     from backtrail.batch.history.replay import replay_runs
     from backtrail.batch.planning.limits import read_limits
+    from backtrail.batch.planning.reporting import read_report_config
 
     places = read_places(options)
     limits = read_limits(config_files(options), Path.cwd())
@@ -72,7 +74,7 @@ def _replay(options: argparse.Namespace) -> int:
             for line in _replay_lines(replay):
                 print(line, flush=True)
     if any(replay.attestation for replay in replays):
-        _show_grades(places)
+        _show_grades(places, read_report_config(config_files(options), Path.cwd()))
     if options.json:
         print(pretty_json([replay.to_dict() for replay in replays]), end="")
     else:
@@ -83,14 +85,14 @@ def _replay(options: argparse.Namespace) -> int:
     return 0 if all(replay.agrees for replay in replays) else 1
 
 
-def _show_grades(places: Places) -> None:
+def _show_grades(places: Places, config: ReportConfig) -> None:
     """Take new grades over into catalog and comparison page; the ledger has them in any case."""
     from backtrail.batch.closing.index import render_store_index
     from backtrail.batch.closing.linking import link_catalog
 
     try:
         link_catalog(places.catalog_url, places.store, places.bundles)
-        render_store_index(places.store, places.bundles)
+        render_store_index(places.store, places.bundles, config=config)
     except BacktrailError as error:
         print(f"backtrail: the replays are attested, but {error}", file=sys.stderr)
 

@@ -8,13 +8,16 @@ from backtrail.errors import DatasetError
 from backtrail.reports.header import header_of
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
+from backtrail.reports.settings import ReportConfig
 
 __all__ = ["render_failed_page"]
 
 _LOG_LINES = 40
 
 
-def render_failed_page(run_dir: Path, *, bundles_dir: Path, out: Path) -> Path:
+def render_failed_page(
+    run_dir: Path, *, bundles_dir: Path, out: Path, config: ReportConfig | None = None
+) -> Path:
     """Write the page of a failed run from the error in its `run.json`.
 
     The error is an object with `exception`, `message`, `traceback` and `log` (lines); what is
@@ -24,6 +27,7 @@ def render_failed_page(run_dir: Path, *, bundles_dir: Path, out: Path) -> Path:
         run_dir: The run directory.
         bundles_dir: The central bundle storage.
         out: The HTML file to write.
+        config: Theme and templates of one's own.
 
     Returns:
         `out`.
@@ -38,6 +42,7 @@ def render_failed_page(run_dir: Path, *, bundles_dir: Path, out: Path) -> Path:
         "failed.html.j2",
         data={},
         charts=False,
+        config=config,
         header=header_of(run, dataset=_dataset_or_none(run, bundles_dir), bars=None),
         exception=_text(error, "exception", "kind"),
         message=_text(error, "message"),

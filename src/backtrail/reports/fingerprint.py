@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from backtrail.canonical import sha256_file
+from backtrail.canonical import sha256_file, sha256_json
+from backtrail.reports.settings import ReportConfig
 
-__all__ = ["describe_reports", "report_fingerprint"]
+__all__ = ["describe_reports", "page_fingerprint", "report_fingerprint"]
 
 _PACKAGE = Path(__file__).parent
 
@@ -31,24 +33,33 @@ def report_fingerprint(package: Path = _PACKAGE) -> str:
 
 
 def describe_reports(
-    paths: Iterable[Path], *, grade: str | None = None
-) -> list[dict[str, str | None]]:
+    paths: Iterable[Path], *, grade: str | None = None, config: ReportConfig | None = None
+) -> list[dict[str, Any]]:
     """Return the content of a run's `reports.json`: one record per report file, sorted by name.
 
     Args:
         paths: The finished report files.
         grade: Provenance grade that they show; a replay may lift it later.
+        config: Their theme, parts and templates.
 
     Returns:
-        Records with `name`, `sha256` of the file, `fingerprint` of what made it, and `grade`.
+        Records with `name`, `sha256` of the file, `fingerprint` of what made it, `grade`, and
+        `config`.
     """
-    fingerprint = report_fingerprint()
+    chosen = config or ReportConfig()
+    fingerprint = page_fingerprint(chosen)
     return [
         {
             "name": path.name,
             "sha256": sha256_file(path),
             "fingerprint": fingerprint,
             "grade": grade,
+            "config": chosen.to_dict(),
         }
         for path in sorted(paths, key=lambda path: path.name)
     ]
+
+
+def page_fingerprint(config: ReportConfig) -> str:
+    """Return the sha256 of all that shapes a page: this package, and what the config chooses."""
+    return sha256_json([report_fingerprint(), config.fingerprint()])

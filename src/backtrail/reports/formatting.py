@@ -122,7 +122,8 @@ def metric_text(value: float | None, unit: str) -> str:
         return NO_VALUE if value is None or math.isnan(value) else ("∞" if value > 0 else "-∞")
     if unit in ("fraction", "percent"):
         percent = value * 100 if unit == "fraction" else value
-        return f"{percent:,.{1 if abs(percent) >= 10 else 2}f}%"
+        digits = 1 if abs(percent) >= 10 else 2
+        return f"{round(percent, digits) + 0.0:,.{digits}f}%"
     if unit in ("count", "bars", "days", "trades"):
         return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
     if unit in ("currency", "money", "cash"):

@@ -129,6 +129,7 @@ def header_of(
     bars: int | None,
     grade: str | None = None,
     costs: Mapping[str, str] | None = None,
+    trials: str | None = None,
 ) -> Header:
     """Return the head of a run's page.
 
@@ -138,6 +139,7 @@ def header_of(
         bars: How many bars the run has; None for a run without results.
         grade: Provenance grade that replaces the one of `run.json`.
         costs: `commission`, `slippage` and `benchmark` in words, where the strategy set them.
+        trials: How much was tried on the dataset, in words; None when it was not counted.
     """
     identity = run.identity
     costs = costs or {}
@@ -158,7 +160,7 @@ def header_of(
             f"commission {costs.get('commission') or _cost_text(identity['commission'])}, "
             f"slippage {costs.get('slippage') or _cost_text(identity['slippage'])}"
         ),
-        facts=_facts(run, bars, costs),
+        facts=_facts(run, bars, costs) + ((Fact("Trials", trials),) if trials else ()),
         grade=None if stated is None else str(stated),
         grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=_gaps(run),

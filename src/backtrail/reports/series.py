@@ -17,7 +17,9 @@ __all__ = [
     "PriceArrays",
     "PricePlan",
     "TimeGrid",
+    "pack_counts",
     "pack_floats",
+    "pack_moments",
     "point_limit",
     "price_plan",
     "time_grid",
@@ -50,6 +52,18 @@ _Moments = NDArray[np.int64]
 def pack_floats(values: NDArray[Any]) -> str:
     """Return numbers as base64 of little-endian float32."""
     return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+
+
+def pack_counts(values: NDArray[Any]) -> str:
+    """Return whole numbers from zero as base64 of little-endian uint32."""
+    return base64.b64encode(values.astype("<u4").tobytes()).decode("ascii")
+
+
+def pack_moments(moments: _Moments) -> dict[str, Any]:
+    """Return ascending moments as their first second since 1970 and packed steps to the next."""
+    seconds = moments // _SECOND
+    steps = np.diff(seconds, prepend=seconds[:1])
+    return {"first": int(seconds[0]) if seconds.size else 0, "steps": pack_counts(steps)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +100,7 @@ class TimeGrid:
 
     def times(self) -> dict[str, Any]:
         """Return the axis for the page: first second since 1970 and packed steps to the next."""
-        seconds = self.moments // _SECOND
-        steps = np.diff(seconds, prepend=seconds[:1]).astype("<u4")
-        return {
-            "first": int(seconds[0]) if seconds.size else 0,
-            "steps": base64.b64encode(steps.tobytes()).decode("ascii"),
-        }
+        return pack_moments(self.moments)
 
 
 def _bucket_keys(timestamps: _Moments) -> Iterator[tuple[str, _Moments]]:

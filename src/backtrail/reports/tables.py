@@ -17,6 +17,7 @@ __all__ = [
     "drawdown_episodes",
     "monthly_returns",
     "return_histogram",
+    "yearly_drawdowns",
 ]
 
 _US_PER_DAY = 86_400_000_000
@@ -72,6 +73,29 @@ def monthly_returns(timestamps: _Moments, equity: _Floats) -> list[YearRow]:
         )
         for year, total in by_year.items()
     ]
+
+
+def yearly_drawdowns(timestamps: _Moments, equity: _Floats) -> dict[int, float | None]:
+    """Return the deepest fall inside each calendar year, from peaks of the same year.
+
+    Args:
+        timestamps: Microseconds since 1970, UTC, ascending.
+        equity: Account value after each bar.
+
+    Returns:
+        Zero or negative fractions by year; None for a year that has no equity above zero at first.
+        The last bar of the year before counts as the year's first.
+    """
+    years = timestamps.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64)
+    starts = np.append(0, np.flatnonzero(np.diff(years)) + 1)
+    stops = np.append(starts[1:], years.size)
+    falls: dict[int, float | None] = {}
+    for start, stop in zip(starts[: years.size].tolist(), stops.tolist(), strict=False):
+        part = equity[max(start - 1, 0) : stop]
+        peak = np.maximum.accumulate(part)
+        deepest = float((part / peak - 1).min()) if part[0] > 0 else None
+        falls[1970 + int(years[start])] = deepest
+    return falls
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +182,7 @@ class Histogram:
         ticks: Labels of the axis.
         mean: Mean of the returns shown, as a position and a text.
         value_at_risk: The summary's value at risk; None when the summary has none.
+        shortfall: The summary's conditional value at risk; None when the summary has none.
         shown: How many returns are counted.
         flat: Returns of exactly zero, which are left out.
         outside: Returns beyond the axis, left out of the bars.
@@ -168,6 +193,7 @@ class Histogram:
     ticks: tuple[Tick, ...]
     mean: Tick
     value_at_risk: Tick | None
+    shortfall: Tick | None
     shown: int
     flat: int
     outside: int
@@ -181,12 +207,20 @@ def _tick_values(low: float, high: float) -> list[float]:
     return [index * step for index in range(first, math.floor(high / step) + 1)]
 
 
-def return_histogram(returns: _Floats, value_at_risk: float | None) -> Histogram | None:
+def return_histogram(
+    returns: _Floats,
+    value_at_risk: float | None,
+    shortfall: float | None = None,
+    *,
+    outermost: float = 0.001,
+) -> Histogram | None:
     """Return the histogram of returns with its normal curve.
 
     Args:
         returns: Simple returns per bar; NaN where there is none.
         value_at_risk: The return drawn as the VaR line, from the summary.
+        shortfall: The return drawn as the CVaR line, from the summary.
+        outermost: Share of the returns at each end that may lie beyond the axis.
 
     Returns:
         None when fewer than two different returns are left to draw.
@@ -195,11 +229,12 @@ def return_histogram(returns: _Floats, value_at_risk: float | None) -> Histogram
     moving = finite[finite != 0]
     if moving.size < 2 or not np.ptp(moving) > 0:
         return None
-    low, high = (float(bound) for bound in np.quantile(moving, (0.001, 0.999)))
-    if value_at_risk is not None:
-        low, high = min(low, value_at_risk), max(high, value_at_risk)
+    low, high = (float(bound) for bound in np.quantile(moving, (outermost, 1 - outermost)))
+    for line in (value_at_risk, shortfall):
+        if line is not None:
+            low, high = min(low, line), max(high, line)
     low, high = min(low, 0.0), max(high, 0.0)
-    width = (high - low) / _BINS
+    width = (high - low) / min(_BINS, max(12, round(2 * math.sqrt(moving.size))))
     first, last = math.floor(low / width), math.ceil(high / width)
     edges = np.arange(first, last + 1) * width
     counts, _ = np.histogram(moving, edges)
@@ -238,6 +273,7 @@ def return_histogram(returns: _Floats, value_at_risk: float | None) -> Histogram
         ticks=tuple(tick(value, digits) for value in values),
         mean=tick(mean, 2),
         value_at_risk=None if value_at_risk is None else tick(value_at_risk, 2),
+        shortfall=None if shortfall is None else tick(shortfall, 2),
         shown=int(moving.size),
         flat=int(finite.size - moving.size),
         outside=int(moving.size - counts.sum()),

@@ -143,6 +143,18 @@ class Browser:
                 found.append(event["params"])
         return found
 
+    def downloads_to(self, folder: Path) -> None:
+        """Keep what pages save in a folder."""
+        self._call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def wait_for(self, path: Path) -> str:
+        """Return the text of a file that a page saves, once it is there."""
+        for _ in range(500):
+            if path.is_file() and path.stat().st_size:
+                return path.read_text(encoding="utf-8-sig")
+            time.sleep(0.02)
+        raise RuntimeError(f"the page did not save {path}")
+
     def screenshot(self, out: Path, *, full: bool = True) -> None:
         """Write a picture of the page."""
         answer = self._call("Page.captureScreenshot", captureBeyondViewport=full)

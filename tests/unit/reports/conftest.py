@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backtrail.reports.advanced import render_advanced_report
 from backtrail.reports.basic import render_basic_report
 
 from . import runs
@@ -30,6 +31,14 @@ def sma_store(tmp_path_factory: pytest.TempPathFactory, index_prices: Any) -> ru
 def sma_report(sma_store: runs.Store) -> Path:
     out = sma_store.root / "basic_report.html"
     return render_basic_report(sma_store.run_dir, bundles_dir=sma_store.bundles_dir, out=out)
+
+
+@pytest.fixture(scope="session")
+def advanced_report(sma_store: runs.Store) -> Path:
+    out = sma_store.root / "advanced_report.html"
+    return render_advanced_report(
+        sma_store.run_dir, bundles_dir=sma_store.bundles_dir, out=out, trials="72 runs"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "params"
         result[key] = merged(base[key], value) if both else value
     return result
+
+
+def empty(name: str) -> dict[str, list[Any]]:
+    return {column: [] for column in ARTIFACT_SCHEMAS[name]}
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -170,10 +175,6 @@ def summary_of(**values: float | None) -> dict[str, list[Any]]:
     }
 
 
-def no_trades() -> dict[str, list[Any]]:
-    return {name: [] for name in ARTIFACT_SCHEMAS["trades"]}
-
-
 def trade(number: int, symbol: str, entry: datetime, leave: datetime | None, **changes: Any) -> Any:
     row = {
         "trade_id": number,
@@ -196,8 +197,52 @@ def trade(number: int, symbol: str, entry: datetime, leave: datetime | None, **c
     return {**row, **changes}
 
 
+def table(artifact: str, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in ARTIFACT_SCHEMAS[artifact]}
+
+
 def trade_table(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in ARTIFACT_SCHEMAS["trades"]}
+    return table("trades", rows)
+
+
+def fill(
+    number: int, symbol: str, moment: datetime, quantity: float, price: float, cost: float
+) -> dict[str, Any]:
+    value = Decimal(f"{quantity * price:.6f}")
+    return {
+        "fill_id": number,
+        "order_id": number,
+        "timestamp": moment,
+        "symbol": symbol,
+        "quantity": Decimal(f"{quantity:.6f}"),
+        "price": Decimal(f"{price:.6f}"),
+        "value": value,
+        "commission": abs(value) * Decimal(repr(cost)),
+        "cash_after": Decimal(0),
+        "reason": "order",
+    }
+
+
+SMA_CODE = '''"""Cross of two means."""
+
+def handle_data(context, data):
+    # a tie counts as below
+    if 1 < 2 and "</script><b>&":
+        order("SPX", 10)
+'''
+
+
+def write_code(store: "Store", files: dict[str, str]) -> None:
+    """Write captured code; the first file is the strategy."""
+    listed = []
+    for name, text in files.items():
+        path = store.run_dir / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        data = text.encode()
+        listed.append({"path": name, "sha256": sha256(data).hexdigest(), "size": len(data)})
+    record = {"entry": next(iter(files)), "files": listed}
+    store.write_json(store.run_dir / "metadata" / "code_manifest.json", record)
 
 
 def write_small_run(
@@ -210,7 +255,8 @@ def write_small_run(
     values = 1000 + np.cumsum(np.sin(np.arange(count))) if equity is None else equity
     store.write_dataset(bars_of("SPX", times, close), synthetic=changes.pop("synthetic", False))
     store.write_table("backtest_results", results_of(times, values))
-    store.write_table("trades", changes.pop("trades", no_trades()))
+    for name in ("trades", "fills", "orders", "positions", "recorded", "corporate_actions"):
+        store.write_table(name, changes.pop(name, empty(name)))
     store.write_table(
         "summary", changes.pop("summary", summary_of(total_return=0.125, sharpe_ratio=0.5))
     )
@@ -228,15 +274,17 @@ def sma_cross_run(root: Path, prices: Any, *, fast: int = 10, slow: int = 30) ->
     mean_fast = np.convolve(close, np.ones(fast) / fast)[: len(close)]
     mean_slow = np.convolve(close, np.ones(slow) / slow)[: len(close)]
     wanted = (mean_fast > mean_slow) & (np.arange(len(close)) >= slow)
-    cash, shares, entered, rows = 100_000.0, 0.0, 0, []
-    equity = np.empty(len(close))
+    cash, shares, entered, rows, fills = 100_000.0, 0.0, 0, [], []
+    equity, held = np.empty(len(close)), np.empty(len(close))
     for i in range(len(close)):
         if i and wanted[i - 1] and not shares:
             shares = cash * 0.9995 // opens[i]
+            fills.append(fill(len(fills) + 1, "SPX", times[i], shares, opens[i], 0.0005))
             cash -= shares * opens[i] * 1.0005
             entered = i
         elif i and shares and not wanted[i - 1]:
             cash += shares * opens[i] * 0.9995
+            fills.append(fill(len(fills) + 1, "SPX", times[i], -shares, opens[i], 0.0005))
             first = opens[entered]
             gain = shares * (opens[i] * 0.9995 - first * 1.0005)
             rows.append(
@@ -249,6 +297,7 @@ def sma_cross_run(root: Path, prices: Any, *, fast: int = 10, slow: int = 30) ->
                     exit_price=Decimal(repr(float(opens[i]))),
                     quantity=Decimal(int(shares)),
                     pnl=Decimal(f"{gain:.6f}"),
+                    commission=fills[-1]["commission"] + fills[-2]["commission"],
                     **{"return": float(gain / (shares * first))},
                     bars_held=i - entered,
                     mae=float(min(low[entered:i].min() / first - 1, 0)),
@@ -257,6 +306,7 @@ def sma_cross_run(root: Path, prices: Any, *, fast: int = 10, slow: int = 30) ->
             )
             shares = 0.0
         equity[i] = cash + shares * close[i]
+        held[i] = shares * close[i] / equity[i]
     frame = pl.DataFrame(
         {
             "symbol": ["SPX"] * len(close),
@@ -270,8 +320,23 @@ def sma_cross_run(root: Path, prices: Any, *, fast: int = 10, slow: int = 30) ->
         schema_overrides={"timestamp": TIMESTAMP},
     )
     store.write_dataset(frame)
-    store.write_table("backtest_results", results_of(times, equity, close))
+    store.write_table(
+        "backtest_results", results_of(times, equity, close) | {"gross_exposure": held}
+    )
     store.write_table("trades", trade_table(rows))
+    store.write_table("fills", table("fills", fills))
+    for name in ("orders", "positions", "corporate_actions"):
+        store.write_table(name, empty(name))
+    known = range(slow, len(close))
+    store.write_table(
+        "recorded",
+        {
+            "timestamp": [times[i] for i in known for _ in range(2)],
+            "name": ["mean_slow", "spread"] * len(known),
+            "value": [v for i in known for v in (mean_slow[i], mean_fast[i] - mean_slow[i])],
+        },
+    )
+    write_code(store, {"strategies/sma_cross.py": SMA_CODE, "strategies/lib/other.py": "X = 1\n"})
     store.write_table("summary", summary_of(**_sma_metrics(equity, rows)))
     store.write_spec(spec(params={"fast": fast, "slow": slow}))
     store.write_manifest(status="completed", grade="B")

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from backtrail.errors import ArtifactManagerError, DatasetError
-from backtrail.reports import basic
+from backtrail.reports import charting
 from backtrail.reports.basic import render_basic_report
 
 from . import runs
@@ -160,7 +160,7 @@ def test_open_and_short_trades_have_their_places_on_the_chart(tmp_path):
 def test_too_many_trades_are_cut_to_those_that_moved_most_and_the_page_says_so(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(basic, "MAX_TRADES", 2)
+    monkeypatch.setattr(charting, "MAX_TRADES", 2)
     late = runs.moments(60)
     gains = [Decimal(5), Decimal(-90), Decimal(1), Decimal(40)]
     rows = [

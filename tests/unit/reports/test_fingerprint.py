@@ -5,7 +5,13 @@ import sys
 from pathlib import Path
 
 import backtrail.reports
-from backtrail.reports import describe_reports, report_fingerprint
+from backtrail.reports import (
+    ReportConfig,
+    describe_reports,
+    page_fingerprint,
+    report_fingerprint,
+)
+from backtrail.reports.settings import ADVANCED_SECTIONS
 
 PACKAGE = Path(backtrail.reports.__file__).parent
 
@@ -43,8 +49,13 @@ def test_reports_are_described_by_name_checksum_and_fingerprint(tmp_path):
         {
             "name": name,
             "sha256": hashlib.sha256(content).hexdigest(),
-            "fingerprint": report_fingerprint(),
+            "fingerprint": page_fingerprint(ReportConfig()),
             "grade": "A",
+            "config": {
+                "theme": "auto",
+                "sections": list(ADVANCED_SECTIONS),
+                "templates": None,
+            },
         }
         for name, content in (("a.html", b"first"), ("b.html", b"second"))
     ]
@@ -57,3 +68,18 @@ def test_the_fingerprint_is_had_without_importing_what_makes_pages():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_config_chooses_is_part_of_the_fingerprint_of_a_page(tmp_path):
+    (tmp_path / "theme.css").write_text("a {}")
+    configs = [
+        ReportConfig(),
+        ReportConfig(theme="dark"),
+        ReportConfig(sections=("costs",)),
+        ReportConfig(templates=tmp_path),
+    ]
+    seen = {page_fingerprint(config) for config in configs}
+    assert len(seen) == 4
+    assert page_fingerprint(ReportConfig(kinds=("basic",))) in seen, "which pages shapes none"
+    (tmp_path / "theme.css").write_text("b {}")
+    assert page_fingerprint(configs[-1]) not in seen

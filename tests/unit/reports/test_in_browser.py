@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from backtrail.reports import index as store_index
 from backtrail.reports.basic import render_basic_report
 from backtrail.reports.failed import render_failed_page
-from backtrail.reports.index import render_index
 
 from . import runs
-from .test_index import failed, row
+from .test_index import failed, made, row
 
 ROWS = "document.querySelectorAll('#trades tbody tr')"
 CELLS = "[...document.querySelectorAll('#trades tbody tr')].map(r => r.children[{}].textContent)"
@@ -108,8 +108,8 @@ def test_a_reader_who_prefers_dark_gets_dark(browser, sma_report):
 
 
 def test_pages_fit_a_screen_of_360_pixels(browser, sma_report, tmp_path):
-    index = render_index([row(n) for n in range(3)] + [failed(7)], tmp_path / "index.html")
-    for page in (sma_report, index):
+    page_of_all = made([row(n) for n in range(3)] + [failed(7)], tmp_path / "index.html")
+    for page in (sma_report, page_of_all):
         browser.open(page, width=360, height=740)
         assert browser.run("document.documentElement.scrollWidth") <= 360
 
@@ -144,11 +144,11 @@ def test_a_name_with_markup_runs_no_script(browser, tmp_path):
     )
     store.write_dataset(runs.bars_of(evil, late, np.linspace(1, 2, 60)))
     page = rendered(store)
-    index = render_index([failed(1, name=evil, strategy=evil)], tmp_path / "index.html")
-    for made in (page, index):
-        browser.open(made)
+    page_of_all = made([failed(1, name=evil, strategy=evil)], tmp_path / "index.html")
+    for shown in (page, page_of_all):
+        browser.open(shown)
         assert browser.run("window.hit === undefined")
-        assert silent(browser, made)
+        assert silent(browser, shown)
         assert browser.run("document.body.textContent.includes('<img src=x')")
 
 
@@ -205,7 +205,7 @@ def test_a_failed_run_has_a_quiet_page(browser, tmp_path):
 
 def test_the_index_searches_filters_sorts_and_compares(browser, tmp_path):
     runs_made = [row(n) for n in range(12)] + [failed(20), row(21, bundle="other")]
-    page = render_index(runs_made, tmp_path / "index.html")
+    page = made(runs_made, tmp_path / "index.html")
     browser.open(page)
     count = "document.getElementById('count').textContent"
     assert browser.run(count) == "14 of 14"
@@ -216,6 +216,11 @@ def test_the_index_searches_filters_sorts_and_compares(browser, tmp_path):
     )
     browser.run(type_in.format("zerodivision"))
     assert browser.run(count) == "1 of 14"
+    browser.run(type_in.format("return > 50% and fast != 11 run-1"))
+    assert browser.run(count) == "1 of 14"
+    browser.run(type_in.format("slow = 50 retrun > 1"))
+    assert browser.run(count) == "14 of 14"
+    assert "called retrun" in browser.run("document.getElementById('unknown').textContent")
     browser.run(type_in.format(""))
     browser.run(
         "(() => { const s = document.querySelector('select[data-key=bundle]');"
@@ -226,7 +231,8 @@ def test_the_index_searches_filters_sorts_and_compares(browser, tmp_path):
         "[...document.querySelectorAll('#runs th button')]"
         ".find(b => b.textContent === 'Total return').click()"
     )
-    names = "[...document.querySelectorAll('#runs tbody tr')].map(r => r.children[1].textContent)"
+    names = "[...document.querySelectorAll('#runs tbody tr')].map(r => r.children[1])"
+    names += ".filter(Boolean).map(cell => cell.textContent)"
     assert browser.run(names)[:2] == ["run-11", "run-10"]
     assert browser.run(names)[-1] == "run-20"  # a failed run has no value and goes last
     link = "document.querySelector('#runs tbody a').getAttribute('href')"
@@ -251,9 +257,75 @@ def test_the_index_searches_filters_sorts_and_compares(browser, tmp_path):
 
 def test_runs_over_different_bars_are_compared_with_a_caution(browser, tmp_path):
     rows = [row(1), row(2, end="2020-12-31", dataset_id="other")]
-    page = render_index(rows, tmp_path / "index.html")
+    page = made(rows, tmp_path / "index.html")
     browser.open(page)
     browser.run("[...document.querySelectorAll('#runs tbody input')].map(b => b.click())")
     assert browser.run("document.getElementById('caution').textContent").startswith(
         "These runs differ in dataset, end;"
     )
+
+
+def columns_shown(browser) -> list[str]:
+    return list(browser.run(
+        "[...document.querySelectorAll('#runs th button')].map(b => b.textContent)"
+    ))  # fmt: skip
+
+
+def test_columns_of_the_index_can_be_chosen(browser, tmp_path):
+    browser.open(made([row(1)], tmp_path / "index.html"))
+    assert "Omega" not in columns_shown(browser)
+    browser.run("document.querySelector('#columns input[data-key=omega]').click()")
+    browser.run("document.querySelector('#columns input[data-key=params]').click()")
+    assert "Omega" in columns_shown(browser)
+    assert "Parameters" not in columns_shown(browser)
+
+
+def test_ten_thousand_runs_keep_few_rows_in_the_document(browser, tmp_path):
+    rows = [
+        row(n, backtest_id=f"20260301_{n:06d}_000", metrics={"total_return": n / 10_000})
+        for n in range(10_000)
+    ]
+    browser.downloads_to(tmp_path)
+    page = made(rows, tmp_path / "index.html")
+    browser.open(page)
+    assert browser.complaints() == []
+    assert {Path(name).suffix for name in browser.requests()} == {".html", ".js"}
+    assert all(name.startswith(tmp_path.as_uri()) for name in browser.requests())
+    count = "document.querySelectorAll('#runs tbody tr').length"
+    assert 20 < browser.run(count) < 80
+    assert browser.run("document.getElementById('runs').getAttribute('aria-rowcount')") == "10001"
+    first = "document.querySelectorAll('#runs tbody tr')[20].children[1].textContent"
+    assert browser.run(first) == "run-9980"
+    browser.run("document.getElementById('runs-view').scrollTop = 32 * 5000")
+    for _ in range(3):
+        browser.settle()
+    assert 20 < browser.run(count) < 80
+    assert browser.run(
+        "document.querySelectorAll('#runs tbody tr')[13].children[1].textContent"
+    ) == ("run-4999")
+    browser.run(
+        "[...document.querySelectorAll('#runs tbody input')].slice(0, 2).map(b => b.click())"
+    )
+    for _ in range(20):
+        browser.settle()
+    assert browser.run("document.querySelectorAll('#chart canvas').length") > 0
+    assert "no equity curve" not in browser.run("document.getElementById('lines').textContent")
+    before = len(browser.requests())
+    assert before == 1 + 10 + 1, "the page, its rows, and curves of the ticked runs alone"
+    browser.run("document.getElementById('runs-csv').click()")
+    saved = browser.wait_for(tmp_path / "runs.csv").splitlines()
+    assert len(saved) == 10_001
+    assert saved[1].startswith("20260301_009999_000,us-indices,c0de")
+
+
+def test_a_file_of_curves_that_is_gone_leaves_the_table_at_work(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_index, "INLINE_RUNS", 1)
+    page = made([row(1), row(2)], tmp_path / "index.html")
+    (curves,) = (tmp_path / ".index").glob("curves-*.js")
+    curves.unlink()
+    browser.open(page)
+    browser.run("[...document.querySelectorAll('#runs tbody input')].map(b => b.click())")
+    for _ in range(20):
+        browser.settle()
+    assert "(no equity curve)" in browser.run("document.getElementById('lines').textContent")
+    assert "≠ parameter fast" in browser.run("document.getElementById('compare').textContent")

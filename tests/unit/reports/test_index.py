@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
     values = {
         "backtest_id": backtest_id,
         "name": f"run-{number}",
+        "entry": "run",
+        "code_hash": "c0de" * 16,
         "strategy": "strategies/sma_cross.py",
         "params": {"fast": number, "slow": 50},
         "bundle": "us-indices",
@@ -24,6 +28,8 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "metrics": {"total_return": number / 10, "sharpe_ratio": 0.123456789, "omega": None},
         "error": None,
         "report": f"{backtest_id}/results/reports/basic_report.html",
+        "advanced": None,
+        "version": f"{number}" * 8,
         "equity": [["2020-01-31", 1.0], ["2020-02-29", 1.0 + number / 10]],
         "synthetic": False,
     }
@@ -37,34 +43,51 @@ def failed(number: int, **changes: Any) -> dict[str, Any]:
     )
 
 
+def made(rows: list[dict[str, Any]], out: Path, asked: list[str] | None = None) -> Path:
+    """Render the page of rows that carry their equity; `asked` takes down whose was read."""
+    curves = {row["backtest_id"]: row["equity"] for row in rows}
+
+    def equity(backtest_id: str) -> Any:
+        if asked is not None:
+            asked.append(backtest_id)
+        return curves[backtest_id]
+
+    assert render_index(rows, out, equity=equity) == out
+    return out
+
+
 def render(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
-    out = tmp_path / "index.html"
-    assert render_index(rows, out) == out
-    return out.read_text(encoding="utf-8")
+    return made(rows, tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def parts_of(page: str, folder: Path) -> list[Any]:
+    """Return the rows of the files that a page loads, in its order."""
+    names = re.findall(r'<script src="([^"]*)">', page)
+    texts = [(folder / name).read_text(encoding="utf-8") for name in names]
+    return [json.loads(text.removeprefix("page.add(").removesuffix(");\n")) for text in texts]
 
 
 def test_the_head_counts_runs_failures_strategies_and_bundles(tmp_path):
     rows = [row(1), row(2, bundle="other"), failed(3, strategy="strategies/rsi.py")]
     text = visible(render(tmp_path, rows))
     assert "Runs 3 Finished 2 Failed 1 Strategies 2 Bundles 2" in text
-    assert "strategies/sma_cross.py (2)" in text
-    assert "failed (1)" in text
 
 
-def test_every_run_is_in_the_data_newest_first_with_its_reason(tmp_path):
-    data = data_of(render(tmp_path, [row(1), failed(2)]))
-    columns = data["columns"]
-    assert columns["backtest_id"] == ["20260301_091500_002", "20260301_091500_001"]
-    assert columns["error"] == ["ZeroDivisionError: division by zero", None]
-    assert columns["report"][1] == "20260301_091500_001/results/reports/basic_report.html"
-    assert data["metrics"] == {
-        "total_return": [None, 0.1],
-        "sharpe_ratio": [None, 0.1234568],
+def test_every_run_is_in_the_data_with_its_reason(tmp_path):
+    data = data_of(render(tmp_path, [failed(2), row(1)]))
+    rows, (curves,) = data["rows"], data["curves"]
+    columns = rows["columns"]
+    assert columns["backtest_id"] == ["20260301_091500_001", "20260301_091500_002"]
+    assert columns["error"] == [None, "ZeroDivisionError: division by zero"]
+    assert columns["report"][0] == "20260301_091500_001/results/reports/basic_report.html"
+    assert rows["metrics"] == {
+        "total_return": [0.1, None],
+        "sharpe_ratio": [0.1234568, None],
         "omega": [None, None],
     }
-    assert data["params"] == [{"fast": "2", "slow": "50"}, {"fast": "1", "slow": "50"}]
-    assert data["equity"] == [None, [0, [1.0, 1.1]]]
-    assert data["axes"] == [["2020-01-31", "2020-02-29"]]
+    assert rows["params"] == [{"fast": "1", "slow": "50"}, {"fast": "2", "slow": "50"}]
+    assert curves == {"axes": [["2020-01-31", "2020-02-29"]], "curves": [[0, [1.0, 1.1]], None]}
+    assert "&#39;self&#39;" not in render(tmp_path, [row(1)]), "a small page may load nothing"
 
 
 def test_the_order_of_the_rows_does_not_change_a_byte(tmp_path):
@@ -74,21 +97,58 @@ def test_the_order_of_the_rows_does_not_change_a_byte(tmp_path):
 
 def test_values_json_does_not_have_are_shown_as_none(tmp_path):
     rows = [row(1, metrics={"profit_factor": float("inf"), "cagr": float("nan")})]
-    assert data_of(render(tmp_path, rows))["metrics"] == {"cagr": [None], "profit_factor": [None]}
+    found = data_of(render(tmp_path, rows))["rows"]["metrics"]
+    assert found == {"cagr": [None], "profit_factor": [None]}
 
 
-def test_beyond_the_limit_only_the_newest_runs_keep_their_curves(tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "MAX_EQUITY_CURVES", 2)
-    page = render(tmp_path, [row(number) for number in range(4)])
-    assert [curve is None for curve in data_of(page)["equity"]] == [False, False, True, True]
-    assert "Equity curves are here for the newest 2 runs" in visible(page)
+def test_a_large_store_lies_in_files_beside_its_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "INLINE_RUNS", 4)
+    monkeypatch.setattr(index, "ROWS_PER_FILE", 3)
+    monkeypatch.setattr(index, "CURVES_PER_FILE", 2)
+    rows = [row(number) for number in range(1, 8)]
+    page = render(tmp_path, rows)
+    parts = parts_of(page, tmp_path)
+    assert [part["columns"]["name"] for part in parts] == [
+        ["run-1", "run-2", "run-3"],
+        ["run-4", "run-5", "run-6"],
+        ["run-7"],
+    ]
+    data = data_of(page)
+    assert (data["rows"], data["curves"], data["curves_per_file"]) == (None, None, 2)
+    assert len(data["curve_files"]) == 4
+    second = (tmp_path / data["curve_files"][1]).read_text(encoding="utf-8")
+    assert second.startswith('page.curves("20260301_091500_003",\n')
+    assert "[0,[1.0,1.4]]" in second
+    assert "&#39;self&#39;" in page.split("style-src")[0]
+
+
+def test_a_run_more_leaves_the_files_of_the_others_and_reads_no_old_equity(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "INLINE_RUNS", 4)
+    monkeypatch.setattr(index, "ROWS_PER_FILE", 3)
+    monkeypatch.setattr(index, "CURVES_PER_FILE", 2)
+    folder, out = tmp_path / ".index", tmp_path / "index.html"
+    rows = [row(number) for number in range(1, 8)]
+    made(rows, out)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    asked: list[str] = []
+    made([*rows, row(8)], out, asked)
+    assert asked == ["20260301_091500_007", "20260301_091500_008"]
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    same = before.items() & after.items()
+    assert len(same) == 5, "two full files of rows, three of curves"
+    assert len(after) == 7, "what no page needs is removed"
+    asked.clear()
+    made([row(1, version="other"), *rows[1:], row(8)], out, asked)
+    assert asked == ["20260301_091500_001", "20260301_091500_002"], "changed results are read again"
+    made(rows[:2], out)
+    assert len(list(folder.iterdir())) == 1, "a small store needs its curves alone"
 
 
 def test_markup_in_names_and_reasons_is_text(tmp_path):
     evil = "</script><script>alert(1)</script>\"'😀"
     page = render(tmp_path, [failed(1, name=evil, strategy=evil) | {"error": evil}])
     assert "<script>alert" not in page
-    assert data_of(page)["columns"]["error"] == [evil]
+    assert data_of(page)["rows"]["columns"]["error"] == [evil]
 
 
 def test_an_empty_store_has_a_page(tmp_path):

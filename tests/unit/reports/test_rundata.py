@@ -37,6 +37,7 @@ def test_what_is_missing_or_not_of_its_schema_is_an_error_that_names_the_file(tm
         read_run(tmp_path)
     store = runs.write_small_run(tmp_path)
     run = read_run(store.run_dir)
+    (store.run_dir / "results" / "fills.parquet").unlink()
     with pytest.raises(ArtifactManagerError, match=r"fills\.parquet is missing"):
         run.table("fills")
     path = store.run_dir / "results" / "summary.parquet"

@@ -1,33 +1,46 @@
 """The comparison page of a run store."""
 
 import json
+import os
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
 from backtrail.files import lease, remove_stale
+from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
 __all__ = ["render_store_index"]
 
-_CURVES = 300  # runs whose equity the page can overlay; the newest ones
 
+def render_store_index(
+    store: RunStore, bundles_dir: Path, *, config: ReportConfig | None = None
+) -> None:
+    """Render `index.html` from the table of runs.
 
-def render_store_index(store: RunStore, bundles_dir: Path) -> None:
-    """Render `index.html` from the table of runs."""
+    No manifest is read, and of results only the equity of runs that are new to the page.
+
+    Args:
+        store: The run store.
+        bundles_dir: Folder of the bundles, for which of them are synthetic.
+        config: Theme and templates of one's own.
+    """
     import polars as pl
 
     from backtrail.reports.index import render_index
 
     with lease(store.catalog_lock):
-        runs = pl.read_parquet(store.runs_table).sort("backtest_id", descending=True)
+        runs = pl.read_parquet(store.runs_table).sort("backtest_id")
         synthetic = _synthetic_datasets(bundles_dir)
-        rows = [
-            _index_row(store, row, synthetic, with_curve=number < _CURVES)
-            for number, row in enumerate(runs.iter_rows(named=True))
-        ]
+        rows = [_index_row(store, row, synthetic) for row in runs.iter_rows(named=True)]
         remove_stale(store.base_dir)
-        render_index(rows, store.index)
+        render_index(
+            rows,
+            store.index,
+            equity=lambda name: _monthly_equity(store.run(name).results),
+            config=config,
+        )
 
 
 def _synthetic_datasets(bundles_dir: Path) -> set[str]:
@@ -39,16 +52,16 @@ def _synthetic_datasets(bundles_dir: Path) -> set[str]:
     return found
 
 
-def _index_row(
-    store: RunStore, row: dict[str, Any], synthetic: set[str], *, with_curve: bool
-) -> dict[str, Any]:
-    run = store.run(row["backtest_id"])
-    pages = (run.reports / "basic_report.html", run.errors / "failed_run.html")
-    page = next((item for item in pages if item.exists()), None)
+def _index_row(store: RunStore, row: dict[str, Any], synthetic: set[str]) -> dict[str, Any]:
+    name = row["backtest_id"]
+    reports = f"{name}/results/reports"
+    basic, advanced = (f"{reports}/{REPORT_FILES[kind]}" for kind in ("basic", "advanced"))
     return {
-        "backtest_id": row["backtest_id"],
+        "backtest_id": name,
         "name": row["name"],
+        "entry": row["name"].partition("/")[0],
         "strategy": row["strategy"],
+        "code_hash": row["code_hash"],
         "params": json.loads(row["params_json"]),
         "bundle": row["bundle"],
         "dataset_id": row["dataset_id"],
@@ -59,13 +72,19 @@ def _index_row(
         "end": row["end_date"],
         "metrics": json.loads(row["metrics_json"]),
         "error": f"{row['error_kind']}: {row['error_message']}" if row["error_kind"] else None,
-        "report": None if page is None else page.relative_to(store.base_dir).as_posix(),
-        "equity": _monthly_equity(run.results) if with_curve else None,
+        "report": _first_there(store, (basic, f"{name}/errors/failed_run.html")),
+        "advanced": _first_there(store, (advanced,)),
         "synthetic": row["dataset_id"] in synthetic,
+        "version": row["manifest_sha256"],
     }
 
 
-def _monthly_equity(results: Path) -> list[list[Any]] | None:
+def _first_there(store: RunStore, paths: Sequence[str]) -> str | None:
+    base = f"{store.base_dir}/"
+    return next((path for path in paths if os.path.exists(base + path)), None)
+
+
+def _monthly_equity(results: Path) -> list[tuple[str, float]] | None:
     """Return month ends and equity relative to the first bar."""
     import polars as pl
 
@@ -79,4 +98,4 @@ def _monthly_equity(results: Path) -> list[list[Any]] | None:
     )
     days: list[date] = monthly["at"].dt.date().to_list()
     values = monthly["portfolio_value"].to_list()
-    return [[day.isoformat(), value] for day, value in zip(days, values, strict=True)]
+    return [(day.isoformat(), value) for day, value in zip(days, values, strict=True)]

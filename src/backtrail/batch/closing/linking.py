@@ -8,6 +8,7 @@ from backtrail.batch.closing.index import render_store_index
 from backtrail.batch.planning.limits import show_bytes
 from backtrail.canonical import sha256_json
 from backtrail.files import remove_stale, write_json
+from backtrail.reports.settings import ReportConfig
 from backtrail.wording import counted
 
 __all__ = ["close_failed_batch", "disk_warning", "link_catalog"]
@@ -79,6 +80,7 @@ def close_failed_batch(
     *,
     warn_above: int | None = None,
     log: Path | None = None,
+    config: ReportConfig | None = None,
 ) -> None:
     """Catalogue and show what a failing batch left, as a succeeding one does.
 
@@ -88,6 +90,7 @@ def close_failed_batch(
         bundles_dir: Folder of the bundles.
         warn_above: Size in bytes of all sealed runs above which to warn.
         log: File that gets a line with what changed: the log of the rule that did not run.
+        config: Theme and templates of the comparison page.
     """
     if not store.base_dir.exists():
         return
@@ -96,4 +99,4 @@ def close_failed_batch(
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"{said}\n")
-    render_store_index(store, bundles_dir)
+    render_store_index(store, bundles_dir, config=config)

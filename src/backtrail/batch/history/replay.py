@@ -178,9 +178,8 @@ def _replay(
 
 
 def _shown_grade(store: RunStore, run: RunDir, bundles_dir: Path) -> str | None:
-    """Return the grade that a run has now, after rendering its page again if it has one."""
-    if (run.reports / "basic_report.html").exists():
-        stages.render_report(store, run.backtest_id, bundles_dir, only_stale=True)
+    """Return the grade that a run has now, after rendering the pages it has again."""
+    stages.render_report_again(store, run.backtest_id, bundles_dir)
     manifest = graded_manifest(run)
     return None if manifest is None else manifest["grade"]
 

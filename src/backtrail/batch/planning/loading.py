@@ -21,6 +21,7 @@ from backtrail.errors import CodeCaptureError, ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure, SecretWaiver
 from backtrail.provenance.detection import CAPTURE_MODES, capture_closure, importable
 from backtrail.provenance.fingerprint import library_fingerprint
+from backtrail.reports.settings import ReportConfig
 
 __all__ = [
     "CHAIN_LIMIT",
@@ -93,6 +94,15 @@ class Batch:
     def limits(self) -> Limits:
         """Time and memory of one run."""
         return run_limits(self.config["execution"])
+
+    @property
+    def reports(self) -> ReportConfig:
+        """Which pages runs get, and how they look.
+
+        Raises:
+            ConfigError: If the folder of templates does not exist.
+        """
+        return ReportConfig.of(self.config["reports"], self.root)
 
     def bundle(self, name: str) -> BundleConfig:
         """Return the definition of a bundle."""

@@ -32,7 +32,8 @@ _MADE_BY_A_STAGE = "|".join(
 )
 # Pattern of the files of a run that no stage declares as its output, a strategy's own among them.
 RESTORED_PATHS = f"(?!(?:{_MADE_BY_A_STAGE})$).+"
-_REPORT = "results/reports/basic_report.html"
+_REPORTS = "results/reports"
+_BASIC_REPORT = "basic_report.html"
 
 
 def damaged_runs(plan: Plan, store: RunStore) -> dict[str, Damage]:
@@ -43,7 +44,11 @@ def damaged_runs(plan: Plan, store: RunStore) -> dict[str, Damage]:
 
 
 def run_targets(
-    plan: Plan, store: RunStore, base_dir: Path, damaged: Mapping[str, Damage]
+    plan: Plan,
+    store: RunStore,
+    base_dir: Path,
+    damaged: Mapping[str, Damage],
+    reports: Sequence[str] = (_BASIC_REPORT,),
 ) -> list[str]:
     """Return the paths to ask for so that every run of a plan is sealed, whole and reported.
 
@@ -56,6 +61,7 @@ def run_targets(
         store: The run store.
         base_dir: The store's folder as the config writes it, for the paths.
         damaged: What `damaged_runs` found.
+        reports: Pages that a run with a chain has; one in a shard has the basic report.
 
     Raises:
         SealError: If something in sealed runs was altered; every such run is named.
@@ -69,12 +75,14 @@ def run_targets(
         if planned.backtest_id in damaged:
             targets += [f"{home}/{name}" for name in damaged[planned.backtest_id].missing]
         if plan.shards is None:
-            targets += [f"{home}/_SUCCESS", f"{home}/{_REPORT}"]
+            targets += [f"{home}/_SUCCESS", *(f"{home}/{_REPORTS}/{name}" for name in reports)]
         elif planned.backtest_id in sharded and not is_sealed(run):
             # Its shard was done; the run has been deleted since. Who is pending has a shard still.
-            targets += [f"{home}/_SUCCESS", f"{home}/{_REPORT}"]
-        elif planned.backtest_id in reported and not os.path.exists(f"{run.path}/{_REPORT}"):
-            targets.append(f"{home}/{_REPORT}")
+            targets += [f"{home}/_SUCCESS", f"{home}/{_REPORTS}/{_BASIC_REPORT}"]
+        elif planned.backtest_id in reported and not os.path.exists(
+            f"{run.path}/{_REPORTS}/{_BASIC_REPORT}"
+        ):
+            targets.append(f"{home}/{_REPORTS}/{_BASIC_REPORT}")
     return targets
 
 

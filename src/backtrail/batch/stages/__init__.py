@@ -7,13 +7,15 @@ intact means done, missing files are put back, altered ones are an error.
 
 from backtrail.batch.stages.capturing import capture_code, restore_object
 from backtrail.batch.stages.executing import run_backtest
-from backtrail.batch.stages.reporting import render_report
+from backtrail.batch.stages.reporting import render_report, render_report_again, render_run
 from backtrail.batch.stages.restoring import restore_run
 from backtrail.batch.stages.sealing import seal_run
 
 __all__ = [
     "capture_code",
     "render_report",
+    "render_report_again",
+    "render_run",
     "restore_object",
     "restore_run",
     "run_backtest",

@@ -1,25 +1,42 @@
-"""Stage `render_report`: the pages of a sealed run, derived from it and outside its seal."""
+"""Stage `render_report`: the pages of a finished run, derived from it and outside its seal."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from backtrail.artifacts.manifest import inspect_run, require_intact
-from backtrail.artifacts.store import RunStore
-from backtrail.files import write_json
+from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
+from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.errors import ArtifactManagerError
+from backtrail.files import remove_stale, write_json
+from backtrail.reports.settings import REPORT_FILES, ReportConfig
+from backtrail.wording import counted
 
-__all__ = ["render_report"]
+__all__ = ["render_report", "render_report_again", "render_run"]
+
+_BASIC = ReportConfig(kinds=("basic",))
 
 
 def render_report(
-    store: RunStore, backtest_id: str, bundles_dir: Path, *, only_stale: bool = False
-) -> None:
+    store: RunStore,
+    backtest_id: str,
+    bundles_dir: Path,
+    *,
+    config: ReportConfig = _BASIC,
+    only_stale: bool = False,
+) -> tuple[Path, ...]:
     """Render the pages of a sealed run; they are derived and stand outside the seal.
+
+    Pages of other kinds that the run has from before are left as they are.
 
     Args:
         store: The run store.
         backtest_id: The run.
         bundles_dir: Folder of the bundles, for the price chart.
-        only_stale: Leave a page that present templates made from this run.
+        config: Which pages, and how they look.
+        only_stale: Leave pages that present templates made from this run.
+
+    Returns:
+        The pages that were asked for.
 
     Raises:
         SealError: If a result was altered: nothing is rendered from it.
@@ -28,16 +45,111 @@ def render_report(
     from backtrail.reports.fingerprint import describe_reports
 
     run = store.run(backtest_id)
-    page, record = run.reports / "basic_report.html", run.reports / "reports.json"
+    pages = tuple(run.reports / name for name in config.files)
+    record = run.reports / "reports.json"
     with run.lease():
         require_intact(run, inspect_run(run))
         manifest = graded_manifest(run)
         grade = None if manifest is None else manifest.get("grade")
-        if only_stale and page.exists() and record.exists():
-            known = json.loads(record.read_bytes())
-            if known == describe_reports([page], grade=grade):
-                return
+        known = {} if not record.exists() else _by_name(json.loads(record.read_bytes()))
+        if only_stale and all(page.exists() for page in pages):
+            wanted = _by_name(describe_reports(pages, grade=grade, config=config))
+            if wanted.items() <= known.items():
+                return pages
+        run.reports.mkdir(parents=True, exist_ok=True)
+        remove_stale(run.reports)
+        for kind in config.kinds:
+            _render(store, run, bundles_dir, kind, grade, config)
+        others = {name: item for name, item in known.items() if (run.reports / name).exists()}
+        made = _by_name(describe_reports(pages, grade=grade, config=config))
+        write_json(record, [item for _, item in sorted({**others, **made}.items())])
+    return pages
+
+
+def _by_name(records: Sequence[dict[str, object]]) -> dict[str, dict[str, object]]:
+    return {str(record["name"]): record for record in records}
+
+
+def _render(
+    store: RunStore,
+    run: RunDir,
+    bundles_dir: Path,
+    kind: str,
+    grade: str | None,
+    config: ReportConfig,
+) -> None:
+    out = run.reports / REPORT_FILES[kind]
+    if kind == "basic":
         from backtrail.reports.basic import render_basic_report
 
-        render_basic_report(run.path, bundles_dir=bundles_dir, out=page, grade=grade)
-        write_json(record, describe_reports([page], grade=grade))
+        render_basic_report(run.path, bundles_dir=bundles_dir, out=out, grade=grade, config=config)
+    else:
+        from backtrail.reports.advanced import render_advanced_report
+
+        render_advanced_report(
+            run.path,
+            bundles_dir=bundles_dir,
+            out=out,
+            grade=grade,
+            trials=_trials(store, run),
+            config=config,
+        )
+
+
+def _trials(store: RunStore, run: RunDir) -> str:
+    """Return how much was tried on the run's dataset by now, in words."""
+    identity = run.read_spec()["identity"]
+    family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
+    runs = sets = others = 0
+    for path in (store.ledger / "trials" / dataset).glob("*.json"):
+        trial = json.loads(path.read_bytes())
+        if trial["family"] == family:
+            runs, sets = runs + 1, sets + int(trial["sets"])
+        else:
+            others += 1
+    tried = f"{counted(runs, 'run')} with {counted(sets, 'parameter set')} of this strategy file"
+    return f"{tried}, {counted(others, 'run')} of others, on this dataset by now"
+
+
+def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:
+    """Render the pages that a run has, as they were chosen, where they are out of date.
+
+    A folder of templates that is gone is done without.
+
+    Raises:
+        SealError: If a result was altered: nothing is rendered from it.
+    """
+    run = store.run(backtest_id)
+    record = run.reports / "reports.json"
+    known = {} if not record.exists() else _by_name(json.loads(record.read_bytes()))
+    pages: list[Path] = []
+    for kind, name in REPORT_FILES.items():
+        if not (run.reports / name).exists():
+            continue
+        config = ReportConfig.from_dict(kind, known.get(name, {}).get("config"))
+        pages += render_report(store, backtest_id, bundles_dir, config=config, only_stale=True)
+    return tuple(pages)
+
+
+def render_run(
+    store: RunStore, backtest_id: str, bundles_dir: Path, *, config: ReportConfig
+) -> tuple[Path, ...]:
+    """Render the pages of a finished run anew: its reports, or the page of its failure.
+
+    Raises:
+        ArtifactManagerError: If the run is not finished.
+        SealError: If a result was altered: nothing is rendered from it.
+    """
+    run = store.run(backtest_id)
+    if is_sealed(run):
+        return render_report(store, backtest_id, bundles_dir, config=config)
+    if not run.failed.exists():
+        raise ArtifactManagerError(
+            f"{backtest_id} is not finished and has nothing to report; "
+            "the next call of snakemake goes on with it"
+        )
+    from backtrail.reports.failed import render_failed_page
+
+    with run.lease():
+        out = run.errors / "failed_run.html"
+        return (render_failed_page(run.path, bundles_dir=bundles_dir, out=out, config=config),)

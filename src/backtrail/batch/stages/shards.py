@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backtrail.artifacts.store import RunStore
@@ -11,6 +12,7 @@ from backtrail.batch.planning.plan import Plan
 from backtrail.canonical import sha256_json
 from backtrail.errors import RunFailedError
 from backtrail.files import remove_stale, write_json
+from backtrail.reports.settings import ReportConfig
 
 __all__ = ["execute_shard", "report_shard"]
 
@@ -43,11 +45,29 @@ def execute_shard(
     _write_receipt(receipt, shard, ids)
 
 
-def report_shard(store: RunStore, plan: Plan, shard: str, bundles_dir: Path, receipt: Path) -> None:
-    """Render the reports of a shard's runs; a report that is up to date is left as it is."""
+def report_shard(
+    store: RunStore,
+    plan: Plan,
+    shard: str,
+    bundles_dir: Path,
+    receipt: Path,
+    *,
+    config: ReportConfig = ReportConfig(),  # noqa: B008  it is frozen
+) -> None:
+    """Render the basic reports of a shard's runs; one that is up to date is left as it is.
+
+    Args:
+        store: The run store.
+        plan: The plan.
+        shard: Which of its report shards.
+        bundles_dir: Folder of the bundles.
+        receipt: The file to write when all is done.
+        config: Theme and templates of the pages.
+    """
+    config = replace(config, kinds=("basic",))
     ids = plan.report_shards[shard]
     for backtest_id in ids:
-        stages.render_report(store, backtest_id, bundles_dir, only_stale=True)
+        stages.render_report(store, backtest_id, bundles_dir, config=config, only_stale=True)
     _write_receipt(receipt, shard, ids)
 
 

@@ -25,8 +25,8 @@ const page = (() => {
 
   const number = (value, digits) =>
     value === null || value === undefined || Number.isNaN(value) ? "–"
-      : value.toLocaleString("en-US",
-        { minimumFractionDigits: digits, maximumFractionDigits: digits });
+      : value.toLocaleString("en-US", { minimumFractionDigits: digits,
+        maximumFractionDigits: digits, signDisplay: "negative" }); // a rounded zero has no minus
   const percent = (value, digits = 2) =>
     value === null || value === undefined || Number.isNaN(value) ? "–"
       : number(value * 100, digits) + "%";
@@ -97,7 +97,28 @@ const page = (() => {
     };
   };
 
+  // Tables as CSV files: full digits where a cell carries them, quoted as RFC 4180 says.
+  const quoted = (value) => {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  const save = (name, rows) => {
+    const text = rows.map((row) => row.map(quoted).join(",") + "\r\n").join("");
+    const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
+    element("a", { href: address, download: name + ".csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  };
+  const tableRows = (node) => [...node.rows].map((row) =>
+    [...row.cells].map((cell) => cell.dataset.v ?? cell.textContent.trim()));
+  const prefix = data.id ? data.id + "-" : "";
+  document.querySelectorAll("button.csv[data-table]").forEach((button) =>
+    button.addEventListener("click", () =>
+      save(prefix + button.dataset.name, tableRows(document.getElementById(button.dataset.table)))));
+
+  const added = []; // rows of the index that lie in files beside it
   return {
+    added, add: (part) => added.push(part),
+    save: (name, rows) => save(prefix + name, rows),
     data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
     onTheme: (listener) => listeners.push(listener),
   };

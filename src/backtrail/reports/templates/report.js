@@ -62,8 +62,19 @@
     band[1].setData(points(curve.equity_high));
   }
   drawdown.setData(points(curve.drawdown));
+  // Values the strategy recorded: over the price where they are of its size, else in a last pane.
+  const palette = ["#e69f00", "#7b5ea7", "#0072b2", "#cc79a7", "#009e73", "#56b4e9", "#d55e00",
+    "#8a8f00"];
+  const indicators = data.indicators.map((record, i) => {
+    const values = page.floats(record.values);
+    const pane = record.price && price ? 0 : equityPane + 2;
+    const one = chart.addSeries(LW.LineSeries, { ...thin, priceFormat: money,
+      color: palette[i % palette.length] }, pane);
+    one.setData(points(values));
+    return { name: record.name, values, color: palette[i % palette.length] };
+  });
   const panes = chart.panes();
-  (hasPrices ? [6, 3, 2] : [3, 2]).forEach((weight, i) => panes[i].setStretchFactor(weight));
+  (hasPrices ? [6, 3, 2, 2] : [3, 2, 2]).slice(0, panes.length).forEach((weight, i) => panes[i].setStretchFactor(weight));
 
   const pricePoints = (values) => times.map((time, i) => {
     if (Number.isNaN(values.close[i])) return { time };
@@ -131,7 +142,13 @@
       parts.push("(" + money(curve.equity_low[i]) + " to " + money(curve.equity_high[i]) + ")");
     if (benchmark) parts.push(facts.benchmark + " " + money(curve.benchmark[i]));
     parts.push("Drawdown " + percent(curve.drawdown[i]));
-    legend.replaceChildren(...parts.map((part) => element("span", {}, part)));
+    const recorded = indicators.map((one) => {
+      const part = element("span", {}, one.name + " " + (Number.isNaN(one.values[i]) ? "–"
+        : Number(one.values[i].toPrecision(6)).toLocaleString("en-US")));
+      part.style.borderBottom = "2px solid " + one.color;
+      return part;
+    });
+    legend.replaceChildren(...parts.map((part) => element("span", {}, part)), ...recorded);
   };
   chart.subscribeCrosshairMove((event) =>
     drawLegend(event.logical === undefined ? null : Math.round(event.logical)));
@@ -208,6 +225,18 @@
       { from: range.from + move[0] * span, to: range.to + move[1] * span });
   });
 
+  const save = document.getElementById("chart-csv");
+  if (save) save.addEventListener("click", () => {
+    const values = price ? pricesOf(symbol) : {};
+    const columns = { ...values, ...curve,
+      ...Object.fromEntries(indicators.map((one) => ["recorded " + one.name, one.values])) };
+    const names = Object.keys(columns);
+    page.save("chart" + (price ? "-" + symbol : ""), [["time", ...names],
+      ...times.map((time, i) => [moment(time, facts.intraday), ...names.map((name) =>
+        Number.isNaN(columns[name][i]) ? "" : Number(columns[name][i].toPrecision(7)))])]);
+  });
+  page.report = { times, facts, trades, scale };
+
   // The trades table; a row moves the chart to its trade.
   const node = document.getElementById("trades");
   if (!node) return;
@@ -259,9 +288,23 @@
     scale.setVisibleLogicalRange({ from: from - margin, to: to + margin });
     drawLegend(from);
     node.querySelectorAll(".picked").forEach((other) => other.classList.remove("picked"));
-    row.classList.add("picked");
+    if (row) row.classList.add("picked"); // a trade that the filter hides has no row
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     box.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+  };
+  const raw = [["trade_id", "id"], ["symbol"], ["side"],
+    ["entry_at", (i) => moment(trades.entry[i], true)],
+    ["exit_at", (i) => trades.open[i] ? "" : moment(trades.exit[i], true)],
+    ["entry_price"], ["exit_price"], ["quantity"], ["pnl"], ["commission"], ["return"],
+    ["bars_held"], ["mae"], ["mfe"], ["is_open", "open"]];
+  document.getElementById("trades-csv").addEventListener("click", () => page.save("trades", [
+    raw.map(([title]) => title),
+    ...view.visible().map((i) => raw.map(([title, key]) =>
+      typeof key === "function" ? key(i) : trades[key ?? title][i])),
+  ]));
+  page.report.jump = (i) => {
+    const row = [...node.tBodies[0].rows].find((one) => one.dataset.trade === String(i));
+    jump(i, row);
   };
   const total = trades.id.length;
   const label = document.getElementById("trade-count");
@@ -269,7 +312,7 @@
     node, columns, count: total, more: document.getElementById("trades-more"),
     onChange: (visible) => { label.textContent = number(visible, 0) + " of " + number(total, 0); },
     row: (i) => {
-      const row = element("tr", { className: "chosen" }, ...columns.map((column) => column.cell(i)));
+      const row = element("tr", { className: "chosen", dataset: { trade: i } }, ...columns.map((column) => column.cell(i)));
       row.addEventListener("click", () => jump(i, row));
       return row;
     },

@@ -24,6 +24,9 @@ def test_chains_ask_for_seal_and_report_and_for_each_missing_file(project):
     assert targets(project, plan) == wanted
     project.run(plan)
     assert targets(project, plan) == wanted
+    pages = ("basic_report.html", "advanced_report.html")
+    found = run_targets(plan, project.store, BASE, {}, reports=pages)
+    assert found == [*wanted, f"backtests/{name}/results/reports/advanced_report.html"]
     (project.store.run(name).results / "fills.parquet").unlink()
     assert set(targets(project, plan)) == {
         *wanted,

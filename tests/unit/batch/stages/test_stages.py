@@ -9,8 +9,9 @@ import pytest
 from backtrail.artifacts.manifest import inspect_run, is_sealed, seal
 from backtrail.batch import stages
 from backtrail.canonical import sha256_file
-from backtrail.errors import CodeCaptureError, RunFailedError, SealError
+from backtrail.errors import ArtifactManagerError, CodeCaptureError, RunFailedError, SealError
 from backtrail.files import write_json
+from backtrail.reports import ReportConfig
 from tests.unit.batch.support import Project, batch_config, entry, functions
 
 
@@ -416,6 +417,57 @@ def test_a_report_is_rendered_outside_the_seal_and_only_when_stale(sealed):
     page.write_text("edited")
     stages.render_report(project.store, run.backtest_id, project.bundles, only_stale=True)
     assert page.read_text() != "edited"
+
+
+def test_the_advanced_report_stands_beside_the_basic_one_and_counts_the_trials(sealed):
+    project, run = sealed
+    both = ReportConfig(kinds=("basic", "advanced"), theme="dark")
+    pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=both)
+    assert [page.name for page in pages] == ["basic_report.html", "advanced_report.html"]
+    text = pages[1].read_text()
+    assert "1 run with 1 parameter set of this strategy file, 0 runs of others" in text
+    assert 'data-theme="dark"' in text
+    record = json.loads((run.reports / "reports.json").read_bytes())
+    assert [item["name"] for item in record] == ["advanced_report.html", "basic_report.html"]
+    assert record[0]["sha256"] == sha256_file(pages[1])
+    assert not inspect_run(run)
+    before = pages[1].read_bytes()
+    stages.render_report(project.store, run.backtest_id, project.bundles)
+    kept = json.loads((run.reports / "reports.json").read_bytes())
+    assert kept[0] == record[0], "a page that was not asked for keeps its record"
+    assert kept[1]["config"]["theme"] == "auto"
+    pages[1].write_text("edited")
+    assert stages.render_report_again(project.store, run.backtest_id, project.bundles) == (
+        run.reports / "basic_report.html",
+        pages[1],
+    )
+    assert pages[1].read_bytes() == before, "as it was chosen, in the dark theme"
+
+
+def test_nothing_is_rendered_from_an_altered_result(sealed):
+    project, run = sealed
+    trades = run.results / "trades.parquet"
+    trades.write_bytes(trades.read_bytes() + b" ")
+    with pytest.raises(SealError, match=r"results/trades\.parquet"):
+        stages.render_run(project.store, run.backtest_id, project.bundles, config=ReportConfig())
+    assert not run.reports.exists()
+
+
+def test_the_page_of_a_failed_run_is_rendered_anew_and_of_an_unfinished_one_none(project):
+    project.write("strategies/sma.py", functions(initialize="raise ValueError('<b>no</b>')"))
+    plan, _ = project.run()
+    run = project.store.run(plan.runs[0].backtest_id)
+    page = run.errors / "failed_run.html"
+    page.unlink()
+    made = stages.render_run(
+        project.store, run.backtest_id, project.bundles, config=ReportConfig(theme="dark")
+    )
+    assert made == (page,)
+    assert 'data-theme="dark"' in page.read_text()
+    assert "ValueError" in page.read_text()
+    run.failed.unlink()
+    with pytest.raises(ArtifactManagerError, match="is not finished and has nothing to report"):
+        stages.render_run(project.store, run.backtest_id, project.bundles, config=ReportConfig())
 
 
 def test_the_error_of_a_failed_run_is_raised_with_everything_to_act_on(project):

@@ -1,0 +1,119 @@
+"""Statistics over a moving window, for showing how steady a run was."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from backtrail.data.calendars import is_daily, periods_per_year
+
+__all__ = ["RollingWindow", "rolling_windows"]
+
+_MAX_POINTS = 1_300
+_US_PER_DAY = 86_400_000_000
+_SHARES = (("quarter", 4), ("half a year", 2), ("year", 1))
+
+_Floats = NDArray[np.float64]
+_Moments = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RollingWindow:
+    """Statistics of the returns inside a window that ends at each moment.
+
+    Attributes:
+        label: Length of the window in words.
+        size: How many returns it holds.
+        step: Every how many returns a value is kept; the last one always is.
+        moments: Where the windows end, microseconds since 1970.
+        sharpe: Annual Sharpe ratio without risk-free rate; NaN where the returns do not vary.
+        volatility: Annual volatility as a fraction, ddof 1.
+        beta: Beta to the benchmark; None without one.
+    """
+
+    label: str
+    size: int
+    step: int
+    moments: _Moments
+    sharpe: _Floats
+    volatility: _Floats
+    beta: _Floats | None
+
+
+def rolling_windows(
+    moments: _Moments,
+    equity: _Floats,
+    benchmark: _Floats | None,
+    *,
+    calendar: str,
+    timeframe: str,
+) -> list[RollingWindow]:
+    """Return the windows that fit into a run at least twice, the shortest first.
+
+    Bars shorter than a day are first joined to days: noise within a session is no risk that a year
+    of windows could show.
+
+    Args:
+        moments: Microseconds since 1970 of the bars, ascending.
+        equity: Account value after each bar.
+        benchmark: Value of the benchmark after each bar, on any scale.
+        calendar: Calendar of the dataset.
+        timeframe: Timeframe of the dataset.
+    """
+    if not is_daily(timeframe):
+        last = np.append(np.flatnonzero(np.diff(moments // _US_PER_DAY)), moments.size - 1)
+        moments, equity = moments[last], equity[last]
+        benchmark = None if benchmark is None else benchmark[last]
+        timeframe = "1d"
+    periods = periods_per_year(calendar, timeframe)
+    returns = _returns(equity)
+    other = None if benchmark is None else _returns(benchmark)
+    windows = []
+    for label, share in _SHARES:
+        size = round(periods / share)
+        if size > 2 and returns.size >= 2 * size:
+            windows.append(_window(f"{label}, {size}", size, moments[1:], returns, other, periods))
+    return windows
+
+
+def _returns(values: _Floats) -> _Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = values[1:] / values[:-1] - 1
+    return np.where(values[:-1] > 0, change, np.nan)
+
+
+def _window(
+    label: str,
+    size: int,
+    moments: _Moments,
+    returns: _Floats,
+    other: _Floats | None,
+    periods: float,
+) -> RollingWindow:
+    count = returns.size - size + 1
+    step = -(-count // _MAX_POINTS)
+    kept = np.arange(count - 1, -1, -step)[::-1]
+    inside = sliding_window_view(returns, size)[kept]
+    mean, deviation = inside.mean(axis=1), inside.std(axis=1, ddof=1)
+    varies = np.ptp(inside, axis=1) > 0
+    sharpe = np.full(kept.size, np.nan)
+    np.divide(mean, deviation, out=sharpe, where=varies)
+    return RollingWindow(
+        label=label,
+        size=size,
+        step=step,
+        moments=moments[kept + size - 1],
+        sharpe=sharpe * np.sqrt(periods),
+        volatility=deviation * np.sqrt(periods),
+        beta=None if other is None else _beta(inside, sliding_window_view(other, size)[kept]),
+    )
+
+
+def _beta(left: _Floats, right: _Floats) -> _Floats:
+    centered = right - right.mean(axis=1, keepdims=True)
+    variance = (centered**2).sum(axis=1)
+    beta = np.full(variance.size, np.nan)
+    above = (left * centered).sum(axis=1)
+    np.divide(above, variance, out=beta, where=np.ptp(right, axis=1) > 0)
+    return beta

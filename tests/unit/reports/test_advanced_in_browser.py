@@ -1,0 +1,170 @@
+"""The advanced report in a real browser: what a reader sees, does and saves."""
+
+import csv
+import io
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from backtrail.reports.advanced import render_advanced_report
+from backtrail.reports.settings import ReportConfig
+
+from . import runs
+from .test_in_browser import shown_range, silent
+
+DARK = "rgb(19, 23, 34)"
+
+
+def rendered(store: runs.Store, **options):
+    out = store.root / "advanced_report.html"
+    return render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=out, **options)
+
+
+def see(browser, identity: str) -> None:
+    """Scroll to an element, so that what is drawn when it comes near is drawn."""
+    browser.run(f"document.getElementById('{identity}').scrollIntoView()")
+    for _ in range(4):
+        browser.settle()
+
+
+def text_of(browser, identity: str) -> str:
+    return str(browser.run(f"document.getElementById('{identity}').textContent"))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_every_part_paints_and_asks_for_nothing(browser, advanced_report, width):
+    browser.open(advanced_report, width=width, dark=width == 360)
+    for name in ("chart", "rolling", "exposure"):
+        see(browser, name)
+        assert browser.run(f"document.querySelectorAll('#{name} canvas').length") >= 4
+    see(browser, "scatter")
+    assert browser.run("document.querySelectorAll('#scatter .mark').length") == 88
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    background = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (background == DARK) == (width == 360)
+    assert silent(browser, advanced_report)
+
+
+def test_charts_below_the_first_screen_are_drawn_when_they_come_near(browser, advanced_report):
+    browser.open(advanced_report, height=500)
+    assert browser.run("document.querySelectorAll('#exposure canvas').length") == 0
+    see(browser, "exposure")
+    assert browser.run("document.querySelectorAll('#exposure canvas').length") >= 4
+
+
+def test_metrics_in_the_browser_equal_the_summary_to_the_last_digit(
+    browser, sma_store, advanced_report
+):
+    summary = pl.read_parquet(sma_store.run_dir / "results" / "summary.parquet")
+    browser.open(advanced_report)
+    shown = browser.run(
+        "Object.fromEntries([...document.querySelectorAll('#metric-table tbody tr')]"
+        ".map(r => [r.cells[0].textContent, r.cells[1].dataset.v]))"
+    )
+    wanted = dict(summary.select("metric", "value").iter_rows())
+    assert {name: float(text) if text else None for name, text in shown.items()} == wanted
+
+
+def test_the_legend_names_recorded_values_and_the_window_can_be_chosen(browser, advanced_report):
+    browser.open(advanced_report)
+    assert "mean_slow 2," in shown_range(browser)
+    see(browser, "rolling")
+    year = text_of(browser, "rolling-legend")
+    assert year.startswith("2018-12-31Sharpe ")
+    browser.run("document.querySelector('button.window[data-window=\"0\"]').click()")
+    assert text_of(browser, "rolling-legend") != year
+    pressed = "document.querySelector('button.window[aria-pressed=true]').textContent"
+    assert browser.run(pressed) == "quarter, 63 days"
+
+
+def test_a_mark_of_the_excursions_jumps_to_its_trade(browser, advanced_report):
+    browser.open(advanced_report)
+    see(browser, "scatter")
+    browser.run("document.querySelectorAll('#scatter .mark')[39].dispatchEvent(new Event('click'))")
+    browser.settle()
+    assert shown_range(browser).startswith("2007-07-12")
+    assert browser.run("document.querySelector('#trades .picked').cells[0].textContent") == "40"
+    before = browser.run("document.querySelector('#scatter .mark').outerHTML")
+    browser.run("document.querySelector('button.excursion[data-key=mfe]').click()")
+    assert browser.run("document.querySelector('#scatter .mark').outerHTML") != before
+
+
+def test_tables_are_saved_as_csv_with_their_full_digits(
+    browser, sma_store, advanced_report, tmp_path
+):
+    browser.downloads_to(tmp_path)
+    browser.open(advanced_report)
+    browser.run(
+        "(() => { const f = document.getElementById('trade-filter'); f.value = '2008';"
+        "f.dispatchEvent(new Event('input'));"
+        "document.getElementById('trades-csv').click(); })()"
+    )
+    saved = browser.wait_for(tmp_path / f"{runs.BACKTEST_ID}-trades.csv")
+    rows = list(csv.DictReader(io.StringIO(saved)))
+    trades = pl.read_parquet(sma_store.run_dir / "results" / "trades.parquet")
+    year = trades.filter(
+        (pl.col("entry_at").dt.year() == 2008) | (pl.col("exit_at").dt.year() == 2008)
+    )
+    assert [int(row["trade_id"]) for row in rows] == year["trade_id"].to_list()
+    assert [float(row["return"]) for row in rows] == pytest.approx(year["return"].to_list(), 1e-9)
+    for button, name in (("#part-returns .csv", "monthly_returns"), ("#chart-csv", "chart-SPX")):
+        browser.run(f"document.querySelector('{button}').click()")
+        saved = browser.wait_for(tmp_path / f"{runs.BACKTEST_ID}-{name}.csv")
+        lines = list(csv.reader(io.StringIO(saved)))
+        assert len(lines) == {"monthly_returns": 21, "chart-SPX": 5032}[name]
+        assert {len(line) for line in lines} == {len(lines[0])}
+    assert lines[0][:5] == ["time", "close", "high", "low", "open"]
+    assert float(lines[-1][1]) == pytest.approx(2506.85, rel=1e-6)
+
+
+def test_csv_cells_with_separators_are_quoted(browser, tmp_path):
+    browser.downloads_to(tmp_path)
+    odd = 'A,"B"\n=1'
+    late = runs.moments(60)
+    store = runs.write_small_run(
+        tmp_path, symbols=[odd], trades=runs.trade_table([runs.trade(1, odd, late[3], late[9])])
+    )
+    store.write_dataset(runs.bars_of(odd, late, np.linspace(1, 2, 60)))
+    browser.open(rendered(store))
+    browser.run("document.getElementById('trades-csv').click()")
+    saved = browser.wait_for(tmp_path / f"{runs.BACKTEST_ID}-trades.csv")
+    (row,) = csv.DictReader(io.StringIO(saved, newline=""))
+    assert row["symbol"] == odd
+
+
+def test_theme_and_parts_follow_the_config(browser, sma_store):
+    config = ReportConfig(theme="dark", sections=("costs",))
+    page = rendered(sma_store, config=config)
+    browser.open(page)
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == DARK
+    links = "[...document.querySelectorAll('nav.sections a')].map(a => a.textContent)"
+    assert browser.run(links) == ["Chart", "Costs"]
+    assert silent(browser, page)
+
+
+def test_odd_runs_paint_without_a_complaint(browser, tmp_path):
+    late = runs.moments(60)
+    evil = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\"'😀 \u202eabc"
+    trades = runs.trade_table([
+        runs.trade(1, evil, late[3], late[9], mae=None, pnl=Decimal("-3")),
+        runs.trade(2, "B", late[9], None, side="short"),
+    ])  # fmt: skip
+    recorded = {"timestamp": [late[5]], "name": [evil], "value": [float("nan")]}
+    flat = np.concatenate((np.full(20, 100.0), np.full(40, -50.0)))
+    stores = [
+        runs.write_small_run(tmp_path / "a", symbols=[evil, "B"], trades=trades, names=[evil],
+                             recorded=recorded),
+        runs.write_small_run(tmp_path / "b", count=1, equity=np.array([1000.0])),
+        runs.write_small_run(tmp_path / "c", equity=flat),
+        runs.write_small_run(tmp_path / "d", count=300, equity=np.full(300, 7.0)),
+    ]  # fmt: skip
+    runs.write_code(stores[0], {"s.py": f"x = {evil!r}\n"})
+    for store in stores:
+        page = rendered(store)
+        browser.open(page)
+        for name in ("part-exposure", "part-code"):
+            see(browser, name)
+        assert browser.run("window.hit === undefined")
+        assert silent(browser, page), browser.complaints()
