@@ -21,6 +21,7 @@ PIP_ONLY = frozenset(
         "snakemake",
         "types-jsonschema",
         "types-pyyaml",
+        "typst",
         "yfinance",
     }
 )

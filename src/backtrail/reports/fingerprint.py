@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def report_fingerprint(package: Path = _PACKAGE) -> str:
             digest.update(f"{name}\0{len(content)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _own_fingerprint() -> str:
+    return report_fingerprint()
 
 
 def describe_reports(
@@ -62,4 +68,4 @@ def describe_reports(
 
 def page_fingerprint(config: ReportConfig) -> str:
     """Return the sha256 of all that shapes a page: this package, and what the config chooses."""
-    return sha256_json([report_fingerprint(), config.fingerprint()])
+    return sha256_json([_own_fingerprint(), config.fingerprint()])

@@ -6,6 +6,7 @@ Nothing here enters the identity of a run: pages are derived from sealed files.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ __all__ = ["ADVANCED_SECTIONS", "REPORT_FILES", "ReportConfig"]
 REPORT_FILES: Final[Mapping[str, str]] = {
     "basic": "basic_report.html",
     "advanced": "advanced_report.html",
+    "pdf": "basic_report.pdf",
 }
 """File of each kind of report in `results/reports/`."""
 
@@ -38,7 +40,7 @@ class ReportConfig:
     """How the pages of a run are made.
 
     Attributes:
-        kinds: Reports that a chain makes: `basic`, `advanced`; shards make the basic one.
+        kinds: Reports that a chain makes: `basic`, `advanced`, `pdf`; shards make the basic one.
         theme: `auto` follows the reader's system; `light` and `dark` are what a page opens with.
         sections: Parts of the advanced report after its chart.
         templates: Folder whose files take the place of ours of the same name; None for none.
@@ -58,8 +60,13 @@ class ReportConfig:
             root: Project folder, from which the folder of templates counts.
 
         Raises:
-            ConfigError: If the folder of templates does not exist.
+            ConfigError: If the folder of templates does not exist, or a PDF is asked for that
+                cannot be made here.
         """
+        if "pdf" in section["kinds"] and find_spec("typst") is None:
+            problem = "a PDF is asked for, and the package typst that sets it is not installed"
+            remedy = "pip install 'backtrail[pdf]', or leave pdf out"
+            raise ConfigError([Problem("reports.kinds", problem, remedy)])
         folder = section.get("templates")
         templates = None
         if folder is not None:

@@ -39,19 +39,21 @@ class Costs:
     Attributes:
         net: Equity at the end minus equity at the start.
         commission: Sum of all commissions.
+        slippage: Sum of what fills lost against the prices of their bars.
         dividends: Cash received for holdings, signed.
         traded: Sum of the values of all fills, unsigned.
         fills: How many fills there were.
-        gross: `net` with the commissions given back, at the same fills.
-        paid_bps: Commission per traded value, in basis points; None without a fill.
-        break_even_bps: Commission per traded value at which the profit would be nil, at the same
+        gross: `net` with commissions and slippage given back, for the same fills.
+        paid_bps: Commission and slippage per traded value, in basis points; None without a fill.
+        break_even_bps: Costs per traded value at which the profit would be nil, at the same
             fills; None without a fill, negative for a run that loses before costs.
-        drag: Commission per year over mean equity, a fraction; None where equity is not positive
+        drag: Commission and slippage per year over mean equity, a fraction; None where equity is not positive
             or the run has no duration.
     """
 
     net: float
     commission: float
+    slippage: float
     dividends: float
     traded: float
     fills: int
@@ -77,37 +79,56 @@ def costs_of(results: pl.DataFrame, fills: pl.DataFrame, actions: pl.DataFrame) 
     equity = results["portfolio_value"]
     net = float(equity[-1]) - float(equity[0])
     commission = float(_sum(fills["commission"]))
+    slippage = float(_sum(fills["slippage"]))
+    paid = commission + slippage
     traded = float(_sum(fills["value"].abs()))
     dividends = float(_sum(actions.filter(pl.col("kind") == "dividend")["cash"]))
-    gross = net + commission
+    gross = net + paid
     moments = results["timestamp"].to_physical()
     years = (int(moments[-1]) - int(moments[0])) / _US_PER_YEAR
     mean = float(equity.to_numpy().mean())
     return Costs(
         net=net,
         commission=commission,
+        slippage=slippage,
         dividends=dividends,
         traded=traded,
         fills=fills.height,
         gross=gross,
-        paid_bps=commission / traded * 10_000 if traded else None,
+        paid_bps=paid / traded * 10_000 if traded else None,
         break_even_bps=gross / traded * 10_000 if traded else None,
-        drag=commission / years / mean if years and mean > 0 else None,
+        drag=paid / years / mean if years and mean > 0 else None,
     )
 
 
 def cost_rows(costs: Costs) -> list[tuple[str, float | None, str, str]]:
     """Return costs as rows of a table: name, value, unit, meaning; `ratio` is basis points."""
     return [
-        ("Gross profit", costs.gross, "money", "net profit with the commissions given back"),
+        (
+            "Gross profit",
+            costs.gross,
+            "money",
+            "net profit with commission and slippage given back",
+        ),
         ("Commission", costs.commission, "money", "sum over all fills"),
+        ("Slippage", costs.slippage, "money", "lost against the bars' prices, sum over all fills"),
         ("Net profit", costs.net, "money", "equity at the end minus equity at the start"),
         ("Dividends", costs.dividends, "money", "received for holdings, in both profits"),
         ("Traded value", costs.traded, "money", "bought and sold, unsigned"),
         ("Fills", float(costs.fills), "count", "executions"),
-        ("Paid per traded value", costs.paid_bps, "ratio", "commission over traded value"),
+        (
+            "Paid per traded value",
+            costs.paid_bps,
+            "ratio",
+            "commission and slippage over traded value",
+        ),
         ("Break-even", costs.break_even_bps, "ratio", "gross profit over traded value"),
-        ("Drag a year", costs.drag, "fraction", "commission per year over mean equity"),
+        (
+            "Drag a year",
+            costs.drag,
+            "fraction",
+            "commission and slippage per year over mean equity",
+        ),
     ]
 
 

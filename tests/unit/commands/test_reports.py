@@ -6,6 +6,7 @@ import pytest
 from batch.support import Project, batch_config, entry
 
 from backtrail import compare_backtests
+from backtrail.artifacts.manifest import inspect_run
 from backtrail.cli import main
 from backtrail.errors import ArtifactManagerError, SealError
 
@@ -61,6 +62,16 @@ def test_kind_and_theme_of_the_call_have_more_weight_than_the_config(call, ids):
     assert status == 0
     assert page.endswith("advanced_report.html")
     assert 'data-theme="light"' in Path(page).read_text()
+
+
+def test_a_pdf_stands_beside_the_pages(call, ids, made):
+    status, out, err = call("report", ids["slow"], "--kind", "pdf")
+    page = Path(out.strip())
+    assert (status, err, page.name) == (0, "", "basic_report.pdf")
+    assert page.read_bytes().startswith(b"%PDF-")
+    record = json.loads((page.parent / "reports.json").read_bytes())
+    assert "basic_report.pdf" in [item["name"] for item in record]
+    assert not inspect_run(made.store.run(ids["slow"]))
 
 
 def test_a_failed_run_has_its_page_and_an_unknown_one_an_error(call, ids):

@@ -218,6 +218,7 @@ def fill(
         "price": Decimal(f"{price:.6f}"),
         "value": value,
         "commission": abs(value) * Decimal(repr(cost)),
+        "slippage": Decimal(0),
         "cash_after": Decimal(0),
         "reason": "order",
     }

@@ -99,7 +99,8 @@ def test_sides_are_told_apart_when_both_occur_and_series_run_in_the_order_of_clo
 
 def test_orders_that_ended_alike_are_counted_whatever_their_figures():
     base = {"created_at": LATE[0], "symbol": "A", "style": "market", "sizing": "shares",
-            "amount": 1.0, "quantity": None, "filled_at": None}  # fmt: skip
+            "amount": 1.0, "limit_price": None, "stop_price": None, "quantity": None,
+            "filled_quantity": Decimal(0), "filled_at": None}  # fmt: skip
     clipped = [("filled", "clipped from 12.5 to 7"), ("filled", "clipped from 3 to 1")]
     said = [("filled", None), *clipped, ("rejected", "delisted"), *[("filled", None)] * 2]
     rows = [{**base, "order_id": i, "status": a, "reason": b} for i, (a, b) in enumerate(said)]

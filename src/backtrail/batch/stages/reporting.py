@@ -79,21 +79,19 @@ def _render(
     config: ReportConfig,
 ) -> None:
     out = run.reports / REPORT_FILES[kind]
-    if kind == "basic":
-        from backtrail.reports.basic import render_basic_report
-
-        render_basic_report(run.path, bundles_dir=bundles_dir, out=out, grade=grade, config=config)
-    else:
+    if kind == "advanced":
         from backtrail.reports.advanced import render_advanced_report
 
+        trials = _trials(store, run)
         render_advanced_report(
-            run.path,
-            bundles_dir=bundles_dir,
-            out=out,
-            grade=grade,
-            trials=_trials(store, run),
-            config=config,
+            run.path, bundles_dir=bundles_dir, out=out, grade=grade, trials=trials, config=config
         )
+        return
+    if kind == "pdf":
+        from backtrail.reports.pdf import render_pdf_report as render
+    else:
+        from backtrail.reports.basic import render_basic_report as render
+    render(run.path, bundles_dir=bundles_dir, out=out, grade=grade, config=config)
 
 
 def _trials(store: RunStore, run: RunDir) -> str:
