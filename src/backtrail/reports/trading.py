@@ -47,7 +47,7 @@ class Costs:
         paid_bps: Commission and slippage per traded value, in basis points; None without a fill.
         break_even_bps: Costs per traded value at which the profit would be nil, at the same
             fills; None without a fill, negative for a run that loses before costs.
-        drag: Commission and slippage per year over mean equity, a fraction; None where equity is not positive
+        drag: Both per year over mean equity, a fraction; None where equity is not positive
             or the run has no duration.
     """
 
@@ -108,7 +108,7 @@ def cost_rows(costs: Costs) -> list[tuple[str, float | None, str, str]]:
             "Gross profit",
             costs.gross,
             "money",
-            "net profit with commission and slippage given back",
+            "net profit with what trading took given back",
         ),
         ("Commission", costs.commission, "money", "sum over all fills"),
         ("Slippage", costs.slippage, "money", "lost against the bars' prices, sum over all fills"),
@@ -120,14 +120,14 @@ def cost_rows(costs: Costs) -> list[tuple[str, float | None, str, str]]:
             "Paid per traded value",
             costs.paid_bps,
             "ratio",
-            "commission and slippage over traded value",
+            "both over traded value",
         ),
         ("Break-even", costs.break_even_bps, "ratio", "gross profit over traded value"),
         (
             "Drag a year",
             costs.drag,
             "fraction",
-            "commission and slippage per year over mean equity",
+            "both per year over mean equity",
         ),
     ]
 
