@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/vendor_charts.py 5.2.1
 
-Needs npm; nothing at install or run time does. NOTICE stays as it is: the npm package leaves it out,
-it stands in the project's repository and has to be looked at when the version changes.
+Needs npm; nothing at install or run time does. NOTICE stays as it is: the npm package leaves it
+out, it stands in the project's repository and has to be looked at when the version changes.
 """
 
 import hashlib
