@@ -78,6 +78,7 @@ UNITS: Mapping[str, str] = {
 
 _LABELS = {
     "cagr": "CAGR",
+    "cagr_calendar": "CAGR (calendar)",
     "sharpe_ratio": "Sharpe",
     "sortino_ratio": "Sortino",
     "calmar_ratio": "Calmar",

@@ -271,6 +271,13 @@ def columns_shown(browser) -> list[str]:
     ))  # fmt: skip
 
 
+def test_a_long_name_does_not_hide_that_its_data_are_synthetic(browser, tmp_path):
+    browser.open(made([row(1, name="long " * 40, synthetic=True)], tmp_path / "index.html"))
+    cell = "document.querySelector('#runs .badge.warn').closest('td').getBoundingClientRect()"
+    badge = "document.querySelector('#runs .badge.warn').getBoundingClientRect()"
+    assert browser.run(f"{badge}.right <= {cell}.right && {badge}.left >= {cell}.left")
+
+
 def test_columns_of_the_index_can_be_chosen(browser, tmp_path):
     browser.open(made([row(1)], tmp_path / "index.html"))
     assert "Omega" not in columns_shown(browser)

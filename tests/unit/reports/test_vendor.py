@@ -1,6 +1,9 @@
 import shutil
+import tarfile
+from pathlib import Path
 
 import pytest
+from test_packaging import load_tool
 
 from backtrail.errors import SealError
 from backtrail.reports import vendor
@@ -22,3 +25,17 @@ def test_an_altered_vendored_file_is_refused_by_name(tmp_path, name):
         stream.write(b"\n")
     with pytest.raises(SealError, match=name):
         vendor.chart_library(folder)
+
+
+def test_the_tool_takes_what_is_vendored_out_of_an_archive_of_npm(tmp_path):
+    folder = Path(shutil.copytree(vendor._FOLDER, tmp_path / "vendor"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    archive = tmp_path / "package.tgz"
+    with tarfile.open(archive, "w:gz") as package:
+        package.add(folder / vendor._SCRIPT, f"package/dist/{vendor._SCRIPT}")
+        package.add(folder / "LICENSE", "package/LICENSE")
+    for name in ("LICENSE", "CHECKSUMS", vendor._SCRIPT):
+        (folder / name).write_text("old")
+    load_tool("vendor_charts").vendor(archive, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    vendor.chart_library(folder)

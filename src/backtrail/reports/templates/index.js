@@ -59,7 +59,8 @@
     const path = text.advanced[i] ?? text.report[i];
     const made = element("td", { className: "left", title: text.name[i] ?? "" },
       path ? element("a", { href: address(path) }, label) : label);
-    if (synthetic[i]) made.append(" ", element("span", { className: "badge warn" }, "synthetic"));
+    // In front, where a long name cannot push it out of sight.
+    if (synthetic[i]) made.prepend(element("span", { className: "badge warn" }, "synthetic"), " ");
     return made;
   };
   const status = (i) => {
@@ -83,7 +84,7 @@
   });
   const columns = [
     { key: "tick", label: "", left: true, shown: true, always: true, width: 34, cell: tick },
-    { key: "name", label: "Name", left: true, shown: true, always: true, width: 230,
+    { key: "name", label: "Name", left: true, shown: true, always: true, width: 270,
       value: (i) => text.name[i], cell: name },
     { key: "strategy", label: "Strategy", left: true, shown: true, width: 150,
       value: (i) => text.strategy[i],
