@@ -11,7 +11,12 @@ from backtrail import __version__
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
-from backtrail.commands import add_data_commands, add_history_commands, add_report_commands
+from backtrail.commands import (
+    add_cross_check_command,
+    add_data_commands,
+    add_history_commands,
+    add_report_commands,
+)
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
 
@@ -63,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_run_command(commands)
     add_report_commands(commands)
     add_history_commands(commands)
+    add_cross_check_command(commands)
     add_data_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"

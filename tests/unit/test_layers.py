@@ -10,7 +10,7 @@ LAYERS = (
     {"arrow", "canonical", "errors", "files", "project", "wording"},
     {"engine", "metrics", "optimization", "validation"},
     {"data", "provenance", "artifacts", "catalog", "reports"},
-    {"batch"},
+    {"batch", "crosscheck"},
     {"jobs", "cli", "commands", "backtest", "__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

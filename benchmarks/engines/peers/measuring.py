@@ -62,6 +62,9 @@ class Outcome:
     trades: Sequence[tuple[int, float, float]] | None = None
 
 
+PAIRS = [(fast, slow) for fast in range(5, 61) for slow in range(20, 201) if fast < slow]
+"""What a sweep tries: 9,275 pairs of window lengths."""
+
 Prepare = Callable[[Task], Callable[[], Outcome]]
 
 

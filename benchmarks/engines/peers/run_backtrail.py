@@ -2,10 +2,11 @@
 
 import math
 import types
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
-from measuring import CAPITAL, FAST, SHARE, SLOW, Outcome, main
+from measuring import CAPITAL, FAST, PAIRS, SHARE, SLOW, Outcome, main
 
 from backtrail.engine import (
     Bars,
@@ -17,6 +18,7 @@ from backtrail.engine import (
     run_signal,
 )
 from backtrail.engine.api import order_target, order_target_percent, set_risk_hook
+from backtrail.engine.strategy import Strategy
 
 # What each rule of the parity table is here.
 RULES = {
@@ -189,8 +191,35 @@ def signal(ledger):
     return prepare
 
 
+@dataclass(frozen=True)
+class Params:
+    fast: int = FAST
+    slow: int = SLOW
+
+
+def sweep(task):
+    """The public sweep: ten metrics for each pair, on one core."""
+    from backtrail.optimization.sweep import Sweep  # event runs never import Numba
+
+    def target_weights(bars, params):
+        return bars.sma(params.fast) > bars.sma(params.slow)
+
+    strategy = Strategy("sma", "signal", Params, target_weights=target_weights)
+    sets = [{"fast": fast, "slow": slow} for fast, slow in PAIRS]
+
+    def call():
+        made = Sweep(
+            strategy, bars_of(task), config(task, "float64", RULES["R1"]), periods_per_year=252.0
+        )
+        found = made.evaluate(sets)
+        assert not any(found.errors), next(filter(None, found.errors))
+        return Outcome(float(found.metrics["total_return"].mean()), len(sets))
+
+    return call
+
+
 def variants():
-    found = {}
+    found = {"sweep": sweep}
     for ledger in ("decimal", "float64"):
         for name, make in (("history", by_history), ("look-up", by_look_up), ("empty", nothing)):
             found[f"{name}, {ledger}"] = event(make, ledger, {})
@@ -202,4 +231,4 @@ def variants():
 
 
 if __name__ == "__main__":
-    main(["backtrail"], variants())
+    main(["backtrail"], variants(), compiles=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import raptorbt
-from measuring import CAPITAL, FAST, SLOW, Outcome, main
+from measuring import CAPITAL, FAST, PAIRS, SLOW, Outcome, main
 
 
 def config(task):
@@ -91,6 +91,27 @@ def by_class(strategy):
     return prepare
 
 
+def sweep(task):
+    """Every average once, then one call for each pair, on one core."""
+    bars = columns(task)
+
+    def call():
+        lengths = {length for pair in PAIRS for length in pair}
+        means = {length: raptorbt.sma(bars[4], length) for length in lengths}
+        settings, total = config(task), 0.0
+        for fast, slow in PAIRS:
+            up = means[fast] > means[slow]
+            turned = np.empty_like(up)
+            turned[0] = up[0]
+            turned[1:] = up[1:] != up[:-1]
+            result = raptorbt.run_single_backtest(*bars, up & turned, ~up & turned, config=settings)
+            total += result.metrics.total_return_pct / 100
+        return Outcome(total / len(PAIRS), len(PAIRS))
+
+    return call
+
+
 if __name__ == "__main__":
     forms = {"history": History, "look-up": Precomputed, "empty": Empty}
-    main(["raptorbt"], {"arrays": arrays, **{name: by_class(form) for name, form in forms.items()}})
+    classes = {name: by_class(form) for name, form in forms.items()}
+    main(["raptorbt"], {"arrays": arrays, "sweep": sweep, **classes})

@@ -52,21 +52,20 @@ def prepare_for(make):
         }
         k = columns["close"].shape[1]
 
-        def call():
-            with tempfile.TemporaryDirectory() as folder:
-                return run(Path(folder))
+        folder = tempfile.TemporaryDirectory()
+        world = make_world(
+            Path(folder.name),
+            symbols=[f"S{i:02d}" for i in range(k)],
+            timestamps=task.timestamps,
+            columns=columns,
+            splits=np.ones_like(columns["close"]),
+            dividends=np.zeros_like(columns["close"]),
+            delisted=[-1] * k,
+            calendar="XNYS",
+        )
 
-        def run(folder):
-            world = make_world(
-                folder,
-                symbols=[f"S{i:02d}" for i in range(k)],
-                timestamps=task.timestamps,
-                columns=columns,
-                splits=np.ones_like(columns["close"]),
-                dividends=np.zeros_like(columns["close"]),
-                delisted=[-1] * k,
-                calendar="XNYS",
-            )
+        def call():
+            assert folder.name  # keeps the folder as long as the calls
             frequency = "daily" if task.is_daily else "minute"
 
             def initialize(context):

@@ -4,14 +4,18 @@ Runs in zipline's own environment. Prices are served as float64 from memory. Zip
 round prices to a thousandth and lose every bar whose volume does not fit 32 bits.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import sqlalchemy
+from exchange_calendars import ExchangeCalendar
 from zipline.assets import AssetDBWriter, AssetFinder
 from zipline.data.adjustments import SQLiteAdjustmentReader, SQLiteAdjustmentWriter
 from zipline.data.bar_reader import NoDataOnDate
@@ -25,6 +29,28 @@ _FIELDS = ("open", "high", "low", "close", "volume")
 _DAY = 86_400_000_000_000
 # Zipline refuses a history that begins before its first session, so it gets empty ones before.
 _EMPTY_DAYS = {True: 2_000, False: 30}
+
+
+class _EveryDay(ExchangeCalendar):
+    """Sessions that end before midnight.
+
+    Zipline looks daily bars up by the date of a session's close. With its own calendars of 24 hours
+    that is the next day, and a strategy is shown the bar of another session.
+    """
+
+    name = "24/7"
+    tz = ZoneInfo("UTC")
+    open_times = ((None, time(0)),)
+    close_times = ((None, time(23)),)
+    weekmask = "1111111"
+
+
+class _Weekdays(_EveryDay):
+    name = "24/5"
+    weekmask = "1111100"
+
+
+_AROUND_THE_CLOCK = {"24/7": _EveryDay, "24/5": _Weekdays}
 
 
 class MemoryReader(SessionBarReader):
@@ -111,6 +137,7 @@ class World:
         first: First session.
         last: Last session.
         labels: All sessions, or all minutes.
+        notes: What makes zipline differ on these bars.
     """
 
     calendar: Any
@@ -119,6 +146,7 @@ class World:
     first: Any
     last: Any
     labels: Any
+    notes: list[str]
 
 
 def make_world(
@@ -151,7 +179,11 @@ def make_world(
     is_daily = bool((stamps % _DAY == 0).all())
     first, last = (pd.Timestamp(int(stamps[row])).normalize() for row in (0, -1))
     start = first - pd.Timedelta(days=_EMPTY_DAYS[is_daily])
-    known = get_calendar(calendar, start=start - pd.Timedelta(days=30), side="right")
+    begin = start - pd.Timedelta(days=30)
+    if calendar in _AROUND_THE_CLOCK:
+        known = _AROUND_THE_CLOCK[calendar](start=begin, side="right")
+    else:
+        known = get_calendar(calendar, start=begin, side="right")
     labels, stored = _on_calendar(known, start, last, stamps, columns, is_daily)
     finder = _finder(folder / "assets.sqlite", symbols, labels, stored, delisted, stamps)
     reader = MemoryReader(known, labels, stored, is_daily=is_daily)
@@ -164,7 +196,9 @@ def make_world(
         adjustment_reader=adjustments,
         **{named: reader},
     )
-    return World(known, portal, finder, first, last, labels)
+    empty = int((columns["volume"] == 0.0).sum())
+    notes = [f"{empty} bars have no volume; zipline fills nothing there"] if empty else []
+    return World(known, portal, finder, first, last, labels, notes)
 
 
 def _on_calendar(
@@ -238,4 +272,8 @@ def _adjustments(path: Path, reader: MemoryReader, stamps: Any, splits: Any, div
             splits=pd.DataFrame(split_rows) if split_rows else None,
             dividends=pd.DataFrame(paid_rows) if paid_rows else None,
         )
+    # Dividends are paid in cash; zipline's histories would also be adjusted for them.
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM dividends")
+    connection.close()
     return SQLiteAdjustmentReader(str(path))

@@ -14,7 +14,7 @@ _FIRST, _LAST = "1990-01-01", "2030-12-31"
 
 def session_table(calendar: str, first: str, last: str) -> str:
     """Return CSV text: session date, first minute of the UTC day, length in minutes."""
-    import exchange_calendars  # type: ignore[import-untyped]
+    import exchange_calendars
 
     table = exchange_calendars.get_calendar(calendar, start=first, end=last)
     lines = ["date,open_minute,minutes"]

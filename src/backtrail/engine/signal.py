@@ -18,7 +18,7 @@ from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
 from backtrail.errors import StrategyError
 
-__all__ = ["SignalBars", "check_weights", "run_signal"]
+__all__ = ["SignalBars", "check_weights", "run_signal", "weight_changes"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -146,7 +146,7 @@ def run_signal(
     check_benchmark(benchmark, bars, benchmark_bars)
     simulation = Simulation(bars, config)
     weights = check_weights(function(SignalBars(simulation.market), params), bars)
-    changes = _changes(weights, bars)
+    changes = weight_changes(weights, bars)
 
     def place_changes(_context: object, _data: object) -> None:
         for symbol, weight in changes.get(simulation.row, ()):
@@ -201,7 +201,13 @@ def check_weights(weights: object, bars: Bars) -> FloatArray:
     return checked
 
 
-def _changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[str, float]]]:
+def weight_changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[str, float]]]:
+    """Return by row which symbols get another weight there, in the order of their names.
+
+    Args:
+        weights: From `check_weights`.
+        bars: Whose rows and columns they are.
+    """
     changes: dict[int, list[tuple[str, float]]] = {}
     for column in sorted(range(len(bars.symbols)), key=bars.symbols.__getitem__):
         symbol = bars.symbols[column]
