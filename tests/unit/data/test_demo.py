@@ -19,7 +19,10 @@ BUNDLE = BundleConfig("us-indices", "csv", "XNYS", "1d", "demo")
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    # Another test of this process may have imported the package; here it is found, not imported.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "arch"]:
+        monkeypatch.delitem(sys.modules, name)
     (tmp_path / "demo").mkdir()
     shutil.copy(CARD, tmp_path / "demo")
     return tmp_path
