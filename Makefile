@@ -55,10 +55,10 @@ run: $(STAMP)  ## run the default batch, config/config.yaml, on CORES cores
 	$(BIN)/snakemake --cores $(CORES)
 
 test: $(STAMP)  ## run the tests, but for those marked slow
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-full: $(STAMP)  ## run every test
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(STAMP)  ## check style, types and both Snakefiles
 	$(BIN)/ruff check

@@ -1,8 +1,11 @@
 """A lock, as a call of snakemake sees it."""
 
+import pytest
+
 from tests.workflow.project import Project, nothing_to_do
 
 
+@pytest.mark.slow
 def test_restated_prices_fail_before_any_run_until_they_are_locked(project: Project) -> None:
     assert project.backtrail("data", "lock").startswith("prices  ")
     assert "as locked: prices" in project.backtrail("data", "lock", "--check")

@@ -1,5 +1,7 @@
 """What a strategy reads from outside and writes of its own is restored like everything else."""
 
+import pytest
+
 from tests.workflow.project import Project, batch_config, nothing_to_do
 
 TEXT = """
@@ -26,6 +28,7 @@ OWN = {
 }
 
 
+@pytest.mark.slow
 def test_own_artifacts_and_inputs_are_sealed_and_restored_by_the_workflow(
     fresh: Project,
 ) -> None:

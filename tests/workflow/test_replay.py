@@ -4,6 +4,7 @@ import json
 import re
 
 import polars as pl
+import pytest
 
 from tests.workflow.project import batch_config, nothing_to_do
 
@@ -59,6 +60,7 @@ def ledger(project):
     return sorted((project.store / ".ledger/replays").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_deleted_run_that_is_made_again_has_to_be_replayed_again(project):
     run = project.named("hold")
     project.backtrail("replay", run.name)
@@ -89,6 +91,7 @@ def test_a_changed_source_file_is_explained_beside_the_run_before(project):
     assert (found["code"], found["values"], found["results"]["decision"]) == ([], [], None)
 
 
+@pytest.mark.slow
 def test_a_store_above_its_limit_is_warned_of_and_a_failing_batch_too(fresh):
     config = batch_config(backtest_output={"warn_above": "0.01MB"})
     fresh.configure(config)

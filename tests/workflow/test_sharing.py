@@ -55,6 +55,7 @@ def test_sixteen_equal_batches_make_each_run_once(tmp_path):
         check_store(tmp_path / "store", projects[0], 2)
 
 
+@pytest.mark.slow
 def test_three_equal_batches_started_together_execute_each_run_once(tmp_path):
     projects = shared_projects(tmp_path, [one_run() for _ in range(3)])
     start_together(projects)
