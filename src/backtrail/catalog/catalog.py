@@ -381,7 +381,10 @@ def _connect(url: str) -> Engine:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() != "sqlite":
             return sa.create_engine(parsed, pool_pre_ping=True)
-        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+        # A connection to a file costs little to open; one that waits in a pool would stay open
+        # for as long as a catalog that nobody closed.
+        pool = sa.NullPool if parsed.database else None
+        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, poolclass=pool)
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         shown = re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
         raise CatalogError(f"cannot open the catalog {shown}: {error}") from error

@@ -147,6 +147,7 @@ class OutsideFiles:
     """
 
     def __init__(self, shield: Shield) -> None:
+        _known()  # Python 3.13 imports a module for it, which an audit hook must not see half done
         self.shield = shield
         self.opened: dict[str, tuple[int, int]] = {}
         self._own: set[str] = set()
