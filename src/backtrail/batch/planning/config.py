@@ -16,7 +16,14 @@ import yaml
 
 from backtrail.errors import ConfigError, Problem
 
-__all__ = ["SCHEMA_PATH", "load_schema", "read_config", "schema_problems", "with_defaults"]
+__all__ = [
+    "SCHEMA_PATH",
+    "load_schema",
+    "read_config",
+    "read_sections",
+    "schema_problems",
+    "with_defaults",
+]
 
 SCHEMA_PATH = Path(__file__).with_name("config.schema.yaml")
 
@@ -194,6 +201,28 @@ def schema_problems(values: Mapping[str, Any], source: str) -> list[Problem]:
     ):
         problems.extend(_problems(error, source))
     return list(dict.fromkeys(problems))  # each missing key is an error that names them all
+
+
+def read_sections(files: Sequence[Path], root: Path, *names: str) -> dict[str, Any]:
+    """Return some sections of config files with their defaults; the others are not looked at.
+
+    Args:
+        files: Config files; later ones have more weight.
+        root: Project folder, to which they are relative.
+        names: The sections.
+
+    Raises:
+        ConfigError: If a file is absent or no YAML, or what it says in these sections is wrong.
+    """
+    values = read_config([root / file for file in files])
+    known = {name: values[name] for name in names if name in values}
+    source = " + ".join(map(str, files))
+    asked = tuple(f"{source}: {name}" for name in known)
+    problems = [item for item in schema_problems(known, source) if item.where.startswith(asked)]
+    if problems:
+        raise ConfigError(problems)
+    filled = with_defaults({**known, "defaults": {}})
+    return {name: filled[name] for name in names}
 
 
 def _is_date(value: object) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtrail.batch.execution.sandbox import Limits
-from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
-from backtrail.errors import ConfigError
+from backtrail.batch.planning.config import read_sections
 
 __all__ = ["parse_bytes", "read_limits", "run_limits", "show_bytes"]
 
@@ -48,14 +47,4 @@ def read_limits(files: Sequence[Path], root: Path) -> Limits:
     Raises:
         ConfigError: If a file is absent or no YAML, or what it says of execution is wrong.
     """
-    values = read_config([root / file for file in files])
-    known = {"execution": values["execution"]} if "execution" in values else {}
-    source = " + ".join(map(str, files))
-    problems = [
-        problem
-        for problem in schema_problems(known, source)
-        if problem.where.startswith(f"{source}: execution")
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return run_limits(with_defaults({**known, "defaults": {}})["execution"])
+    return run_limits(read_sections(files, root, "execution")["execution"])

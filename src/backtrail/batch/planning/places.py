@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
-from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
+from backtrail.batch.planning.config import read_sections
 from backtrail.batch.planning.limits import parse_bytes
-from backtrail.errors import ConfigError
 
 __all__ = ["Places"]
 
@@ -49,19 +48,7 @@ class Places:
         Raises:
             ConfigError: If a file is absent or no YAML, or what it says of folders is wrong.
         """
-        values = read_config([root / file for file in files])
-        known: dict[str, Any] = {
-            key: values[key] for key in ("backtest_output", "storage") if key in values
-        }
-        source = " + ".join(map(str, files))
-        problems = [
-            problem
-            for problem in schema_problems(known, source)
-            if problem.where.startswith(tuple(f"{source}: {key}" for key in known))
-        ]
-        if problems:
-            raise ConfigError(problems)
-        return cls.of(with_defaults({**known, "defaults": {}}), root)
+        return cls.of(read_sections(files, root, "backtest_output", "storage"), root)
 
     @property
     def located_catalog_url(self) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
-from backtrail.errors import ConfigError
+from backtrail.batch.planning.config import read_sections
 from backtrail.reports.settings import ReportConfig
 
 __all__ = ["read_report_config"]
@@ -20,14 +19,4 @@ def read_report_config(files: Sequence[Path], root: Path) -> ReportConfig:
     Raises:
         ConfigError: If a file is absent or no YAML, or what it says of reports is wrong.
     """
-    values = read_config([root / file for file in files])
-    known = {"reports": values["reports"]} if "reports" in values else {}
-    source = " + ".join(map(str, files))
-    problems = [
-        problem
-        for problem in schema_problems(known, source)
-        if problem.where.startswith(f"{source}: reports")
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return ReportConfig.of(with_defaults({**known, "defaults": {}})["reports"], root)
+    return ReportConfig.of(read_sections(files, root, "reports")["reports"], root)
