@@ -5,7 +5,6 @@ from batch.support import Project, batch_config, entry, functions
 
 from backtrail.cli import main
 
-CONFIG = ("--configfile", "config.yaml")
 CLOCK = functions(
     top="import time",
     handle_data="import backtrail.engine.api as api\n"
@@ -25,19 +24,6 @@ def made(tmp_path_factory):
     project.configure(batch_config(batch={**batch, "sma": entry(params={"fast": 2})}))
     project.run()
     return project
-
-
-@pytest.fixture
-def call(made, monkeypatch, capsys):
-    """Run a command in the project; return status, output and errors."""
-    monkeypatch.chdir(made.root)
-
-    def call(*arguments):
-        status = main([*arguments, *CONFIG])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -7,10 +7,7 @@ from batch.support import Project, batch_config, entry
 
 from backtrail import compare_backtests
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.cli import main
 from backtrail.errors import ArtifactManagerError, SealError
-
-CONFIG = ("--configfile", "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +20,6 @@ def made(tmp_path_factory):
     project.configure(batch_config(batch=batch))
     project.run()
     return project
-
-
-@pytest.fixture
-def call(made, monkeypatch, capsys):
-    """Run a command in the project; return status, output and errors."""
-    monkeypatch.chdir(made.root)
-
-    def call(*arguments):
-        status = main([*arguments, *CONFIG])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
