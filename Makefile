@@ -49,6 +49,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@# Some packages ship templates that are no Python; they are skipped.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib src \
 		>/dev/null 2>&1 || true
+	@# So are the fingerprints of our own sources, which each job asks for.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "from backtrail.provenance.fingerprint \
+		import *; library_fingerprint(); package_fingerprint('data')"
 	@touch $(STAMP)
 
 run: $(STAMP)  ## run the default batch, config/config.yaml, on CORES cores

@@ -20,7 +20,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 STARTED = time.time()
-DAMAGED_BEFORE = set()  # sealed runs that this call found damaged, for the summary
+LOOKS = []  # what this call found damaged, each time it looked at every sealed run
 
 # A `configfile:` would be merged under every --configfile, so the default is named only alone.
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
@@ -116,7 +116,7 @@ def run_receipts(wildcards):
 def batch_targets(wildcards):
     plan, store = planned(), BATCH.places.store
     damaged = targets.damaged_runs(plan, store)
-    DAMAGED_BEFORE.update(damaged)
+    LOOKS.append(damaged)
     try:
         runs = targets.run_targets(
             plan, store, BATCH.places.base_dir, damaged, reports=REPORTS.files
@@ -143,7 +143,8 @@ def refuse(error):
 
 def print_summary(*, complete):
     """Say how the batch ended; a whole call that succeeds with unfinished runs is an error."""
-    summary = summarize_batch(BATCH, since=STARTED, damaged_before=DAMAGED_BEFORE)
+    looked = {run: damage for look in LOOKS for run, damage in look.items()} if LOOKS else None
+    summary = summarize_batch(BATCH, since=STARTED, looked=looked)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
         settings = workflow.dag_settings

@@ -89,7 +89,7 @@ def inventory(run: RunDir, contents: dict[str, str]) -> dict[str, dict[str, Any]
 
 def is_sealed(run: RunDir) -> bool:
     """Say whether a run carries the mark of success; nothing is compared."""
-    return run.success.exists()
+    return os.path.exists(f"{run.path}/_SUCCESS")
 
 
 def seal(run: RunDir, manifest: dict[str, Any]) -> None:
@@ -108,10 +108,10 @@ def inspect_run(run: RunDir, *, thorough: bool = True) -> Damage:
     """
     home = str(run.path)  # texts, not paths: a store has a quarter of a million files to look at
     try:
-        with open(f"{home}/{run.success.name}", "rb") as stream:
+        with open(f"{home}/_SUCCESS", "rb") as stream:
             sealed_at = os.fstat(stream.fileno()).st_mtime_ns
             expected = stream.read().strip().decode(errors="replace")
-        with open(f"{home}/{run.manifest.name}", "rb") as stream:
+        with open(f"{home}/run.json", "rb") as stream:
             manifest = stream.read()
         if sha256_bytes(manifest) != expected:
             return Damage(altered=("run.json",))

@@ -2,19 +2,28 @@
 
 Comments, docstrings, blank lines and layout are dropped by hashing the syntax tree, in a form that
 is the same on every supported Python.
+
+Every job of a batch asks for them, and a syntax tree costs more than reading the file. So they are
+kept beside the bytecode, by the checksum of the source they are of, as Python keeps what it has
+compiled: a source that changed by one byte is looked at again.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import backtrail
+from backtrail.files import write_json
 
 __all__ = ["library_fingerprint", "package_fingerprint", "source_fingerprint"]
 
 _PACKAGE = Path(backtrail.__file__).parent
+_MOST_KNOWN = 2000  # then those of sources that are long gone are dropped
 
 # What decides a run's numbers and bytes, relative to the package. Folders are taken whole.
 RESULT_CODE = (
@@ -82,6 +91,30 @@ def source_fingerprint(source: str) -> str:
     return hashlib.sha256("\0".join([*tokens, ""]).encode()).hexdigest()
 
 
+def _memory() -> Path:
+    """Return the file of known fingerprints; another way to make them has another file."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    return Path(cache_from_source(__file__)).with_name(f"fingerprints-{own}.json")
+
+
+def _known(memory: Path) -> dict[str, str]:
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):  # not there yet, or damaged
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(memory: Path, fingerprints: Mapping[str, str]) -> None:
+    if sys.dont_write_bytecode:
+        return
+    try:
+        memory.parent.mkdir(exist_ok=True)
+        write_json(memory, fingerprints)
+    except OSError:  # an installation that others own
+        return
+
+
 def _files(parts: Iterable[str]) -> Iterator[Path]:
     for part in parts:
         path = _PACKAGE / part
@@ -91,10 +124,19 @@ def _files(parts: Iterable[str]) -> Iterator[Path]:
 @cache
 def package_fingerprint(*parts: str) -> str:
     """Return the fingerprint of modules or folders of this package, relative to it."""
+    memory = _memory()
+    known = _known(memory)
+    learned: dict[str, str] = {}
     digest = hashlib.sha256()
     for file in _files(parts):
+        source = file.read_bytes()
+        checksum = hashlib.sha256(source).hexdigest()
+        if checksum not in known:
+            known[checksum] = learned[checksum] = source_fingerprint(source.decode("utf-8"))
         digest.update(file.relative_to(_PACKAGE).as_posix().encode())
-        digest.update(source_fingerprint(file.read_text(encoding="utf-8")).encode())
+        digest.update(known[checksum].encode())
+    if learned:
+        _keep(memory, known if len(known) < _MOST_KNOWN else learned)
     return digest.hexdigest()[:16]
 
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,54 @@ def f(
         **b,
     }
 '''
+
+
+def in_fresh_process(home: Path, code: str, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**kept, "PYTHONPATH": str(SRC), "PYTHONPYCACHEPREFIX": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.strip()
+
+
+FINGERPRINT = (
+    "from backtrail.provenance import fingerprint; print(fingerprint.library_fingerprint())"
+)
+WITHOUT_PARSING = (
+    "import ast; from backtrail.provenance import fingerprint; ast.parse = None; "
+    "print(fingerprint.library_fingerprint())"
+)
+
+
+def test_a_fingerprint_is_kept_beside_the_bytecode_and_sources_are_not_parsed_again(tmp_path):
+    first = in_fresh_process(tmp_path, FINGERPRINT)
+    (memory,) = tmp_path.rglob("fingerprints-*.json")
+    assert in_fresh_process(tmp_path, WITHOUT_PARSING) == first == library_fingerprint()
+    memory.write_text("damaged")
+    assert in_fresh_process(tmp_path, FINGERPRINT) == first
+    assert in_fresh_process(tmp_path, WITHOUT_PARSING) == first, "it was written anew"
+
+
+def test_what_is_kept_is_found_by_content_so_an_edited_source_is_looked_at_again(tmp_path):
+    package = tmp_path / "backtrail"
+    shutil.copytree(SRC / "backtrail", package, ignore=shutil.ignore_patterns("__pycache__"))
+    here = {"PYTHONPATH": str(tmp_path)}
+    first = in_fresh_process(tmp_path / "kept", FINGERPRINT, **here)
+    edited = package / "metrics" / "returns.py"
+    moment = edited.stat().st_mtime_ns
+    edited.write_text(edited.read_text() + "\nADDED = 1\n")
+    os.utime(edited, ns=(moment, moment))
+    assert in_fresh_process(tmp_path / "kept", FINGERPRINT, **here) != first
+
+
+def test_where_python_keeps_no_bytecode_nothing_is_kept(tmp_path):
+    first = in_fresh_process(tmp_path, FINGERPRINT, PYTHONDONTWRITEBYTECODE="1")
+    assert first == library_fingerprint()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_comments_docstrings_quotes_and_layout_do_not_count():

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +65,7 @@ class BatchSummary:
 
 
 def summarize_batch(
-    batch: Batch, *, since: float, damaged_before: Collection[str] = ()
+    batch: Batch, *, since: float, looked: Mapping[str, Damage] | None = None
 ) -> BatchSummary | None:
     """Count what became of a batch's runs, or return None when it was never planned.
 
@@ -74,17 +74,20 @@ def summarize_batch(
     Args:
         batch: The batch.
         since: Unix time at which the present call began.
-        damaged_before: Ids of the sealed runs that the present call found damaged.
+        looked: What the present call found damaged when it looked at every sealed run; None when
+            it did not look. A call that found all of them whole and made none looks only once.
     """
     path = batch.root / batch.plan_path
     if not path.exists():
         return None
     plan, store = Plan.load(path), batch.places.store
-    damaged = damaged_runs(plan, store)
+    runs = {planned.backtest_id: store.run(planned.backtest_id) for planned in plan.runs}
+    is_quiet = looked == {} and not any(_is_young(run, since) for run in runs.values())
+    damaged = {} if is_quiet else damaged_runs(plan, store)
     new = reused = unfinished = 0
     failed = []
     for planned in plan.runs:
-        run = store.run(planned.backtest_id)
+        run = runs[planned.backtest_id]
         if is_sealed(run):
             fresh = not _lost_manifest(damaged.get(planned.backtest_id)) and _made_since(run, since)
             new, reused = new + fresh, reused + (not fresh)
@@ -94,7 +97,7 @@ def summarize_batch(
             unfinished += 1
         else:
             failed.append((planned.names[0], _home(batch, planned.backtest_id), error))
-    mended = set(damaged_before).difference(damaged)
+    mended = set(looked or ()).difference(damaged)
     index = batch.places.base_dir / "index.html"
     return BatchSummary(
         new,
@@ -105,7 +108,7 @@ def summarize_batch(
             (plan.run(name).names[0], _home(batch, name), _in_words(damage))
             for name, damage in damaged.items()
         ],
-        sum(is_sealed(store.run(name)) for name in mended),
+        sum(is_sealed(runs[name]) for name in mended),
         index if (batch.root / index).exists() else None,
         _warning(path.parent),
     )
@@ -133,9 +136,16 @@ def _lost_manifest(damage: Damage | None) -> bool:
     return damage is not None and "run.json" in (*damage.missing, *damage.altered)
 
 
+def _is_young(run: RunDir, since: float) -> bool:
+    try:
+        return os.stat(f"{run.path}/_SUCCESS").st_mtime >= since
+    except FileNotFoundError:
+        return False
+
+
 def _made_since(run: RunDir, since: float) -> bool:
     # Snakemake touches what a job declares, so a young seal is not yet a new run.
-    if os.stat(run.success).st_mtime < since:
+    if not _is_young(run, since):
         return False
     manifest = run.read_manifest()
     assert manifest is not None

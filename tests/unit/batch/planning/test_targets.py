@@ -75,7 +75,7 @@ def test_the_summary_names_damaged_runs_and_counts_restored_ones(project):
     two.manifest.write_text("altered")
     three.manifest.unlink()
     before = damaged_runs(plan, project.store)
-    summary = summarize_batch(project.batch(), since=0, damaged_before=before)
+    summary = summarize_batch(project.batch(), since=0, looked=before)
     assert (summary.new, summary.reused, summary.restored, summary.is_complete) == (1, 2, 0, False)
     assert str(summary).splitlines() == [
         "3 runs: 1 new, 2 reused, 0 failed, 3 damaged",
@@ -93,11 +93,21 @@ def test_a_run_that_was_damaged_and_is_whole_again_counts_as_restored(project):
     with project.executor() as executor:
         stages.restore_run(project.store, run.backtest_id, executor)
     later = time.time() + 60
-    summary = summarize_batch(project.batch(), since=later, damaged_before=before)
+    summary = summarize_batch(project.batch(), since=later, looked=before)
     assert str(summary) == "1 run: 0 new, 1 reused, 0 failed, 1 restored"
     assert summary.is_complete
     run.success.unlink()
-    assert summarize_batch(project.batch(), since=later, damaged_before=before).restored == 0
+    assert summarize_batch(project.batch(), since=later, looked=before).restored == 0
+
+
+def test_a_call_that_found_every_run_whole_and_made_none_does_not_look_again(project):
+    plan, _ = project.run()
+    (project.store.run(plan.runs[0].backtest_id).results / "fills.parquet").unlink()
+    later = time.time() + 60
+    assert len(summarize_batch(project.batch(), since=later, looked={}).damaged) == 0
+    assert len(summarize_batch(project.batch(), since=later).damaged) == 1
+    made = summarize_batch(project.batch(), since=0, looked={})
+    assert (made.new, len(made.damaged)) == (1, 1), "a call that made a run looks at all of them"
 
 
 def test_the_summary_counts_new_reused_failed_and_open_runs(project):
