@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-__all__ = ["column_bytes", "positive_zeros"]
+__all__ = ["column_bytes", "positive_bytes", "positive_zeros"]
 
 _ADDRESS: Final = ctypes.c_void_p
+_NEGATIVE_ZERO: Final = b"\0\0\0\0\0\0\0\x80"
 
 
 class _Array(ctypes.Structure):
@@ -79,6 +80,17 @@ def column_bytes(column: pl.Series) -> bytes:
             first = array.buffers[1] + array.offset * width
             parts.append(ctypes.string_at(first, array.length * width))
         array.release(ctypes.addressof(array))
+
+
+def positive_bytes(column: pl.Series) -> bytes:
+    """Return floats without nulls as little-endian bytes, −0.0 as 0.0.
+
+    Raises:
+        TypeError: If the column is not of type Float64, or has a null.
+    """
+    data = column_bytes(column)
+    # The pattern may also lie across two numbers; then the column is looked at in vain.
+    return column_bytes(positive_zeros(column)) if _NEGATIVE_ZERO in data else data
 
 
 def positive_zeros(column: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtrail.arrow import column_bytes, positive_zeros
+from backtrail.arrow import column_bytes, positive_bytes, positive_zeros
 
 FLOATS = st.lists(st.floats(), max_size=20)
 
@@ -58,6 +58,13 @@ def test_negative_zeros_become_zeros_and_nothing_else_changes():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units")
+@given(FLOATS, st.lists(st.sampled_from([-0.0, 0.0, 5e-324, -5e-324, 2.0**-1022]), max_size=9))
+def test_bytes_of_floats_know_one_zero(numbers, tiny):
+    values = [*tiny, *numbers, *tiny]
+    expected = np.array(values, dtype="<f8") + 0.0
+    assert positive_bytes(pl.Series("x", values, dtype=pl.Float64)) == expected.tobytes()
+
+
 def test_no_memory_is_kept():
     script = """
 import resource

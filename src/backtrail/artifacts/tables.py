@@ -1,16 +1,20 @@
 """Writing a run's tables: declared schema, stable bytes, and a checksum of content."""
 
 import hashlib
+import io
+import math
+import struct
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from backtrail.arrow import column_bytes, positive_zeros
+from backtrail.arrow import column_bytes, positive_bytes
 from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
 from backtrail.errors import ArtifactManagerError
-from backtrail.files import atomic_path
+from backtrail.files import atomic_path, write_bytes
 
 __all__ = ["build_table", "content_checksum", "read_table", "write_csv", "write_table"]
 
@@ -40,7 +44,7 @@ def build_table(name: str, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame
             raise ArtifactManagerError(
                 f"column {column!r} of table {name!r} does not fit {dtype}: {error}"
             ) from error
-    return pl.DataFrame(series)
+    return _without_nan(pl.DataFrame(series))
 
 
 def _series(name: str, values: Any, dtype: pl.DataType) -> pl.Series:
@@ -49,10 +53,17 @@ def _series(name: str, values: Any, dtype: pl.DataType) -> pl.Series:
     if isinstance(dtype, pl.Decimal):  # from text: Polars takes decimals slowly, and by NumPy
         texts = [None if value is None else str(value) for value in values]
         return pl.Series(name, texts, dtype=pl.String).cast(dtype)
-    series = pl.Series(name, values, dtype=dtype, strict=True)
-    if dtype == pl.Float64 and series.is_nan().any():
-        return series.fill_nan(None)
-    return series
+    return pl.Series(name, values, dtype=dtype, strict=True)
+
+
+def _without_nan(frame: pl.DataFrame) -> pl.DataFrame:
+    # A sum tells of a NaN without a query; each query of a frame costs more than a small column.
+    found = [
+        series.name
+        for series in frame.iter_columns()
+        if series.dtype == pl.Float64 and math.isnan(series.sum())
+    ]
+    return frame.with_columns(pl.col(found).fill_nan(None)) if found else frame
 
 
 def write_table(path: Path, frame: pl.DataFrame) -> str:
@@ -60,9 +71,24 @@ def write_table(path: Path, frame: pl.DataFrame) -> str:
 
     One contiguous chunk, zstd, statistics: the bytes depend on content and library version alone.
     """
+    if not frame.height:  # many a table of a run is empty, and all empty ones of a kind are equal
+        data, checksum = _empty_table(tuple(frame.schema.items()))
+        write_bytes(path, data)
+        return checksum
     with atomic_path(path) as temporary:
-        frame.rechunk().write_parquet(temporary, compression="zstd", statistics=True)
+        _write(frame, temporary)
     return content_checksum(frame)
+
+
+def _write(frame: pl.DataFrame, target: Path | io.BytesIO) -> None:
+    frame.rechunk().write_parquet(target, compression="zstd", statistics=True)
+
+
+@cache
+def _empty_table(schema: tuple[tuple[str, pl.DataType], ...]) -> tuple[bytes, str]:
+    frame, data = pl.DataFrame(schema=dict(schema)), io.BytesIO()
+    _write(frame, data)
+    return data.getvalue(), content_checksum(frame)
 
 
 def write_csv(path: Path, frame: pl.DataFrame) -> None:
@@ -94,14 +120,13 @@ def content_checksum(frame: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for series in frame.iter_columns():
         digest.update(f"{series.name}|{series.dtype}|{len(series)}\n".encode())
-        present = series
-        if series.null_count():
-            digest.update(column_bytes(series.is_not_null().cast(pl.UInt8)))
-            present = series.drop_nulls()
+        nulls = series.null_count()
+        if nulls in (0, len(series)):
+            digest.update((b"\0" if nulls else b"\1") * len(series))
         else:
-            digest.update(b"\1" * len(series))
-        if len(present):
-            digest.update(_value_bytes(present))
+            digest.update(column_bytes(series.is_not_null().cast(pl.UInt8)))
+        if nulls < len(series):
+            digest.update(_value_bytes(series.drop_nulls() if nulls else series))
     return digest.hexdigest()
 
 
@@ -109,11 +134,11 @@ def _value_bytes(present: pl.Series) -> bytes:
     """Return values without nulls as bytes; a whole column costs one or two calls of Polars."""
     dtype = present.dtype
     if dtype.is_float():
-        return column_bytes(positive_zeros(present.cast(pl.Float64)))
+        return positive_bytes(present.cast(pl.Float64))
     if isinstance(dtype, pl.Datetime):
         return column_bytes(present.to_physical())
     if dtype.is_integer():
         return column_bytes(present.cast(pl.Int64))
     as_text = present if dtype == pl.String else present.cast(pl.String)
-    lengths = column_bytes(as_text.str.len_bytes().cast(pl.UInt32))
-    return lengths + "".join(as_text.to_list()).encode()
+    texts = [text.encode() for text in as_text.to_list()]
+    return struct.pack(f"<{len(texts)}I", *map(len, texts)) + b"".join(texts)

@@ -1,4 +1,6 @@
 import hashlib
+import math
+from array import array
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -42,6 +44,17 @@ def test_every_artifact_can_be_empty(name, tmp_path):
     write_table(tmp_path / "t.parquet", table)
     assert_frame_equal(read_table(tmp_path / "t.parquet", name), table)
     assert table.height == 0
+
+
+def test_infinite_values_stay_where_missing_ones_become_null():
+    found = build_table(
+        "recorded",
+        {"timestamp": [0] * 3, "name": ["x"] * 3, "value": array("d", [math.inf, math.nan, 0.0])},
+    )
+    assert found["value"].to_list() == [math.inf, None, 0.0]
+    both = array("d", [math.inf, 0.0, -math.inf])
+    found = build_table("recorded", {"timestamp": [0] * 3, "name": ["x"] * 3, "value": both})
+    assert found["value"].to_list() == [math.inf, 0.0, -math.inf]
 
 
 def test_exact_decimals_keep_their_last_place():
