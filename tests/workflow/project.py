@@ -45,8 +45,12 @@ LIBRARY = {
 
 
 def batch_config(**sections: Any) -> dict[str, Any]:
-    """Return a batch of four runs of two strategies on one bundle; sections replace its own."""
+    """Return a batch of four runs of two strategies on one bundle; sections replace its own.
+
+    Runs get the basic report alone: each further page is a second of every test.
+    """
     config: dict[str, Any] = {
+        "reports": {"kinds": ["basic"]},
         "bundles": {"prices": {**PRICES}},
         "defaults": {"commission": {"model": "per_dollar", "cost": 0.001}, "benchmark": "AAA"},
         "batch": {
