@@ -166,6 +166,7 @@ def _columns(shown: pl.DataFrame) -> dict[str, Any]:
         "metric_names": metrics,
         "params": {name.removeprefix(_PARAMETER): _plain(shown[name]) for name in parameters},
         "metrics": {name: _numbers(shown[name]) for name in metrics},
+        "infinite": {name: found for name in metrics if (found := _infinite(shown[name]))},
         "labels": {name: metric_label(name) for name in metrics},
         "units": {name: UNITS.get(name, "") for name in metrics},
         "objective": _numbers(shown["objective"]),
@@ -190,6 +191,15 @@ def _numbers(column: pl.Series) -> list[float | None]:
         None if value is None or not math.isfinite(value) else float(f"{value:.7g}")
         for value in column.to_list()
     ]
+
+
+def _infinite(column: pl.Series) -> dict[int, int]:
+    """Return the sign of the infinite values, such as the profit factor without a loss, by row."""
+    return {
+        place: 1 if value > 0 else -1
+        for place, value in enumerate(column.to_list())
+        if value is not None and math.isinf(value)
+    }
 
 
 def _curves(run: RunRecord) -> dict[str, Any] | None:

@@ -87,6 +87,7 @@ def test_the_table_equals_the_artifact_in_the_order_of_ranks(browser, search_pag
             assert cells[7:12] == ["–"] * 5
             assert cells[12] == "ValueError: <b>no window</b>", "text, not markup"
     assert shown[0][12] == "selected"
+    assert [cells[11] for cells in shown if cells[1] == "3"] == ["∞"], "a search without a loss"
 
 
 @pytest.mark.parametrize(

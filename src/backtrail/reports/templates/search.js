@@ -227,7 +227,7 @@
     return { name, low: scale[0], high: scale[1] };
   });
   const drawParallel = () => {
-    const width = wide.clientWidth || 900, height = 300, top = 26, bottom = 22, side = 46;
+    const width = wide.clientWidth || 900, height = 310, top = 36, bottom = 22, side = 46;
     const ratio = devicePixelRatio || 1;
     const x = (k) => axes.length < 2 ? width / 2
       : side + k * (width - 2 * side) / (axes.length - 1);
@@ -264,7 +264,7 @@
       number(kept.length, 0) + " sets; the thick orange line is the selected one, ticked ones are " +
       "dark.";
     const parts = axes.flatMap((axis, k) => {
-      const title = svg("text", { x: x(k), y: 14, "text-anchor": "middle", class: "title" },
+      const title = svg("text", { x: x(k), y: 12, "text-anchor": "middle", class: "title" },
         label(axis.name));
       const hit = svg("rect", { x: x(k) - 14, y: top - 4, width: 28,
         height: height - top - bottom + 8, class: "hit", "data-axis": axis.name });
@@ -272,7 +272,7 @@
       const words = (value) => position.has(axis.name)
         ? [...position.get(axis.name).keys()][value] ?? "" : write(axis.name, value);
       marks.push(svg("text", { x: x(k), y: height - 6, "text-anchor": "middle" }, words(axis.low)));
-      marks.push(svg("text", { x: x(k), y: top - 1, "text-anchor": "middle" }, words(axis.high)));
+      marks.push(svg("text", { x: x(k), y: top - 6, "text-anchor": "middle" }, words(axis.high)));
       const brush = brushes.get(axis.name);
       if (brush) marks.push(svg("rect", { class: "brush", x: x(k) - 7, width: 14,
         y: y(axis, Math.min(brush[1], axis.high)),
@@ -382,7 +382,8 @@
       cell(write("objective", data.objective[i])),
       ...metricNames.map((name) => {
         const value = metrics[name][i];
-        return cell(write(name, value),
+        const sign = data.infinite[name]?.[i];
+        return cell(sign ? (sign > 0 ? "∞" : "-∞") : write(name, value),
           !signed.has(name) || !value ? "" : value > 0 ? "pos" : "neg");
       }),
       cell(i === selected ? "selected" + (remark ? ", " + remark : "") : remark, "left wrap"));
