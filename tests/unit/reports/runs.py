@@ -367,3 +367,101 @@ def _sma_metrics(equity: np.ndarray, rows: list[dict[str, Any]]) -> dict[str, fl
         "skewness": -0.52,
         "probabilistic_sharpe_ratio": None,
     }
+
+
+LUCK = {
+    "trials": {"own": 72, "ledger": 90, "effective": 6},
+    "psr": 0.985,
+    "dsr": 0.31,
+    "expected_maximum_sharpe": 0.61,
+    "pbo": {"probability": 0.58},
+    "spa": {"lower": 0.4, "consistent": 0.62, "upper": 0.8},
+    "reality_check": {"p_value": 0.71},
+}
+
+
+def search_run(
+    root: Path,
+    *,
+    fast: Any = (5, 10, 15, 20, 30, 40),
+    slow: Any = tuple(range(50, 170, 10)),
+    luck: Any = LUCK,
+    verdict: str | None = "The best of 72 sets looks superb by itself; no edge is left of it.",
+    curves: int = 5,
+    **changes: Any,
+) -> Store:
+    """Write a run that searched two parameters and a name; every twelfth set failed."""
+    store = write_small_run(root, **{"run_type": "optimization", **changes})
+    pairs = [(a, b) for a in fast for b in slow]
+    count = len(pairs)
+    numbers = np.arange(count)
+    broken = numbers % 12 == 11
+    cagr = 0.06 + 0.04 * np.sin(numbers / 3) - numbers / count * 0.03
+    drawdown = -0.2 - 0.15 * np.cos(numbers / 5) ** 2
+    sharpe = np.round(cagr / 0.12, 6)
+
+    def where_made(values: Any) -> list[Any]:
+        return [None if b else v for v, b in zip(values.tolist(), broken, strict=True)]
+
+    objective = where_made(sharpe)
+    ranked = sorted((i for i in range(count) if not broken[i]), key=lambda i: -sharpe[i])
+    rank = {number: place + 1 for place, number in enumerate(ranked)}
+    frame = pl.DataFrame(
+        {
+            "set": numbers,
+            "params.fast": [a for a, _ in pairs],
+            "params.slow": [b for _, b in pairs],
+            "params.mode": [("even", "odd </script>")[i % 2] for i in range(count)],
+            "cagr": where_made(cagr),
+            "sharpe_ratio": objective,
+            "max_drawdown": where_made(drawdown),
+            "total_trades": where_made(10.0 + numbers % 7),
+            "profit_factor": [float("inf") if i == 3 else v for i, v in enumerate(objective)],
+            "objective": objective,
+            "admissible": ~broken,
+            "rank": [rank.get(i) for i in range(count)],
+            "error": ["ValueError: <b>no window</b>" if b else None for b in broken],
+        }
+    )
+    results = store.run_dir / "results"
+    frame.write_parquet(results / "optimization_results.parquet")
+    made = frame.filter(~pl.Series(broken))
+    front = [
+        row["set"]
+        for row in made.iter_rows(named=True)
+        if not made.filter(
+            (pl.col("cagr") >= row["cagr"])
+            & (pl.col("max_drawdown") >= row["max_drawdown"])
+            & (pl.col("set") != row["set"])
+        ).height
+    ]
+    frame.filter(pl.col("set").is_in(front)).write_parquet(results / "frontier.parquet")
+    best = ranked[0]
+    store.write_json(
+        results / "selection.json",
+        {
+            "set": best,
+            "params": {"fast": pairs[best][0], "slow": pairs[best][1], "mode": "even"},
+            "objective": {"words": "sharpe_ratio", "value": float(sharpe[best])},
+            "select": "best",
+        },
+    )
+    if luck:
+        store.write_json(results / "validation/overfitting/overfitting.json", luck)
+    if verdict:
+        store.write_json(results / "validation/verdict.json", {"summary": verdict})
+    times = moments(30)
+    parts = [
+        pl.DataFrame(
+            {
+                "set": [number] * 30,
+                "timestamp": times,
+                "equity": 1.0 + np.arange(30) * 0.01 * (place + 1),
+            },
+            schema_overrides={"timestamp": TIMESTAMP},
+        )
+        for place, number in enumerate(ranked[:curves])
+    ]
+    if parts:
+        pl.concat(parts).write_parquet(results / "optimization_curves.parquet")
+    return store
