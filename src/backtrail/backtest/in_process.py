@@ -20,7 +20,7 @@ from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
 from backtrail.batch.execution.results import write_results
 from backtrail.canonical import derive_seed
 from backtrail.data.arrays import load_bars
-from backtrail.data.calendars import periods_per_year
+from backtrail.data.calendars import dataset_periods
 from backtrail.data.datasets import Dataset
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
@@ -107,7 +107,6 @@ class InProcess:
             run_key: From which the seed is derived.
             paths: Where the strategy may write; nowhere when None.
         """
-        dataset = identity["dataset"]
         outside = identity["benchmark"] not in (None, *identity["symbols"])
         found = evaluate_run(
             self.strategy,
@@ -115,7 +114,7 @@ class InProcess:
             self._bars(identity, bundle, identity["symbols"]),
             self._bars(identity, bundle, [identity["benchmark"]]) if outside else None,
             seed=derive_seed(identity["seed"], run_key, "run"),
-            periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"]),
+            periods_per_year=dataset_periods(identity["dataset"]),
             attributes={
                 "artifact_manager": paths,
                 "output_dir": None if paths is None else paths.output_dir,

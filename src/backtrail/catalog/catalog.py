@@ -310,6 +310,23 @@ class Catalog:
                 query = query.where((runs if name == "bundle" else links).c[name] == value)
         return self._read(query)
 
+    def find_bundles(self) -> list[dict[str, Any]]:
+        """Return every bundle with the dataset its name means, by name."""
+        return self._read(sa.select(tables.bundles).order_by(tables.bundles.c.bundle))
+
+    def find_datasets(self, **equal: str | None) -> list[dict[str, Any]]:
+        """Return the datasets whose columns equal the given values, by id.
+
+        Args:
+            **equal: Columns of the dataset table, such as `bundle`; None is ignored.
+        """
+        columns = tables.datasets.c
+        query = sa.select(tables.datasets).order_by(columns.dataset_id)
+        for name, value in equal.items():
+            if value is not None:
+                query = query.where(columns[name] == value)
+        return self._read(query)
+
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         _refuse_absent(self.url)
         try:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,6 +147,7 @@ def _manifest_lines(manifest: "DatasetManifest") -> Iterator[str]:
     more = len(manifest.symbols) - _SHOWN_SYMBOLS
     if more > 0:
         yield f"    and {_counted(more, 'more symbol')}"
+    yield from _survival_lines(manifest)
     kinds = ", ".join(_counted(count, kind) for kind, count in manifest.adjustments.items())
     yield f"  adjustments {kinds or 'none'}"
     for source in manifest.sources:
@@ -161,6 +162,45 @@ def _manifest_lines(manifest: "DatasetManifest") -> Iterator[str]:
     for name in ("origin", "licence"):
         if getattr(manifest, name):
             yield f"  {name:<11} {getattr(manifest, name)}"
+
+
+def _survival_lines(manifest: "DatasetManifest") -> Iterator[str]:
+    """Yield what a reader has to know of who is missing, and of what sessions are from."""
+    found, members = manifest.survival, manifest.universe
+    if found:
+        yield (
+            f"  survival    {found['alive']:,} of {_counted(found['symbols'], 'symbol')} "
+            f"({found['share_alive']:.0%}) have bars until {found['last']}; of the "
+            f"{found['at_start']:,} at the start {found['start_alive']:,} do"
+        )
+        stopped = [
+            f"{item['symbol']} {item['last']}{' (delisted)' if item['delisted'] else ''}"
+            for item in found["stopped"]
+        ]
+        if stopped:
+            yield f"    stopped   {_listed(stopped)}"
+    if members:
+        yield (
+            f"  universe    {members['path']}  sha256 {members['sha256']}: "
+            f"{_counted(members['symbols'], 'symbol')}; members {members['at_start']:,} at the "
+            f"first bar, {members['at_end']:,} at the last, {members['start_still']:,} at both"
+        )
+        for text, names in (
+            ("members without bars", members["without_bars"]),
+            ("never members", members["never"]),
+        ):
+            if names:
+                yield f"    {text}: {len(names):,}: {_listed(names)}"
+    if "source" in manifest.sessions:
+        first, last = manifest.sessions["reach"]
+        yield f"  sessions    stored, {first} to {last}, from {manifest.sessions['source']}"
+    if manifest.derived:
+        yield f"  derived     from {manifest.derived['rows']:,} bars of {manifest.derived['from']}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_SYMBOLS
+    return ", ".join(names[:_SHOWN_SYMBOLS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _runs_words(runs: "tuple[str, ...]") -> str:

@@ -24,5 +24,9 @@ def load_bars(dataset: Dataset, symbols: Sequence[str], start: date, end: date) 
     """
     packed = read_window(dataset, symbols, start, end)
     return Bars.over(
-        packed.symbols, packed.columns, calendar=packed.calendar, timeframe=packed.timeframe
+        packed.symbols,
+        packed.columns,
+        calendar=packed.calendar,
+        timeframe=packed.timeframe,
+        members=packed.members,
     )

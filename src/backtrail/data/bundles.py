@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from backtrail.data.calendars import CALENDARS, resampling_mistake, timeframe_minutes
+from backtrail.data.calendar_names import calendar_mistake
+from backtrail.data.calendars import resampling_mistake, timeframe_minutes
 from backtrail.data.csv_options import CSV_OPTIONS, PARQUET_OPTIONS, file_option_problems
 from backtrail.data.network_options import (
     CCXT_OPTIONS,
@@ -66,7 +67,17 @@ FILE_ADAPTERS: Final = ("csv", "parquet")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = frozenset(
-    {"adapter", "calendar", "gaps", "options", "resample_from", "path", "timeframe", "waivers"}
+    {
+        "adapter",
+        "calendar",
+        "gaps",
+        "options",
+        "path",
+        "resample_from",
+        "timeframe",
+        "universe",
+        "waivers",
+    }
 )
 
 
@@ -140,7 +151,7 @@ class BundleConfig:
     Attributes:
         name: The bundle's name; also its folder below `bundles/`.
         adapter: One of `ADAPTERS`.
-        calendar: `XNYS`, `24/5` or `24/7`.
+        calendar: `XNYS`, `24/5`, `24/7`, or a calendar of `exchange_calendars`.
         timeframe: Length of a bar: `1d`, `1m`, `5m`, `1h`, `1w`.
         path: File or folder of the source, relative to the project root or absolute.
         options: Keys of the adapter's own; see the adapter.
@@ -148,6 +159,8 @@ class BundleConfig:
         gaps: `allow` counts sessions without a bar and bars in no session; `fail` refuses them,
             but for those with a waiver.
         resample_from: Timeframe of the source, when bars of `timeframe` are made of shorter ones.
+        universe: File that says which symbols were in the universe when, relative to the project
+            root or absolute; see `backtrail.data.membership`.
 
     Raises:
         ConfigError: If something cannot be meant as written; every mistake is named.
@@ -162,6 +175,7 @@ class BundleConfig:
     waivers: tuple[Waiver, ...] = ()
     gaps: str = "allow"
     resample_from: str | None = None
+    universe: str | None = None
 
     def __post_init__(self) -> None:
         where = f"bundles.{self.name}"
@@ -176,11 +190,12 @@ class BundleConfig:
             )
         else:
             problems += _unknown_keys(f"{where}.options", self.options, ADAPTERS[self.adapter])
-        if self.calendar not in CALENDARS:
-            known = ", ".join(CALENDARS)
-            problems.append(
-                Problem(f"{where}.calendar", repr(self.calendar), f"known calendars: {known}")
-            )
+        mistake = calendar_mistake(self.calendar)
+        if mistake is not None:
+            problems.append(Problem(f"{where}.calendar", repr(self.calendar), mistake))
+        if self.universe is not None and (not self.universe or type(self.universe) is not str):
+            remedy = "name a CSV file with the columns symbol, from, to"
+            problems.append(Problem(f"{where}.universe", repr(self.universe), remedy))
         if self.gaps not in ("allow", "fail"):
             problems.append(Problem(f"{where}.gaps", repr(self.gaps), "write allow or fail"))
         if self.resample_from is not None:
@@ -243,6 +258,7 @@ class BundleConfig:
             waivers=tuple(waivers),
             gaps=str(mapping.get("gaps", "allow")),
             resample_from=mapping.get("resample_from"),
+            universe=mapping.get("universe"),
         )
 
 

@@ -1,10 +1,13 @@
-"""Which data a run used, and which runs used a bundle: the catalog as scripts ask it."""
+"""Which data a run used, and which runs used what data: the catalog as scripts ask it."""
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from backtrail.artifacts.store import RunStore
+from backtrail.data.manifest import MANIFEST_FILE, DatasetManifest
 from backtrail.project import find_project_root
 
 if TYPE_CHECKING:
@@ -14,7 +17,9 @@ __all__ = ["DataCatalog"]
 
 
 class DataCatalog:
-    """The links between runs and datasets. It may be used as a context manager.
+    """The bundles, their datasets, and the links between runs and datasets.
+
+    It may be used as a context manager. SQLite and PostgreSQL answer alike.
 
     Relative folders count from the project around the working directory, found by its marker
     files, or from the working directory without a project.
@@ -94,9 +99,92 @@ class DataCatalog:
         """
         return sorted({link["backtest_id"] for link in self._open().find_links(bundle=bundle)})
 
+    def get_backtests_using_dataset(self, dataset_id: str) -> list[str]:
+        """Return the ids of the runs that used a dataset, oldest first.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        links = self._open().find_links(dataset_id=dataset_id)
+        return sorted({link["backtest_id"] for link in links})
+
+    def get_bundles(self) -> list[dict[str, Any]]:
+        """Return every bundle, by name.
+
+        Each has `bundle`, the `dataset_id` it means now, and how many `datasets` it has meant.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        return self._open().find_bundles()
+
+    def get_datasets(self, bundle: str | None = None) -> list[dict[str, Any]]:
+        """Return the datasets of a bundle, or of all, by id.
+
+        Each has `dataset_id`, `bundle`, `calendar`, `timeframe`, `bars`, `symbols` (their number),
+        `first_bar`, `last_bar` and `synthetic`; empty where a run is linked to a dataset whose
+        folder was deleted.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        return self._open().find_datasets(bundle=bundle)
+
+    def find_cached(
+        self,
+        symbols: Sequence[str],
+        start: date,
+        end: date,
+        *,
+        timeframe: str,
+        calendar: str | None = None,
+        bundle: str | None = None,
+    ) -> list[Path]:
+        """Return the directories of datasets in bundle storage that hold what is asked for.
+
+        So a script can use again what was ingested before, for another run or another bundle.
+
+        Args:
+            symbols: Symbols it has to hold.
+            start: First date, on or before which each symbol has to begin.
+            end: Last date, on or after which each symbol has to end.
+            timeframe: Length of a bar.
+            calendar: Name of the calendar; any when None.
+            bundle: Bundle to look into; all when None.
+
+        Returns:
+            The dataset that its bundle means now first, then by most recent last bar.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+            DatasetError: If a manifest that the catalog knows is damaged.
+        """
+        catalog = self._open()
+        wanted = catalog.find_datasets(bundle=bundle, timeframe=timeframe, calendar=calendar)
+        heads = {row["dataset_id"] for row in catalog.find_bundles()}
+        found = [
+            (row["dataset_id"] in heads, row["last_bar"], row["dataset_id"], path)
+            for row in wanted
+            if (
+                path := self.bundles_dir / row["bundle"] / row["dataset_id"] / MANIFEST_FILE
+            ).exists()
+            and _covers(DatasetManifest.load(path), symbols, start, end)
+        ]
+        return [path.parent for *_, path in sorted(found, reverse=True)]
+
     def _open(self) -> "Catalog":
         if self._catalog is None:
             from backtrail.catalog.catalog import Catalog
 
             self._catalog = Catalog(self.url, RunStore(self.base_dir), self.bundles_dir)
         return self._catalog
+
+
+def _covers(manifest: DatasetManifest, symbols: Sequence[str], start: date, end: date) -> bool:
+    records = [manifest.symbols.get(symbol) for symbol in symbols]
+    return all(
+        record is not None
+        and record.first[:10] <= start.isoformat()
+        and record.last[:10] >= end.isoformat()
+        for record in records
+    )

@@ -14,6 +14,7 @@ from backtrail.wording import counted
 __all__ = ["DatasetDifference", "TableDifference", "compare_datasets", "dataset_sentences"]
 
 _ROWS_AT_ONCE: Final = 2_000_000
+_DIGITS: Final = 12
 _KEYS: Final = {"bars": ("symbol", "timestamp"), "adjustments": ("symbol", "timestamp", "kind")}
 
 
@@ -53,7 +54,8 @@ class DatasetDifference:
         after: Id of the second.
         bars: Their bars.
         adjustments: Their splits, dividends and delistings.
-        settings: Calendar and timeframe where they differ: before and after.
+        settings: Calendar and timeframe where they differ, and the beginnings of the checksums of
+            stored sessions and of the universe: before and after.
     """
 
     before: str
@@ -116,6 +118,10 @@ def compare_datasets(
         for name in ("calendar", "timeframe")
         if getattr(manifests[0], name) != getattr(manifests[1], name)
     }
+    for name in ("sessions", "universe"):
+        first, second = (item.content.get(name, "none")[:_DIGITS] for item in manifests)
+        if first != second:
+            settings[name] = (first, second)
     return DatasetDifference(
         manifests[0].dataset_id,
         manifests[1].dataset_id,

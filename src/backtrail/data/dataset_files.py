@@ -12,8 +12,19 @@ from typing import Any, Final
 import polars as pl
 
 from backtrail.canonical import sha256_file
-from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
-from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE
+from backtrail.data.identity import (
+    ADJUSTMENT_SCHEMA,
+    BAR_SCHEMA,
+    SESSION_SCHEMA,
+    UNIVERSE_SCHEMA,
+    canonical_order,
+)
+from backtrail.data.manifest import (
+    ADJUSTMENTS_FILE,
+    BARS_FILE,
+    SESSIONS_FILE,
+    UNIVERSE_FILE,
+)
 
 __all__ = ["row_group_ends", "write_dataset_files"]
 
@@ -24,21 +35,55 @@ _LEVEL: Final = 1
 
 
 def write_dataset_files(
-    folder: Path, bars: pl.DataFrame, adjustments: pl.DataFrame
+    folder: Path,
+    bars: pl.DataFrame,
+    adjustments: pl.DataFrame,
+    *,
+    sessions: pl.DataFrame | None = None,
+    universe: pl.DataFrame | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Write both tables of a dataset and return checksum and size of each file.
+    """Write the tables of a dataset and return checksum and size of each file.
 
     Args:
         folder: Where to write; nothing of that name is there yet.
         bars: Columns of `BAR_SCHEMA` in canonical order; the symbol is an `Enum`.
         adjustments: Columns of `ADJUSTMENT_SCHEMA` in canonical order; the symbol likewise.
+        sessions: Columns of `SESSION_SCHEMA`, where the dataset brings its sessions.
+        universe: Columns of `UNIVERSE_SCHEMA`, where it says who belongs to it when.
     """
     _write(folder / BARS_FILE, bars.select(list(BAR_SCHEMA)))
     _write(folder / ADJUSTMENTS_FILE, adjustments.select(list(ADJUSTMENT_SCHEMA)))
+    names = [BARS_FILE, ADJUSTMENTS_FILE]
+    small = (
+        (SESSIONS_FILE, "sessions", sessions, SESSION_SCHEMA),
+        (UNIVERSE_FILE, "universe", universe, UNIVERSE_SCHEMA),
+    )
+    for name, table, frame, schema in small:
+        if frame is not None:
+            _write_plain(folder / name, canonical_order(frame.select(list(schema)), table))
+            names.append(name)
     return {
         name: {"sha256": sha256_file(folder / name), "size": (folder / name).stat().st_size}
-        for name in (BARS_FILE, ADJUSTMENTS_FILE)
+        for name in names
     }
+
+
+def _write_plain(path: Path, frame: pl.DataFrame) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = frame.to_arrow()
+    fields = [
+        pa.field(item.name, pa.string() if pa.types.is_large_string(item.type) else item.type)
+        for item in table.schema
+    ]
+    pq.write_table(
+        table.cast(pa.schema(fields)),
+        path,
+        compression="zstd",
+        compression_level=_LEVEL,
+        store_schema=False,
+    )
 
 
 def row_group_ends(rows_per_symbol: list[int]) -> list[int]:

@@ -5,22 +5,35 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from backtrail.canonical import sha256_file
+from backtrail.data.calendars import is_daily
 from backtrail.data.identity import (
     ADJUSTMENT_SCHEMA,
     BAR_SCHEMA,
-    content_checksums,
+    SESSION_SCHEMA,
+    UNIVERSE_SCHEMA,
     dataset_id,
+    table_checksum,
 )
-from backtrail.data.manifest import ADJUSTMENTS_FILE, BARS_FILE, MANIFEST_FILE, DatasetManifest
+from backtrail.data.manifest import (
+    ADJUSTMENTS_FILE,
+    BARS_FILE,
+    MANIFEST_FILE,
+    SESSIONS_FILE,
+    TABLE_FILES,
+    UNIVERSE_FILE,
+    DatasetManifest,
+)
 from backtrail.errors import DatasetError
 
-__all__ = ["Dataset", "dataset_damage"]
+if TYPE_CHECKING:
+    from backtrail.data.sessions import Calendar  # which needs NumPy
 
-_FILE_OF = {"bars": BARS_FILE, "adjustments": ADJUSTMENTS_FILE}
+__all__ = ["Dataset", "dataset_damage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ class Dataset:
             raise DatasetError(
                 f"{path} holds the dataset {manifest.dataset_id}; a dataset's directory has its id"
             )
-        for name in (BARS_FILE, ADJUSTMENTS_FILE):
+        for name in (TABLE_FILES[table] for table in manifest.content):
             if not (path / name).is_file():
                 raise DatasetError(f"dataset {path} lacks {name}; ingest the bundle again")
         return cls(path, manifest)
@@ -68,8 +81,9 @@ class Dataset:
 
         Args:
             symbols: Symbols wanted; None means all.
-            start: First UTC date.
-            end: Last UTC date, included.
+            start: First session date: the UTC date, but where the dataset holds sessions and bars
+                are shorter than a day, that of the session in which a bar begins.
+            end: Last session date, included.
 
         Raises:
             DatasetError: If a symbol is not in the dataset, or the file is damaged.
@@ -79,9 +93,9 @@ class Dataset:
             self._check_symbols(symbols)
             lazy = lazy.filter(pl.col("symbol").is_in(list(symbols)))
         if start is not None:
-            lazy = lazy.filter(pl.col("timestamp") >= _midnight(start))
+            lazy = lazy.filter(pl.col("timestamp") >= self._beginning(start))
         if end is not None:
-            lazy = lazy.filter(pl.col("timestamp") < _midnight(end + timedelta(days=1)))
+            lazy = lazy.filter(pl.col("timestamp") < self._beginning(end + timedelta(days=1)))
         return self._collect(lazy, BARS_FILE)
 
     def adjustments(self) -> pl.DataFrame:
@@ -92,6 +106,41 @@ class Dataset:
         """
         lazy = pl.scan_parquet(self.path / ADJUSTMENTS_FILE, schema=dict(ADJUSTMENT_SCHEMA))
         return self._collect(lazy, ADJUSTMENTS_FILE)
+
+    def calendar(self) -> "Calendar":
+        """Return the trading calendar: a name, or the sessions that the dataset holds.
+
+        Raises:
+            DatasetError: If the file is damaged.
+        """
+        frame = self.session_rows()
+        if frame is None:
+            return self.manifest.calendar
+        from backtrail.data.stored_sessions import stored_sessions
+
+        return stored_sessions(self.manifest.calendar, frame, self.manifest.sessions)
+
+    def session_rows(self) -> pl.DataFrame | None:
+        """Return the sessions that the dataset holds, columns of `SESSION_SCHEMA`, or None.
+
+        Raises:
+            DatasetError: If the file is damaged.
+        """
+        if "sessions" not in self.manifest.content:
+            return None
+        lazy = pl.scan_parquet(self.path / SESSIONS_FILE, schema=dict(SESSION_SCHEMA))
+        return self._collect(lazy, SESSIONS_FILE)
+
+    def universe(self) -> pl.DataFrame | None:
+        """Return from when to when each symbol belongs to the universe; None where nothing says so.
+
+        Raises:
+            DatasetError: If the file is damaged.
+        """
+        if "universe" not in self.manifest.content:
+            return None
+        lazy = pl.scan_parquet(self.path / UNIVERSE_FILE, schema=dict(UNIVERSE_SCHEMA))
+        return self._collect(lazy, UNIVERSE_FILE)
 
     def verify(self) -> None:
         """Recompute the content hash and the files' checksums.
@@ -106,6 +155,16 @@ class Dataset:
                 f"dataset {self.path} is damaged: {wrong}; remove its directory and ingest the "
                 "bundle again"
             )
+
+    def _beginning(self, day: date) -> datetime:
+        """Return the first moment that belongs to a session date or a later one."""
+        sessions = None if is_daily(self.manifest.timeframe) else self.session_rows()
+        if sessions is not None:
+            later = sessions.filter(pl.col("date") >= day)
+            if later.height and sessions["date"][0] < day:
+                opened: datetime = later["open"][0]
+                return opened
+        return _midnight(day)
 
     def _check_symbols(self, symbols: Sequence[str]) -> None:
         unknown = [symbol for symbol in symbols if symbol not in self.manifest.symbols]
@@ -143,12 +202,13 @@ def dataset_damage(path: Path) -> dict[str, str]:
     stated = dataset_id(manifest.content, calendar=manifest.calendar, timeframe=manifest.timeframe)
     if not path.name == stated == manifest.dataset_id:
         return {MANIFEST_FILE: f"describes another dataset, {stated}, under this id"}
-    missing = [name for name in _FILE_OF.values() if not (path / name).is_file()]
+    files = {table: TABLE_FILES[table] for table in manifest.content}
+    missing = [name for name in files.values() if not (path / name).is_file()]
     if missing:
         return dict.fromkeys(missing, "is missing")
     damage = {}
     contents = _contents(Dataset(path, manifest))
-    for table, name in _FILE_OF.items():
+    for table, name in files.items():
         expected = manifest.files.get(name, {}).get("sha256")
         found = sha256_file(path / name)
         same = contents.get(table) == manifest.content[table]
@@ -163,14 +223,25 @@ def dataset_damage(path: Path) -> dict[str, str]:
 
 def _contents(dataset: Dataset) -> dict[str, str]:
     """Return the content checksums of the tables that can be read, by table."""
-    readers = {"bars": dataset.bars, "adjustments": dataset.adjustments}
-    empty = {"bars": pl.DataFrame(schema=BAR_SCHEMA)}
-    empty["adjustments"] = pl.DataFrame(schema=ADJUSTMENT_SCHEMA)
     found = {}
-    for table, read in readers.items():
+    for table in dataset.manifest.content:
         with suppress(DatasetError):
-            found[table] = content_checksums(**{**empty, table: read()})[table]
+            found[table] = _checksum(dataset, table)
     return found
+
+
+def _checksum(dataset: Dataset, table: str) -> str:
+    if table == "sessions":
+        from backtrail.data.stored_sessions import sessions_checksum
+
+        calendar = dataset.calendar()
+        assert not isinstance(calendar, str)  # for its content says that there are sessions
+        return sessions_checksum(calendar)
+    if table == "universe":
+        universe = dataset.universe()
+        assert universe is not None
+        return table_checksum(universe, table)
+    return table_checksum(dataset.bars() if table == "bars" else dataset.adjustments(), table)
 
 
 def _unlike(table: str, contents: Mapping[str, str]) -> str:

@@ -1,26 +1,27 @@
 """Make the shipped session tables: `python -m backtrail.data.generate_sessions FOLDER`.
 
-For developers: it needs `exchange_calendars`, which nothing at run time imports.
+For developers: it needs `exchange_calendars`, which nothing that reads a dataset imports.
 """
 
 import gzip
 import sys
+from datetime import date
 from pathlib import Path
+
+from backtrail.data.library_calendars import library_sessions
 
 __all__ = ["session_table", "write_table"]
 
-_FIRST, _LAST = "1990-01-01", "2030-12-31"
+_FIRST, _LAST = date(1990, 1, 1), date(2030, 12, 31)
+_MINUTE, _MINUTES_PER_DAY = 60_000_000, 1440
 
 
-def session_table(calendar: str, first: str, last: str) -> str:
+def session_table(calendar: str, first: date, last: date) -> str:
     """Return CSV text: session date, first minute of the UTC day, length in minutes."""
-    import exchange_calendars
-
-    table = exchange_calendars.get_calendar(calendar, start=first, end=last)
+    table = library_sessions(calendar, first, last)
     lines = ["date,open_minute,minutes"]
-    for session, opened, closed in zip(table.sessions, table.opens, table.closes, strict=True):
-        minutes = int((closed - opened).total_seconds()) // 60
-        lines.append(f"{session.date().isoformat()},{opened.hour * 60 + opened.minute},{minutes}")
+    for day, opened, minutes in zip(table.dates, table.opens, table.minutes, strict=True):
+        lines.append(f"{day},{int(opened) // _MINUTE % _MINUTES_PER_DAY},{minutes}")
     return "\n".join(lines) + "\n"
 
 

@@ -5,15 +5,18 @@ Parquet bytes differ between library versions and row group sizes; these bytes d
 1. Rows are sorted by symbol and timestamp (adjustments by symbol, timestamp, kind), symbols in
    the order of their UTF-8 bytes.
 2. Each column, in the order of the schema, is a header `name|dtype|rows` and a newline, then its
-   values as a contiguous little-endian buffer. Timestamps are int64 microseconds since 1970 UTC;
-   floats are float64 with −0.0 written as 0.0, and NaN or infinity refused. Text columns are the
-   canonical JSON list of their sorted distinct values and a newline, then uint32 codes into it.
+   values as a contiguous little-endian buffer. Timestamps are int64 microseconds since 1970 UTC,
+   dates int64 days since 1970; floats are float64 with −0.0 written as 0.0, and NaN or infinity
+   refused. Text columns are the canonical JSON list of their sorted distinct values and a newline,
+   then uint32 codes into it. Where a date may be null, null is the largest int64.
 3. A table's checksum is the sha256 of its columns one after the other. The dataset's is the
-   sha256 of the canonical JSON of calendar, timeframe, format and both checksums; the id is its
-   first 16 hex digits.
+   sha256 of the canonical JSON of calendar, timeframe, format and the checksums of its tables; the
+   id is its first 16 hex digits. Bars and adjustments are always among the tables; sessions are
+   for calendars that do not come with this package, the universe where its members are given.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,9 +33,12 @@ __all__ = [
     "ADJUSTMENT_KINDS",
     "ADJUSTMENT_SCHEMA",
     "BAR_SCHEMA",
+    "SESSION_SCHEMA",
+    "UNIVERSE_SCHEMA",
     "canonical_order",
     "content_checksums",
     "dataset_id",
+    "table_checksum",
 ]
 
 TIMESTAMP: Final = pl.Datetime("us", "UTC")
@@ -58,13 +64,45 @@ ADJUSTMENT_SCHEMA: Final[Mapping[str, pl.DataType]] = {
 
 ADJUSTMENT_KINDS: Final = ("delisting", "dividend", "split")
 
+SESSION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
+    "date": pl.Date(),
+    "open": TIMESTAMP,
+    "minutes": pl.Int64(),
+}
+"""Columns of sessions: date, first moment, length."""
+
+UNIVERSE_SCHEMA: Final[Mapping[str, pl.DataType]] = {
+    "symbol": pl.String(),
+    "first": pl.Date(),
+    "last": pl.Date(),
+}
+"""Columns of a universe: from when to when, both included, a symbol belongs to it; null = still."""
+
 _FORMAT: Final = 1
 _CHUNK: Final = 1 << 17
-_KEYS: Final = {"bars": ("symbol", "timestamp"), "adjustments": ("symbol", "timestamp", "kind")}
+_KEYS: Final = {
+    "bars": ("symbol", "timestamp"),
+    "adjustments": ("symbol", "timestamp", "kind"),
+    "sessions": ("date",),
+    "universe": ("symbol", "first"),
+}
+_SCHEMAS: Final = {
+    "bars": BAR_SCHEMA,
+    "adjustments": ADJUSTMENT_SCHEMA,
+    "sessions": SESSION_SCHEMA,
+    "universe": UNIVERSE_SCHEMA,
+}
+_MAY_BE_NULL: Final = {("universe", "last")}
+_NULL_DAY: Final = 2**63 - 1
 
 
 def canonical_order(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    """Return the rows of `bars` or `adjustments` in canonical order; free when they are in it."""
+    """Return the rows of a table in canonical order; free when they are in it.
+
+    Args:
+        frame: The rows.
+        table: `bars`, `adjustments`, `sessions` or `universe`.
+    """
     keys = _KEYS[table]
     if is_strictly_ordered(frame, keys):
         return frame
@@ -93,8 +131,8 @@ def content_checksums(bars: pl.DataFrame, adjustments: pl.DataFrame) -> dict[str
         DatasetError: If a column is missing, null or not finite, or a key stands twice.
     """
     return {
-        "bars": _table_checksum(bars, "bars", BAR_SCHEMA),
-        "adjustments": _table_checksum(adjustments, "adjustments", ADJUSTMENT_SCHEMA),
+        "bars": table_checksum(bars, "bars"),
+        "adjustments": table_checksum(adjustments, "adjustments"),
     }
 
 
@@ -110,7 +148,17 @@ def dataset_id(content: Mapping[str, str], *, calendar: str, timeframe: str) -> 
     return sha256_json({**identity, "content": dict(content)})[:16]
 
 
-def _table_checksum(frame: pl.DataFrame, table: str, schema: Mapping[str, pl.DataType]) -> str:
+def table_checksum(frame: pl.DataFrame, table: str) -> str:
+    """Return the sha256 over the canonical columns of one table.
+
+    Args:
+        frame: Its columns, in whatever order the rows come.
+        table: `bars`, `adjustments`, `sessions` or `universe`.
+
+    Raises:
+        DatasetError: As `content_checksums`.
+    """
+    schema = _SCHEMAS[table]
     missing = [name for name in schema if name not in frame.columns]
     if missing:
         raise DatasetError(f"{table} lack the columns {', '.join(missing)}")
@@ -120,13 +168,17 @@ def _table_checksum(frame: pl.DataFrame, table: str, schema: Mapping[str, pl.Dat
     digest = hashlib.sha256()
     for name, dtype in schema.items():
         column = ordered[name]
-        if column.null_count():
+        if column.null_count() and (table, name) not in _MAY_BE_NULL:
             raise DatasetError(f"{table}.{name} has {column.null_count()} nulls")
         if dtype == pl.String():
             _add_text(digest, column)
         elif dtype == TIMESTAMP:
             _add_header(digest, name, "int64", len(column))
             _add_numbers(digest, column.cast(TIMESTAMP).to_physical())
+        elif dtype in (pl.Date(), pl.Int64()):
+            _add_header(digest, name, "int64", len(column))
+            days = column.cast(dtype).to_physical().cast(pl.Int64)
+            _add_numbers(digest, days.fill_null(_NULL_DAY))
         else:
             _add_header(digest, name, "float64", len(column))
             _add_numbers(digest, column.cast(pl.Float64), finite=f"{table}.{name}")
@@ -135,7 +187,9 @@ def _table_checksum(frame: pl.DataFrame, table: str, schema: Mapping[str, pl.Dat
 
 def _lexical(frame: pl.DataFrame) -> pl.DataFrame:
     # Enum categories compare by position; elsewhere text compares by its UTF-8 bytes.
-    dtype = frame.schema["symbol"]
+    dtype = frame.schema.get("symbol")
+    if dtype is None:
+        return frame
     if isinstance(dtype, pl.Enum):
         categories = dtype.categories.to_list()
         if categories == sorted(categories):
@@ -159,7 +213,9 @@ def _add_numbers(digest: "_Hash", values: pl.Series, finite: str | None = None) 
     for start in range(0, len(values), _CHUNK):  # a chunk stays in the processor's cache
         chunk = values.slice(start, _CHUNK)
         if finite is not None:
-            chunk = positive_zeros(chunk)
-            if not chunk.is_finite().all():
+            # A finite sum has finite terms; looking at each of them costs as much as the hash.
+            if not math.isfinite(chunk.sum()) and not chunk.is_finite().all():
                 raise DatasetError(f"{finite} has a value that is not finite; it has no identity")
+            if chunk.min() <= 0:  # type: ignore[operator]  # a column of floats without nulls
+                chunk = positive_zeros(chunk)
         digest.update(column_bytes(chunk))

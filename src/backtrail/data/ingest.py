@@ -1,36 +1,24 @@
 """From a bundle's source to an immutable dataset: fetch, normalise, validate, hash, write."""
 
-import json
-import logging
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from backtrail.canonical import pretty_json
+import polars as pl
+
 from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
-from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.csv_adapter import read_csv_bundle
-from backtrail.data.dataset_files import write_dataset_files
-from backtrail.data.datasets import Dataset
 from backtrail.data.demo import SourceCard, export_missing
 from backtrail.data.identity import (
     content_checksums,
     dataset_id,
+    table_checksum,
 )
-from backtrail.data.manifest import (
-    ADJUSTMENTS_FILE,
-    BARS_FILE,
-    HEAD_FILE,
-    LEFTOVER,
-    MANIFEST_FILE,
-    RECEIPT_FILE,
-    DatasetManifest,
-    read_head,
-)
+from backtrail.data.library_calendars import calendar_over, library_version
+from backtrail.data.manifest import DatasetManifest, SymbolRecord
+from backtrail.data.membership import Membership, read_membership
 from backtrail.data.network_adapter import downloaded_prices
 from backtrail.data.network_options import NETWORK_ADAPTERS
 from backtrail.data.parquet_adapter import read_parquet_bundle
@@ -44,18 +32,17 @@ from backtrail.data.session_check import (
     symbol_records,
     waived_sessions,
 )
+from backtrail.data.sessions import SESSION_MARGIN, Calendar, Sessions
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
-from backtrail.data.survival import survival
+from backtrail.data.storage import DatasetTables, store_dataset
+from backtrail.data.stored_sessions import sessions_checksum, sessions_frame
+from backtrail.data.survival import survival, universe_summary
 from backtrail.data.synthetic_adapter import compute_prices
-from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
-from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
 __all__ = ["ingest_bundle"]
 
-_LOG: Final = logging.getLogger(__name__)
-_READ_ONLY: Final = 0o444
 _IN_MEMORY: Final = 1 << 30
 
 
@@ -91,14 +78,20 @@ def ingest_bundle(
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
     folder = bundles_dir / bundle.name
     try:
+        membership = read_membership(bundle, root)
         with _fetched(bundle.as_source, root, card, threads, folder) as parts:
-            read, derived = _made(bundle, _read(bundle.as_source, parts, bundles_dir))
+            read, calendar = _read(bundle.as_source, parts, bundles_dir)
+            read, derived = _made(bundle, calendar, read)
             if report is not None:
                 report.unlink(missing_ok=True)
-            content = content_checksums(read.prices.bars, read.prices.adjustments)
-            manifest = _manifest(bundle, read, card, content, derived)
+            tables = _tables(read, calendar, membership)
+            manifest = _manifest(bundle, calendar, read, tables, card)
+            manifest = replace(manifest, derived=derived, universe=_universe(manifest, membership))
             sources = [(source.symbol, source.sha256) for source in read.sources]
-            return _store(folder, read.prices, manifest, combine_checksums(bundle, sources))
+            checksum = combine_checksums(
+                bundle, sources, universe=None if membership is None else membership.sha256
+            )
+            return store_dataset(folder, tables, manifest, checksum)
     except BadRowsError as error:
         if report is not None:
             error.write(report)
@@ -110,76 +103,66 @@ def ingest_bundle(
         ) from error
 
 
-def _read(bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path) -> ReadPrices:
+def _read(
+    bundle: BundleConfig, parts: Iterable[RawPrices], bundles_dir: Path
+) -> tuple[ReadPrices, Calendar]:
     read = validate_parts(
         parts,
         bundle.waivers,
         split_adjusted=bool(bundle.options.get("split_adjusted", False)),
         spool=Spool(bundles_dir, _IN_MEMORY),
     )
-    if not read.prices.bars.height:
+    bars = read.prices.bars
+    if not bars.height:
         raise DatasetError(f"bundle {bundle.name!r} has no row left; check its waivers")
-    taken = check_sessions(bundle, read.prices.bars)
+    days = bars.select(
+        pl.col("timestamp").min().dt.date().alias("first"),
+        pl.col("timestamp").max().dt.date().alias("last"),
+    )
+    first, last = days.row(0)
+    calendar = calendar_over(bundle.calendar, first - SESSION_MARGIN, last + SESSION_MARGIN)
+    taken = check_sessions(bundle, calendar, bars)
     waivers = waived_sessions(read.prices.waivers, taken)
-    return replace(read, prices=replace(read.prices, waivers=waivers))
+    return replace(read, prices=replace(read.prices, waivers=waivers)), calendar
 
 
-def _made(bundle: BundleConfig, read: ReadPrices) -> tuple[ReadPrices, Mapping[str, Any]]:
+def _made(
+    bundle: BundleConfig, calendar: Calendar, read: ReadPrices
+) -> tuple[ReadPrices, Mapping[str, Any]]:
     if bundle.resample_from is None:
         return read, {}
     prices, derived = resample(
-        read.prices,
-        calendar=bundle.calendar,
-        source=bundle.resample_from,
-        target=bundle.timeframe,
+        read.prices, calendar=calendar, source=bundle.resample_from, target=bundle.timeframe
     )
     return replace(read, prices=prices), derived
 
 
-def _store(
-    folder: Path, prices: ValidatedPrices, manifest: DatasetManifest, checksum: str
-) -> DatasetManifest:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with lease(folder / ".lock"):
-            _remove_leftovers(folder)
-            before = read_head(folder.parent, folder.name) if _has_head(folder) else None
-            if not _is_whole(folder / manifest.dataset_id):
-                _write_dataset(folder, prices, manifest)
-            _move_head(folder, manifest.dataset_id)
-            _write_receipt(folder, manifest, checksum)
-            stored = DatasetManifest.load(folder / manifest.dataset_id)
-    except BaseException:
-        with suppress(OSError):
-            folder.rmdir()  # goes only when nothing is in it: the first ingest failed
-        raise
-    if before is not None and before != manifest.dataset_id:
-        _log_change(folder, before, manifest.dataset_id)
-    return stored
-
-
-def _has_head(folder: Path) -> bool:
-    return (folder / HEAD_FILE).is_file()
-
-
-def _log_change(folder: Path, before: str, after: str) -> None:
-    """Say what the name means otherwise now; bars that are others or gone are worth a warning."""
-    try:
-        difference = compare_datasets(Dataset.open(folder / before), Dataset.open(folder / after))
-    except DatasetError as error:
-        _LOG.warning("bundle %s cannot be compared with what it was: %s", folder.name, error)
-        return
-    is_restated = any(
-        table.changed or table.removed for table in (difference.bars, difference.adjustments)
+def _tables(read: ReadPrices, calendar: Calendar, membership: Membership | None) -> DatasetTables:
+    return DatasetTables(
+        read.prices.bars,
+        read.prices.adjustments,
+        sessions_frame(calendar) if isinstance(calendar, Sessions) else None,
+        None if membership is None else membership.frame,
     )
-    _LOG.log(
-        logging.WARNING if is_restated or difference.settings else logging.INFO,
-        "bundle %s was dataset %s, and is %s now: %s",
-        folder.name,
-        before,
-        after,
-        "; ".join(dataset_sentences(difference)),
-    )
+
+
+def _content(tables: DatasetTables, calendar: Calendar) -> dict[str, str]:
+    content = content_checksums(tables.bars, tables.adjustments)
+    if isinstance(calendar, Sessions):
+        content["sessions"] = sessions_checksum(calendar)
+    if tables.universe is not None:
+        content["universe"] = table_checksum(tables.universe, "universe")
+    return content
+
+
+def _universe(manifest: DatasetManifest, membership: Membership | None) -> Mapping[str, Any]:
+    if membership is None:
+        return {}
+    return {
+        "path": membership.path,
+        "sha256": membership.sha256,
+        **universe_summary(membership.frame, manifest.symbols),
+    }
 
 
 @contextmanager
@@ -201,14 +184,14 @@ def _fetched(
 
 def _manifest(
     bundle: BundleConfig,
+    calendar: Calendar,
     read: ReadPrices,
+    tables: DatasetTables,
     card: SourceCard | None,
-    content: Mapping[str, str],
-    derived: Mapping[str, Any],
 ) -> DatasetManifest:
-    prices = read.prices
+    prices, content = read.prices, _content(tables, calendar)
     kinds = prices.adjustments.group_by("kind").len().sort("kind")
-    symbols = symbol_records(prices.bars, bundle.calendar, bundle.timeframe)
+    symbols = symbol_records(prices.bars, calendar, bundle.timeframe)
     return DatasetManifest(
         dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
         bundle=bundle.name,
@@ -228,92 +211,12 @@ def _manifest(
         licence=card.licence if card else None,
         synthetic=read.synthetic,
         survival=survival(symbols, prices.adjustments),
-        sessions=session_summary(bundle.calendar, symbols),
-        derived=derived,
+        sessions=_session_facts(calendar, symbols),
     )
 
 
-def _remove_leftovers(folder: Path) -> None:
-    # Only under the lease: every half-built dataset here belongs to a process that is dead.
-    for item in folder.glob(f".*{LEFTOVER}"):
-        shutil.rmtree(item)
-    remove_stale(folder)
-
-
-def _is_whole(dataset: Path) -> bool:
-    try:
-        files = DatasetManifest.load(dataset).files
-        return set(files) == {BARS_FILE, ADJUSTMENTS_FILE} and all(
-            (dataset / name).stat().st_size == entry["size"] for name, entry in files.items()
-        )
-    except (DatasetError, OSError):
-        return False
-
-
-@contextmanager
-def _building(folder: Path, name: str) -> Iterator[Path]:
-    made = folder / f".{name}{LEFTOVER}"
-    made.mkdir()
-    try:
-        yield made
-        if (folder / name).exists():  # damaged: its content is its name, so this is a repair
-            os.replace(folder / name, folder / f".{name}.damaged{LEFTOVER}")
-        os.replace(made, folder / name)
-        flush_dir(folder)
-    finally:
-        for left in folder.glob(f".{name}*{LEFTOVER}"):
-            shutil.rmtree(left)
-
-
-def _write_dataset(folder: Path, prices: ValidatedPrices, manifest: DatasetManifest) -> None:
-    with _building(folder, manifest.dataset_id) as made:
-        files = write_dataset_files(made, prices.bars, prices.adjustments)
-        whole = replace(manifest, files=files)
-        (made / MANIFEST_FILE).write_text(whole.to_json(), encoding="utf-8")
-        for path in made.iterdir():
-            path.chmod(_READ_ONLY)
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-        flush_dir(made)
-
-
-def _move_head(folder: Path, identity: str) -> None:
-    path = folder / HEAD_FILE
-    history: list[dict[str, str]] = []
-    if _has_head(folder):
-        if read_head(folder.parent, folder.name) == identity:
-            return
-        history = _history(path)
-    history.append({"dataset_id": identity})
-    _write_if_other(path, {"dataset_id": identity, "history": history})
-
-
-def _history(path: Path) -> list[dict[str, str]]:
-    entries = json.loads(path.read_bytes()).get("history")
-    if not isinstance(entries, list):
-        raise DatasetError(f"{path} has no history; restore it, or remove it to start anew")
-    return entries
-
-
-def _write_receipt(folder: Path, manifest: DatasetManifest, checksum: str) -> None:
-    waivers = [
-        {"rule": waiver["rule"], "reason": waiver["reason"], "rows": len(waiver["rows"])}
-        for waiver in manifest.waivers
-    ]
-    receipt = {
-        "bundle": manifest.bundle,
-        "dataset_id": manifest.dataset_id,
-        "source_checksum": checksum,
-        "sources": [
-            {"path": source.path, "sha256": source.sha256, "size": source.size}
-            for source in manifest.sources
-        ],
-        "waivers": waivers,
-    }
-    _write_if_other(folder / RECEIPT_FILE, receipt)
-
-
-def _write_if_other(path: Path, value: Mapping[str, Any]) -> None:
-    data = pretty_json(dict(value)).encode()
-    if not path.is_file() or path.read_bytes() != data:
-        write_bytes(path, data, durable=True)
+def _session_facts(calendar: Calendar, symbols: Mapping[str, SymbolRecord]) -> Mapping[str, Any]:
+    facts = session_summary(calendar, symbols)
+    if isinstance(calendar, Sessions):
+        facts["source"] = f"exchange_calendars {library_version()}"
+    return facts

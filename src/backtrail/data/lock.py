@@ -37,6 +37,7 @@ _HEAD: Final = (
     "# version control. A bundle that is not listed may be any dataset.\n"
 )
 _DIGITS: Final = 12
+_OPTIONAL: Final = ("sessions", "universe")
 _SHOWN: Final = 20
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -68,6 +69,8 @@ class LockedBundle:
         timeframe: Length of a bar.
         adjustments: Beginning of the checksum of its splits, dividends and delistings.
         symbols: What it holds, by symbol.
+        sessions: Beginning of the checksum of its stored sessions; empty where it stores none.
+        universe: Beginning of that of its membership; empty without one.
     """
 
     dataset_id: str
@@ -75,6 +78,8 @@ class LockedBundle:
     timeframe: str
     adjustments: str
     symbols: Mapping[str, LockedSymbol]
+    sessions: str = ""
+    universe: str = ""
 
     @classmethod
     def of(cls, dataset: "Dataset") -> "LockedBundle":
@@ -94,6 +99,7 @@ class LockedBundle:
             manifest.timeframe,
             manifest.content["adjustments"][:_DIGITS],
             symbols,
+            **{name: manifest.content.get(name, "")[:_DIGITS] for name in _OPTIONAL},
         )
 
     def differences(self, other: "LockedBundle") -> Iterator[str]:
@@ -109,6 +115,9 @@ class LockedBundle:
                 yield f"{symbol}: {_symbol_words(before, after)}"
         if self.adjustments != other.adjustments:
             yield "splits, dividends or delistings changed"
+        for name in _OPTIONAL:
+            if getattr(self, name) != getattr(other, name):
+                yield f"{name} changed"
 
 
 def lock_checksum(root: Path) -> str:
@@ -273,6 +282,7 @@ def _locked(values: Mapping[str, Any]) -> LockedBundle:
         timeframe=str(values["timeframe"]),
         adjustments=str(values["adjustments"]),
         symbols=symbols,
+        **{name: str(values.get(name, "")) for name in _OPTIONAL},
     )
 
 
@@ -283,7 +293,8 @@ def _text(lock: Mapping[str, LockedBundle]) -> str:
         lines.append(f"  {_quoted(name)}:")
         lines += [
             f"    {key}: {_quoted(getattr(bundle, key))}"
-            for key in ("dataset_id", "calendar", "timeframe", "adjustments")
+            for key in ("dataset_id", "calendar", "timeframe", "adjustments", *_OPTIONAL)
+            if getattr(bundle, key)
         ]
         lines.append("    symbols:")
         for symbol, item in bundle.symbols.items():

@@ -16,6 +16,9 @@ __all__ = [
     "LEFTOVER",
     "MANIFEST_FILE",
     "RECEIPT_FILE",
+    "SESSIONS_FILE",
+    "TABLE_FILES",
+    "UNIVERSE_FILE",
     "DatasetManifest",
     "SourceRecord",
     "SymbolRecord",
@@ -26,6 +29,15 @@ __all__ = [
 
 BARS_FILE: Final = "bars.parquet"
 ADJUSTMENTS_FILE: Final = "adjustments.parquet"
+SESSIONS_FILE: Final = "sessions.parquet"
+UNIVERSE_FILE: Final = "universe.parquet"
+TABLE_FILES: Final[Mapping[str, str]] = {
+    "bars": BARS_FILE,
+    "adjustments": ADJUSTMENTS_FILE,
+    "sessions": SESSIONS_FILE,
+    "universe": UNIVERSE_FILE,
+}
+"""File of each table; a dataset has those that its `content` names."""
 MANIFEST_FILE: Final = "manifest.json"
 HEAD_FILE: Final = "HEAD.json"
 RECEIPT_FILE: Final = "receipt.json"
@@ -33,7 +45,7 @@ LEFTOVER: Final = ".building~"
 """How hidden folders of a bundle end that are not whole datasets; the next ingest removes them."""
 _VERSION: Final = 1
 _LATER: Final = frozenset(
-    {"derived", "sessions", "survival"}
+    {"derived", "sessions", "survival", "universe"}
 )  # not in the first manifests of this version
 
 
@@ -67,8 +79,8 @@ class SymbolRecord:
         first: Timestamp of the first bar, ISO 8601, UTC.
         last: Timestamp of the last bar.
         missing_sessions: Sessions of the calendar between first and last bar without any bar;
-            None where the shipped calendar does not reach.
-        off_session_bars: Bars whose UTC date is no session of the calendar; None as above.
+            None where the calendar's table does not reach.
+        off_session_bars: Bars in no session of the calendar; None as above.
     """
 
     rows: int
@@ -90,7 +102,8 @@ class DatasetManifest:
         symbols: What there is of each symbol, by name.
         rows: Bars of all symbols together.
         adjustments: Number of adjustments by kind.
-        content: sha256 of the canonical columns of `bars` and of `adjustments`.
+        content: sha256 of the canonical columns of `bars` and of `adjustments`, and of `sessions`
+            and `universe` where the dataset has these tables.
         files: sha256 and size of each Parquet file, for transport; no part of the identity.
         sources: Files the prices came from.
         dialect: How the sources were read: one entry per dialect met, with its files.
@@ -103,9 +116,12 @@ class DatasetManifest:
         survival: Which symbols are there at the end; see `backtrail.data.survival`. Empty in
             manifests from before it was asked.
         sessions: The sessions that bars were compared with, as a summary; see
-            `backtrail.data.session_check`.
+            `backtrail.data.session_check`. Of a calendar that does not come with this package also
+            what a usual `year` has, and the dates that the stored table reaches to.
         derived: From which bars these were made, if from finer ones: their timeframe and number,
             and the bars left out because their time was not over.
+        universe: What the membership file says, as a summary; see `backtrail.data.survival`.
+            Empty without one.
     """
 
     dataset_id: str
@@ -128,6 +144,7 @@ class DatasetManifest:
     survival: Mapping[str, Any] = field(default_factory=dict)
     sessions: Mapping[str, Any] = field(default_factory=dict)
     derived: Mapping[str, Any] = field(default_factory=dict)
+    universe: Mapping[str, Any] = field(default_factory=dict)
     version: int = _VERSION
 
     def to_dict(self) -> dict[str, Any]:

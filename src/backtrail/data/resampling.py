@@ -1,11 +1,11 @@
 """Longer bars made of shorter ones, none of which knows anything of what comes after it.
 
 A longer bar is labelled by the moment it begins, as any bar. Inside a session, bars are counted
-from its opening: hours of XNYS begin at 9:30, and the last one is short. A day is a session; a week
-begins on Monday and is over with its last session. A bar whose time is not over at the end of the
-data is left out, because it would become another one with the next ingest. A split or dividend
-inside a longer bar takes effect at its beginning, and the prices before it are put into terms of
-the shares after it.
+from its opening: hours of XNYS begin at 9:30, and the last one is short. A day is a session, which
+for a future begins on the evening before its date; a week begins on Monday and is over with its
+last session. A bar whose time is not over at the end of the data is left out, because it would
+become another one with the next ingest. A split or dividend inside a longer bar takes effect at its
+beginning, and the prices before it are put into terms of the shares after it.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,13 @@ import polars as pl
 
 from backtrail.data.calendars import timeframe_minutes
 from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA, TIMESTAMP, canonical_order
-from backtrail.data.sessions import sessions, table_range
+from backtrail.data.sessions import (
+    Calendar,
+    calendar_name,
+    sessions,
+    sessions_around,
+    table_range,
+)
 from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
 
@@ -45,13 +51,13 @@ class _Places:
 
 
 def resample(
-    prices: ValidatedPrices, *, calendar: str, source: str, target: str
+    prices: ValidatedPrices, *, calendar: Calendar, source: str, target: str
 ) -> tuple[ValidatedPrices, dict[str, Any]]:
     """Return longer bars with their adjustments, and what the manifest says of them.
 
     Args:
         prices: Bars of `source`.
-        calendar: Name of the trading calendar.
+        calendar: The trading calendar.
         source: Length of a bar there is.
         target: Length of a bar to make.
 
@@ -90,7 +96,7 @@ def resample(
     return made, {"from": source, "rows": prices.bars.height, "unfinished": unfinished}
 
 
-def _places(moments: Int64Array, calendar: str, target: str) -> _Places:
+def _places(moments: Int64Array, calendar: Calendar, target: str) -> _Places:
     if target == "1w":
         return _weeks(moments // _US_PER_DAY, calendar)
     first, last = (
@@ -100,19 +106,20 @@ def _places(moments: Int64Array, calendar: str, target: str) -> _Places:
     known = table_range(calendar)
     if known is not None and (first < known[0] or last > known[1]):
         raise DatasetError(
-            f"bars from {first} to {last} are to be put into sessions of {calendar}, which are "
-            f"known from {known[0]} to {known[1]}; take longer bars from the source itself"
+            f"bars from {first} to {last} are to be put into sessions of "
+            f"{calendar_name(calendar)}, which are known from {known[0]} to {known[1]}; take "
+            "longer bars from the source itself"
         )
-    table = sessions(calendar, first, last)
-    closes = table.opens + table.minutes * _US_PER_MINUTE
+    table = sessions_around(calendar, first, last)
+    closes = table.closes
     place = np.searchsorted(table.opens, moments, side="right") - 1
     outside = place < 0 if not len(table) else (place < 0) | (moments >= closes[place])
     if outside.any():
         at = np.datetime64(int(moments[np.argmax(outside)]), "us")
         raise DatasetError(
-            f"{int(outside.sum()):,} bars, first at {at}Z, are in no session of {calendar}, so "
-            "that nobody can say to which longer bar they belong; drop them from the source, or "
-            "take another calendar"
+            f"{int(outside.sum()):,} bars, first at {at}Z, are in no session of "
+            f"{calendar_name(calendar)}, so that nobody can say to which longer bar they belong; "
+            "drop them from the source, or take another calendar"
         )
     opens, closes = table.opens[place], closes[place]
     if target == "1d":
@@ -122,7 +129,7 @@ def _places(moments: Int64Array, calendar: str, target: str) -> _Places:
     return _Places(starts, np.minimum(starts + step, closes))
 
 
-def _weeks(days: Int64Array, calendar: str) -> _Places:
+def _weeks(days: Int64Array, calendar: Calendar) -> _Places:
     mondays = days - (days + _MONDAY) % 7
     ends = mondays + 7
     first, last = (

@@ -15,7 +15,8 @@ from backtrail.data.bundles import WAIVABLE_RULES, BundleConfig, Waiver
 from backtrail.data.calendars import is_daily
 from backtrail.data.manifest import SymbolRecord
 from backtrail.data.problems import MAX_PROBLEMS, BadRowsError, RowProblem, row_problem
-from backtrail.data.sessions import sessions, table_range
+from backtrail.data.sessions import Calendar, Sessions, sessions, sessions_around, table_range
+from backtrail.data.stored_sessions import sessions_facts
 from backtrail.errors import DatasetError
 
 __all__ = ["check_sessions", "session_summary", "symbol_records", "waived_sessions"]
@@ -23,7 +24,6 @@ __all__ = ["check_sessions", "session_summary", "symbol_records", "waived_sessio
 Int64Array = npt.NDArray[np.int64]
 
 _US_PER_DAY: Final = 86_400_000_000
-_US_PER_MINUTE: Final = 60_000_000
 _MISSING: Final = "missing_session"
 _EXTRA: Final = "off_session_bar"
 
@@ -41,16 +41,18 @@ class _Attendance:
     extra: npt.NDArray[np.intp]
 
 
-def symbol_records(bars: pl.DataFrame, calendar: str, timeframe: str) -> dict[str, SymbolRecord]:
+def symbol_records(
+    bars: pl.DataFrame, calendar: Calendar, timeframe: str
+) -> dict[str, SymbolRecord]:
     """Return rows, range and session counts of every symbol.
 
     Daily bars belong to the session of their date, shorter ones to the session between whose first
-    and last minute they begin, whatever the zone, and half days end early. Bars longer than a
-    day are not compared.
+    and last minute they begin, whatever the zone: an evening bar of a future belongs to the next
+    day's session, and half days end early. Bars longer than a day are not compared.
 
     Args:
         bars: Canonical bars in canonical order.
-        calendar: Name of the trading calendar.
+        calendar: The trading calendar.
         timeframe: Length of a bar.
     """
     records = {}
@@ -66,40 +68,47 @@ def symbol_records(bars: pl.DataFrame, calendar: str, timeframe: str) -> dict[st
     return records
 
 
-def session_summary(calendar: str, records: Mapping[str, SymbolRecord]) -> dict[str, Any]:
+def session_summary(calendar: Calendar, records: Mapping[str, SymbolRecord]) -> dict[str, Any]:
     """Return the sessions a dataset was compared with, so that another calendar can be told.
 
     Args:
-        calendar: Name of the trading calendar.
+        calendar: The trading calendar.
         records: What there is of each symbol.
 
     Returns:
         `first` and `last` date of the bars, number of sessions (`count`), `early_closes` with their
         dates, and the `checksum` of all dates, openings and lengths; nothing where the calendar
-        does not reach.
+        does not reach. For a table that the dataset stores also its `reach` and usual `year`.
     """
     first = date.fromisoformat(min(record.first for record in records.values())[:10])
     last = date.fromisoformat(max(record.last for record in records.values())[:10])
+    facts = sessions_facts(calendar) if isinstance(calendar, Sessions) else {}
     known = table_range(calendar)
     if known is not None and (first < known[0] or last > known[1]):
-        return {}
+        return facts
     table = sessions(calendar, first, last)
     columns = (table.dates.astype("<i8"), table.opens.astype("<i8"), table.minutes.astype("<i8"))
-    early = table.dates[table.minutes < table.minutes.max(initial=0)]
+    # Beside their neighbors, for bars of a half day alone would make it a whole one.
+    around = sessions_around(calendar, first, last)
+    early = table.dates[table.minutes < around.minutes.max(initial=0)]
     return {
         "first": first.isoformat(),
         "last": last.isoformat(),
         "count": len(table),
         "early_closes": [str(day) for day in early],
         "checksum": hashlib.sha256(b"".join(item.tobytes() for item in columns)).hexdigest(),
+        **facts,
     }
 
 
-def check_sessions(bundle: BundleConfig, bars: pl.DataFrame) -> dict[int, list[dict[str, Any]]]:
+def check_sessions(
+    bundle: BundleConfig, calendar: Calendar, bars: pl.DataFrame
+) -> dict[int, list[dict[str, Any]]]:
     """Refuse gaps and bars off session when a bundle's `gaps` is `fail`.
 
     Args:
-        bundle: With its calendar, policy and waivers.
+        bundle: With its policy and waivers.
+        calendar: Its trading calendar.
         bars: Canonical bars in canonical order.
 
     Returns:
@@ -117,7 +126,7 @@ def check_sessions(bundle: BundleConfig, bars: pl.DataFrame) -> dict[int, list[d
     problems: list[RowProblem] = []
     counts: dict[str, int] = {}
     for symbol, moments in _by_symbol(bars):
-        for rule, at, why in _faults(bundle, moments):
+        for rule, at, why in _faults(bundle, calendar, moments):
             index = _waiver_of(bundle.waivers, rule, symbol, at)
             if index is not None:
                 row = {"file": bundle.name, "line": 0, "symbol": symbol, "at": at, "values": {}}
@@ -166,10 +175,12 @@ def _by_symbol(bars: pl.DataFrame) -> Iterator[tuple[str, Int64Array]]:
         yield str(symbols[start]), moments[start:end]
 
 
-def _faults(bundle: BundleConfig, moments: Int64Array) -> Iterator[tuple[str, str, str]]:
-    found = _attendance(moments, bundle.calendar, bundle.timeframe)
+def _faults(
+    bundle: BundleConfig, calendar: Calendar, moments: Int64Array
+) -> Iterator[tuple[str, str, str]]:
+    found = _attendance(moments, calendar, bundle.timeframe)
     if found is None:
-        known = table_range(bundle.calendar)
+        known = table_range(calendar)
         reach = f"{known[0]} to {known[1]}" if known is not None else "every day"
         raise DatasetError(
             f"bundle {bundle.name!r} has gaps: fail, and nobody can tell gaps in bars of "
@@ -202,25 +213,26 @@ def _iso(microseconds: int) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _attendance(moments: Int64Array, calendar: str, timeframe: str) -> _Attendance | None:
+def _attendance(moments: Int64Array, calendar: Calendar, timeframe: str) -> _Attendance | None:
     """Compare a symbol's bars with the sessions; None where the calendar does not reach."""
     days = moments // _US_PER_DAY
     first, last = (np.datetime64(int(day), "D").astype(object) for day in (days[0], days[-1]))
     known = table_range(calendar)
     if known is not None and (first < known[0] or last > known[1]):
         return None
-    expected = sessions(calendar, first, last)
     if is_daily(timeframe):
         if timeframe != "1d":
             return None
+        expected = sessions(calendar, first, last)
         dates = days.astype("datetime64[D]")
         extra = np.flatnonzero(~np.isin(dates, expected.dates))
         return _Attendance(np.setdiff1d(expected.dates, dates), extra)
     # A bar is in the last session that opened before it, if that has not closed.
+    expected = sessions_around(calendar, first, last)
     place = np.searchsorted(expected.opens, moments, side="right") - 1
     if not len(expected):
         return _Attendance(expected.dates, np.arange(len(moments)))
-    closes = expected.opens + expected.minutes * _US_PER_MINUTE
+    closes = expected.closes
     inside = (place >= 0) & (moments < closes[np.maximum(place, 0)])
     attended = np.zeros(len(expected), dtype=np.bool_)
     attended[place[inside]] = True

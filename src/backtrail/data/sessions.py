@@ -1,8 +1,12 @@
-"""Trading sessions without a calendar library: a shipped table for XNYS, rules for 24/5, 24/7."""
+"""Trading sessions without a calendar library: a shipped table for XNYS, rules for 24/5, 24/7.
+
+Those of any other calendar come from `exchange_calendars` once, when a dataset is made, and are
+kept in the dataset; where a calendar is asked for, its name or such a table will do.
+"""
 
 import gzip
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -10,10 +14,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.data.calendars import check_calendar
+from backtrail.data.calendars import SessionYear, check_calendar
 from backtrail.errors import DatasetError
 
-__all__ = ["Sessions", "sessions", "table_range"]
+__all__ = [
+    "SESSION_MARGIN",
+    "Calendar",
+    "Sessions",
+    "calendar_name",
+    "sessions",
+    "sessions_around",
+    "table_range",
+]
+
+SESSION_MARGIN: Final = timedelta(days=45)
+"""How far sessions around bars are wanted: more than a month and its holidays."""
 
 _MICROSECONDS_PER_MINUTE: Final = 60_000_000
 _MICROSECONDS_PER_DAY: Final = 86_400_000_000
@@ -28,42 +43,87 @@ class Sessions:
         dates: Session dates, datetime64[D], shape (n,).
         opens: First minute, microseconds since 1970 UTC, int64, shape (n,).
         minutes: Length in minutes, int64, shape (n,); a half day is shorter.
+        reach: First and last date within which every session is listed; None where it is not said.
+        year: What a usual year has, of a calendar that does not come with this package.
     """
 
     calendar: str
     dates: npt.NDArray[np.datetime64]
     opens: npt.NDArray[np.int64]
     minutes: npt.NDArray[np.int64]
+    reach: tuple[date, date] | None = None
+    year: SessionYear | None = None
+
+    @property
+    def closes(self) -> npt.NDArray[np.int64]:
+        """Moment at which each session is over, microseconds since 1970 UTC, shape (n,)."""
+        return self.opens + self.minutes * _MICROSECONDS_PER_MINUTE
 
     def __len__(self) -> int:
         return len(self.dates)
 
 
-def sessions(calendar: str, start: date, end: date) -> Sessions:
+Calendar = str | Sessions
+"""The name of a calendar of this package, or a table of sessions."""
+
+
+def calendar_name(calendar: Calendar) -> str:
+    """Return the name of a calendar."""
+    return calendar if isinstance(calendar, str) else calendar.calendar
+
+
+def sessions(calendar: Calendar, start: date, end: date) -> Sessions:
     """Return the sessions of a calendar from `start` to `end`, both included.
 
     Raises:
-        ConfigError: If the calendar is unknown.
-        DatasetError: If the range reaches beyond the shipped table.
+        ConfigError: If the calendar is a name and unknown.
+        DatasetError: If the range reaches beyond the table.
     """
-    check_calendar(calendar)
+    known = table_range(calendar)
     first, last = np.datetime64(start, "D"), np.datetime64(end, "D")
-    if calendar != "XNYS":
-        return _rule_sessions(calendar, first, last)
-    known_from, known_to = table_range(calendar) or (start, end)
-    if start < known_from or end > known_to:
+    if known is None:
+        return _rule_sessions(calendar_name(calendar), first, last)
+    if start < known[0] or end > known[1]:
+        whose = "shipped table" if isinstance(calendar, str) else "dataset's table"
         raise DatasetError(
-            f"sessions of {calendar} asked from {start} to {end}; the shipped table has "
-            f"{known_from} to {known_to}; ask within it"
+            f"sessions of {calendar_name(calendar)} asked from {start} to {end}; the {whose} has "
+            f"{known[0]} to {known[1]}; ask within it"
         )
-    table = _table(calendar)
+    table = _table(calendar) if isinstance(calendar, str) else calendar
     low, high = np.searchsorted(table.dates, [first, last + 1])
     part = slice(int(low), int(high))
-    return Sessions(calendar, table.dates[part], table.opens[part], table.minutes[part])
+    return Sessions(
+        table.calendar,
+        table.dates[part],
+        table.opens[part],
+        table.minutes[part],
+        (start, end),
+        table.year,
+    )
 
 
-def table_range(calendar: str) -> tuple[date, date] | None:
+def sessions_around(
+    calendar: Calendar, start: date, end: date, margin: timedelta = timedelta(days=7)
+) -> Sessions:
+    """Return the sessions from `margin` before `start` to `margin` after `end`, as far as known.
+
+    The bars of a session may have another UTC date than it: an evening bar of a future belongs to
+    the session of the next day, that of a Sunday to Monday's.
+
+    Raises:
+        ConfigError: If the calendar is a name and unknown.
+    """
+    known = table_range(calendar)
+    first, last = start - margin, end + margin
+    if known is not None:
+        first, last = max(first, known[0]), min(last, known[1])
+    return sessions(calendar, first, last)
+
+
+def table_range(calendar: Calendar) -> tuple[date, date] | None:
     """Return first and last date that a calendar knows of; None where a rule has no bounds."""
+    if not isinstance(calendar, str):
+        return calendar.reach
     check_calendar(calendar)
     if calendar != "XNYS":
         return None

@@ -118,7 +118,19 @@ def source_checksum(bundle: BundleConfig, root: Path) -> str:
         for file in find_source_files(bundle, root):
             checksum = sha256_file(file.path) if file.path.is_file() else file.expected_sha256
             contents.append((file.symbol, str(checksum)))
-    return combine_checksums(bundle, contents)
+    return combine_checksums(bundle, contents, universe=_universe_checksum(bundle, root))
+
+
+def _universe_checksum(bundle: BundleConfig, root: Path) -> str | None:
+    if bundle.universe is None:
+        return None
+    path = root / bundle.universe
+    if not path.is_file():
+        raise DatasetError(
+            f"bundle {bundle.name!r} names the universe {bundle.universe}, which is not there "
+            f"(looked for {path}); paths are relative to the project root"
+        )
+    return sha256_file(path)
 
 
 def useful_threads(bundle: BundleConfig, root: Path) -> int:
@@ -134,10 +146,20 @@ def useful_threads(bundle: BundleConfig, root: Path) -> int:
     return min(_MOST_THREADS, 1 + size // _BYTES_PER_THREAD)
 
 
-def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None, str]]) -> str:
+def combine_checksums(
+    bundle: BundleConfig,
+    contents: Iterable[tuple[str | None, str]],
+    *,
+    universe: str | None = None,
+) -> str:
     """Return `source_checksum` from symbols and checksums of files that were read already.
 
     What was computed or downloaded does not count: nobody could know it before an ingest.
+
+    Args:
+        bundle: The bundle.
+        contents: Symbol and checksum of each file.
+        universe: Checksum of its membership file; None without one.
     """
     if bundle.adapter not in FILE_ADAPTERS:
         contents = ()
@@ -146,6 +168,7 @@ def combine_checksums(bundle: BundleConfig, contents: Iterable[tuple[str | None,
             "adapter": bundle.adapter,
             **({"gaps": bundle.gaps} if bundle.gaps != "allow" else {}),
             **({"resample_from": bundle.resample_from} if bundle.resample_from else {}),
+            **({"universe": universe} if universe else {}),
             "calendar": bundle.calendar,
             "timeframe": bundle.timeframe,
             "options": _plain_options(bundle),

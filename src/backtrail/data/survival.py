@@ -12,7 +12,7 @@ import polars as pl
 
 from backtrail.data.manifest import SymbolRecord
 
-__all__ = ["survival"]
+__all__ = ["survival", "universe_summary"]
 
 _QUIET_DAYS: Final = 7
 
@@ -55,6 +55,56 @@ def survival(records: Mapping[str, SymbolRecord], adjustments: pl.DataFrame) -> 
             for name, (_, end) in sorted(spans.items())
             if name not in alive
         ],
+    }
+
+
+def universe_summary(universe: pl.DataFrame, records: Mapping[str, SymbolRecord]) -> dict[str, Any]:
+    """Return how far the bars of a dataset cover the universe it is said to hold.
+
+    A member without bars is what makes a universe look better than it was: mostly it failed.
+
+    Args:
+        universe: Columns of `UNIVERSE_SCHEMA`.
+        records: What there is of each symbol.
+
+    Returns:
+        `symbols` that ever were members; how many were so on the date of the first bar of all
+        (`at_start`) and on that of the last (`at_end`), and how many of those at the start still
+        are at the end (`start_still`); `without_bars`, the members that have no bar between the
+        first and last date of theirs; and `never`, symbols with bars that never were members.
+    """
+    spans = {name: (_day(record.first), _day(record.last)) for name, record in records.items()}
+    first = min(start for start, _ in spans.values())
+    last = max(end for _, end in spans.values())
+    members: dict[str, list[tuple[date, date]]] = {}
+    for symbol, begin, end in universe.select("symbol", "first", "last").iter_rows():
+        members.setdefault(symbol, []).append((begin, date.max if end is None else end))
+
+    def on(day: date) -> set[str]:
+        return {
+            name
+            for name, times in members.items()
+            if any(begin <= day <= end for begin, end in times)
+        }
+
+    covered = {
+        name
+        for name, times in members.items()
+        if name in spans
+        and any(begin <= spans[name][1] and spans[name][0] <= end for begin, end in times)
+    }
+    within = {
+        name
+        for name, times in members.items()
+        if any(begin <= last and first <= end for begin, end in times)
+    }
+    return {
+        "symbols": len(members),
+        "at_start": len(on(first)),
+        "at_end": len(on(last)),
+        "start_still": len(on(first) & on(last)),
+        "without_bars": sorted(within - covered),
+        "never": sorted(set(spans) - set(members)),
     }
 
 

@@ -23,6 +23,7 @@ import polars as pl
 from backtrail.canonical import derive_seed
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.identity import TIMESTAMP
+from backtrail.data.library_calendars import calendar_over
 from backtrail.data.raw_prices import RawPrices
 from backtrail.data.sessions import Sessions, sessions
 from backtrail.data.synthetic_config import SyntheticConfig
@@ -56,7 +57,8 @@ def compute_prices(bundle: BundleConfig) -> RawPrices:
         DatasetError: If the range reaches beyond the shipped calendar.
     """
     config = SyntheticConfig.from_options(bundle.name, bundle.timeframe, bundle.options)
-    table = sessions(bundle.calendar, config.start, config.end)
+    calendar = calendar_over(bundle.calendar, config.start, config.end)
+    table = sessions(calendar, config.start, config.end)
     fewest = _FEWEST_SESSIONS if config.kind == "daily_universe" else 1
     if len(table) < fewest:
         found = f"{len(table)} sessions of {bundle.calendar} from {config.start} to {config.end}"

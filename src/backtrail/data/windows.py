@@ -9,11 +9,13 @@ import polars as pl
 
 from backtrail.arrow import column_bytes
 from backtrail.data.datasets import Dataset
-from backtrail.data.packed_bars import PackedBars
+from backtrail.data.packed_bars import PackedBars, Spans
 from backtrail.errors import DatasetError
 
 __all__ = ["read_window"]
 
+_US_PER_MINUTE: Final = 60_000_000
+_LAST_DAY: Final = 2**31 - 1
 _FIELDS: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -53,8 +55,40 @@ def read_window(dataset: Dataset, symbols: Sequence[str], start: date, end: date
         symbols=tuple(symbols),
         calendar=dataset.manifest.calendar,
         timeframe=dataset.manifest.timeframe,
-        columns={"timestamps": column_bytes(grid), "delisted": delisted.tobytes(), **joined},
+        columns={
+            "timestamps": column_bytes(grid),
+            "delisted": delisted.tobytes(),
+            **joined,
+            **_sessions(dataset),
+        },
+        members=_members(dataset, symbols),
     )
+
+
+def _sessions(dataset: Dataset) -> dict[str, bytes]:
+    frame = dataset.session_rows()
+    if frame is None:
+        return {}
+    opens = frame["open"].to_physical()
+    return {
+        "session_days": column_bytes(frame["date"].to_physical().cast(pl.Int64)),
+        "session_opens": column_bytes(opens),
+        "session_closes": column_bytes(opens + frame["minutes"] * _US_PER_MINUTE),
+    }
+
+
+def _members(dataset: Dataset, symbols: Sequence[str]) -> Spans | None:
+    frame = dataset.universe()
+    if frame is None:
+        return None
+    days = frame.with_columns(
+        pl.col("first").to_physical(), pl.col("last").to_physical().fill_null(_LAST_DAY)
+    )
+    spans: dict[str, tuple[tuple[int, int], ...]] = dict.fromkeys(symbols, ())
+    for symbol, first, last in days.iter_rows():
+        if symbol in spans:
+            spans[symbol] += ((first, last),)
+    return spans
 
 
 def _check_window(

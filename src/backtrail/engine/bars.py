@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.errors import DataValidationError, Problem
+
+if TYPE_CHECKING:
+    from backtrail.engine.schedule.sessions import Sessions
 
 __all__ = ["FIELDS", "Bars"]
 
@@ -42,6 +45,10 @@ class Bars:
         delisted: Row of the last bar of a delisted symbol, int64, shape (k,); -1 = not delisted.
         calendar: Name of the trading calendar, such as `XNYS`.
         timeframe: Length of a bar, such as `1d` or `1m`.
+        sessions: Sessions of the calendar, where the dataset brings its own; None for a calendar
+            whose sessions lie within a UTC date.
+        members: By symbol, first and last day since 1970, both included, of each time it is in the
+            universe; None where nothing says who is.
     """
 
     symbols: tuple[str, ...]
@@ -56,6 +63,8 @@ class Bars:
     delisted: IntArray
     calendar: str
     timeframe: str
+    sessions: "Sessions | None" = None
+    members: Mapping[str, tuple[tuple[int, int], ...]] | None = None
 
     def __post_init__(self) -> None:
         problems = _check_axes(self.symbols, self.timestamps)
@@ -111,7 +120,7 @@ class Bars:
             DataValidationError: If the columns break a rule of `Bars`.
         """
         n = len(timestamps)
-        arrays = {
+        arrays: dict[str, Any] = {
             name: np.asarray(columns[name], dtype=np.float64).reshape(-1, 1) for name in FIELDS
         }
         return cls(
@@ -133,22 +142,25 @@ class Bars:
         *,
         calendar: str,
         timeframe: str,
+        members: Mapping[str, tuple[tuple[int, int], ...]] | None = None,
     ) -> "Bars":
         """Return bars over buffers of little-endian values; nothing is copied.
 
         Args:
             symbols: Names, one per column; k of them.
             columns: `timestamps` (n int64), `delisted` (k int64), and every other column as n
-                float64 of the first symbol, then of the next.
+                float64 of the first symbol, then of the next; `session_days`, `session_opens` and
+                `session_closes` (int64) where there are sessions.
             calendar: Name of the trading calendar.
             timeframe: Length of a bar.
+            members: When each symbol is in the universe.
 
         Raises:
             DataValidationError: If the columns break a rule of `Bars`.
         """
         times = np.frombuffer(columns["timestamps"], dtype="<i8")
         shape = (len(times), len(symbols))
-        values = {
+        values: dict[str, Any] = {
             name: np.frombuffer(columns[name], dtype="<f8").reshape(shape, order="F")
             for name in (*FIELDS, "splits", "dividends")
         }
@@ -158,8 +170,20 @@ class Bars:
             delisted=np.frombuffer(columns["delisted"], dtype="<i8"),
             calendar=calendar,
             timeframe=timeframe,
+            sessions=_sessions_over(columns),
+            members=members,
             **values,
         )
+
+
+def _sessions_over(columns: Mapping[str, bytes | memoryview]) -> "Sessions | None":
+    if "session_days" not in columns:
+        return None
+    from backtrail.engine.schedule.sessions import Sessions  # which knows of bars
+
+    names = ("session_days", "session_opens", "session_closes")
+    days, opens, closes = (np.frombuffer(columns[name], dtype="<i8") for name in names)
+    return Sessions(days, opens, closes)
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ from backtrail.engine.declared import Declaration, compute
 from backtrail.engine.market import Market
 from backtrail.engine.schedule.sessions import SessionSource
 from backtrail.engine.timeframes import Timeframes
+from backtrail.engine.universe import Universe
 from backtrail.errors import StrategyError
 
 __all__ = ["BarData"]
@@ -36,6 +37,7 @@ class BarData:
         "_plain",
         "_ready",
         "_row",
+        "_universe",
     )
 
     def __init__(self, market: Market, sessions: SessionSource | None = None) -> None:
@@ -46,6 +48,7 @@ class BarData:
         self._columns: dict[tuple[str | int, ...], memoryview] = {}
         self._ready: dict[tuple[str | int, ...], memoryview] = {}
         self._frames = Timeframes(market, sessions)
+        self._universe = Universe(market.bars)
         self._row = -1
 
     @property
@@ -181,6 +184,18 @@ class BarData:
         delisted = int(market.bars.delisted[column])
         mark, close = market.marks[column][self._row], market.closes[column][self._row]
         return close != close and mark == mark and not 0 <= delisted < self._row
+
+    def universe(self) -> tuple[str, ...]:
+        """Return the symbols that are in the universe on the running bar's session date.
+
+        Of the run's symbols those that the membership file of the bundle names for that date, in
+        the order of the run's symbols; a member may have no bar now. Nothing of later dates is
+        told. In `before_trading_start` the date is that of the bar before.
+
+        Raises:
+            StrategyError: If the bundle has no membership file.
+        """
+        return self._universe.at(self._row)
 
     def _served(self, column: memoryview, symbol: str, unit: str | None) -> float:
         row = self._row

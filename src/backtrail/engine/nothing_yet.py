@@ -62,6 +62,10 @@ class NothingYet(BarData):
         self._check(symbol, "close")
         return False
 
+    def universe(self) -> tuple[str, ...]:
+        """Return no symbol."""
+        return self._universe.at(0)[:0]
+
     def is_stale(self, symbol: str) -> bool:
         """Return False."""
         self._check(symbol, "close")

@@ -16,6 +16,7 @@ from backtrail.engine.result import RunResult
 from backtrail.engine.simulation import Simulation
 from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
+from backtrail.engine.universe import Universe
 from backtrail.errors import StrategyError
 
 __all__ = ["SignalBars", "check_weights", "run_signal", "weight_changes"]
@@ -71,6 +72,15 @@ class SignalBars:
     def volume(self) -> FloatArray:
         """Units traded in each bar."""
         return self._market.adjusted("volume")
+
+    @property
+    def universe(self) -> npt.NDArray[np.bool_]:
+        """Whether each symbol is in the universe on the session date of each bar, shape (n, k).
+
+        Raises:
+            StrategyError: If the bundle has no membership file.
+        """
+        return Universe(self._market.bars).mask()
 
     def sma(self, length: int, field: str = "close") -> FloatArray:
         """Return the mean of the last `length` bars of each symbol, shape (n, k), read-only.

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from backtrail.canonical import pretty_json
-from backtrail.data.calendars import is_daily, periods_per_year
+from backtrail.data.calendars import SessionYear, dataset_periods, is_daily
 from backtrail.reports import charting, tables, trading
 from backtrail.reports.contents import RunContents, read_contents
 from backtrail.reports.formatting import metric_tone
 from backtrail.reports.pages import write_page
 from backtrail.reports.rolling import RollingWindow, rolling_windows
-from backtrail.reports.rundata import read_prices
+from backtrail.reports.rundata import read_prices, session_days
 from backtrail.reports.series import pack_counts, pack_floats, pack_moments
 from backtrail.reports.settings import ReportConfig
 from backtrail.reports.sources import captured_code
@@ -103,12 +103,15 @@ def _raw(value: float | None) -> str:
 
 def _windows(contents: RunContents) -> list[RollingWindow]:
     dataset = contents.run.identity["dataset"]
+    year = dataset.get("session_year")
     return rolling_windows(
         contents.moments,
         contents.equity,
         charting.benchmark_equity(contents.results),
         calendar=dataset["calendar"],
         timeframe=dataset["timeframe"],
+        year=None if year is None else SessionYear(**year),
+        days=session_days(contents.run, contents.bundles_dir, contents.moments),
     )
 
 
@@ -119,7 +122,7 @@ def _window_words(contents: RunContents) -> dict[str, Any]:
     return {
         "joined": joined,
         "window_unit": {"1d": "days", "1w": "weeks"}.get(timeframe, "bars"),
-        "window_periods": periods_per_year(dataset["calendar"], timeframe),
+        "window_periods": dataset_periods({**dataset, "timeframe": timeframe}),
     }
 
 

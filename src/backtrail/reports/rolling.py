@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from backtrail.data.calendars import is_daily, periods_per_year
+from backtrail.data.calendars import SessionYear, is_daily, periods_per_year
 
 __all__ = ["RollingWindow", "rolling_windows"]
 
@@ -48,6 +48,8 @@ def rolling_windows(
     *,
     calendar: str,
     timeframe: str,
+    year: SessionYear | None = None,
+    days: _Moments | None = None,
 ) -> list[RollingWindow]:
     """Return the windows that fit into a run at least twice, the shortest first.
 
@@ -60,13 +62,16 @@ def rolling_windows(
         benchmark: Value of the benchmark after each bar, on any scale.
         calendar: Calendar of the dataset.
         timeframe: Timeframe of the dataset.
+        year: What a year of the calendar has, where it does not come with this package.
+        days: Session date of each bar, days since 1970; None where it is the UTC date.
     """
     if not is_daily(timeframe):
-        last = np.append(np.flatnonzero(np.diff(moments // _US_PER_DAY)), moments.size - 1)
+        days = moments // _US_PER_DAY if days is None else days
+        last = np.append(np.flatnonzero(np.diff(days)), moments.size - 1)
         moments, equity = moments[last], equity[last]
         benchmark = None if benchmark is None else benchmark[last]
         timeframe = "1d"
-    periods = periods_per_year(calendar, timeframe)
+    periods = periods_per_year(calendar, timeframe, year)
     returns = _returns(equity)
     other = None if benchmark is None else _returns(benchmark)
     windows = []

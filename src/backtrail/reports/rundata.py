@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
+from backtrail.data.datasets import Dataset
+from backtrail.engine.schedule import Sessions, days_in
 from backtrail.errors import ArtifactManagerError, DatasetError
 
-__all__ = ["PRICE_COLUMNS", "RunRecord", "read_dataset_manifest", "read_prices", "read_run"]
+__all__ = [
+    "PRICE_COLUMNS",
+    "RunRecord",
+    "read_dataset_manifest",
+    "read_prices",
+    "read_run",
+    "session_days",
+]
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
+_US_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +156,25 @@ def read_prices(
     frame = scan.select("symbol", "timestamp", *columns).collect()
     parts = frame.partition_by("symbol", as_dict=True, include_key=False)
     return {str(key[0]): part for key, part in parts.items()}
+
+
+def session_days(
+    run: RunRecord, bundles_dir: Path, moments: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the session date of each of a run's bars, days since 1970.
+
+    Args:
+        run: The run.
+        bundles_dir: The central bundle storage.
+        moments: Microseconds since 1970 UTC of its bars, oldest first.
+
+    Raises:
+        DatasetError: If the dataset is not in `bundles_dir`, or its sessions cannot be read.
+    """
+    if not run.intraday or "session_year" not in run.identity["dataset"]:
+        return moments // _US_PER_DAY
+    table = Dataset.open(_dataset_dir(run, bundles_dir)).calendar()
+    if isinstance(table, str):
+        return moments // _US_PER_DAY
+    days = table.dates.astype("datetime64[D]").astype(np.int64)
+    return days_in(Sessions(days, table.opens, table.closes), moments)

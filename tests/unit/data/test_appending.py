@@ -78,7 +78,7 @@ def test_a_source_that_holds_one_month_alone_takes_nothing_from_the_older_datase
 def test_new_bars_are_told_and_a_restated_history_is_a_warning(store, months, caplog):
     _, ingest = months
     (store.prices / "AAA_2020-03.csv").rename(store.root / "later.csv")
-    caplog.set_level(logging.INFO, "backtrail.data.ingest")
+    caplog.set_level(logging.INFO, "backtrail.data.storage")
     old = ingest()
     assert caplog.records == []
     (store.root / "later.csv").rename(store.prices / "AAA_2020-03.csv")

@@ -1,10 +1,29 @@
+import json
 import shutil
+from datetime import date
 
 import pytest
 
 from backtrail.data.catalog import DataCatalog
+from backtrail.data.manifest import read_head
 from backtrail.errors import CatalogError
+from tests.postgres import new_database, running_server
+from tests.projects import write_prices
 from tests.unit.batch.support import Project
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request):
+    """The URL of an empty database of either kind; None is SQLite's usual place."""
+    if request.param == "sqlite":
+        return None
+    return new_database(request.getfixturevalue("server"))
 
 
 @pytest.fixture(scope="module")
@@ -16,11 +35,14 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture
-def catalog(finished, tmp_path):
+def copy(finished, tmp_path):
     project, _ = finished
-    shutil.copytree(project.root, tmp_path / "copy", symlinks=True)
-    root = tmp_path / "copy"
-    with DataCatalog(base_dir=root / "backtests", bundles_dir=root / "bundles") as catalog:
+    return Project(shutil.copytree(project.root, tmp_path / "copy", symlinks=True))
+
+
+@pytest.fixture
+def catalog(copy, url):
+    with DataCatalog(url, base_dir=copy.store.base_dir, bundles_dir=copy.bundles) as catalog:
         yield catalog
 
 
@@ -46,9 +68,80 @@ def test_what_is_not_there_has_no_links(catalog, finished):
     assert catalog.get_backtests_using_bundle("other") == []
 
 
-def test_a_catalog_that_was_never_made_is_named(catalog):
-    with pytest.raises(CatalogError, match=r"there is no catalog at .*backtests/catalog\.sqlite"):
+def test_a_catalog_that_was_never_made_is_named(catalog, url):
+    expected = r"there is no catalog at .*backtests/catalog\.sqlite"
+    if url is not None:
+        expected = r"cannot read the catalog postgresql.*`backtrail catalog-sync` makes it"
+    with pytest.raises(CatalogError, match=expected):
         catalog.get_bundles_for_backtest("20200101_000000_000")
+
+
+@pytest.fixture
+def grown(copy, catalog):
+    """Add a run on a second dataset of the bundle; return both runs and both datasets."""
+    write_prices(copy.root / "prices", sessions=42)
+    plan, failed = copy.run()
+    assert failed == []
+    runs = [run.backtest_id for run in copy.store.run_dirs()]
+    catalog.link_backtest(plan.runs[0].backtest_id)
+    head = json.loads((copy.bundles / "prices/HEAD.json").read_text())
+    return runs, [entry["dataset_id"] for entry in head["history"]]
+
+
+def test_each_run_is_linked_to_its_own_dataset_of_one_bundle(catalog, grown):
+    runs, datasets = grown
+    assert len(set(runs)) == len(set(datasets)) == 2
+    for run, dataset in zip(runs, datasets, strict=True):
+        assert catalog.get_datasets_for_backtest(run) == [dataset]
+        assert catalog.get_backtests_using_dataset(dataset) == [run]
+    assert catalog.get_backtests_using_bundle("prices") == runs
+    assert catalog.get_backtests_using_dataset("0" * 16) == []
+
+
+def test_bundles_and_datasets_are_listed_with_what_they_hold(catalog, grown, copy):
+    _, (older, newer) = grown
+    assert catalog.get_bundles() == [{"bundle": "prices", "dataset_id": newer, "datasets": 2}]
+    listed = {row["dataset_id"]: row for row in catalog.get_datasets("prices")}
+    assert list(listed) == sorted([older, newer])
+    assert (listed[older]["bars"], listed[newer]["bars"]) == (80, 84)
+    assert listed[newer]["symbols"] == 2
+    assert (listed[newer]["calendar"], listed[newer]["timeframe"]) == ("24/5", "1d")
+    assert catalog.get_datasets("other") == []
+    assert catalog.get_datasets() == list(listed.values())
+
+
+def test_what_was_ingested_before_is_found_for_another_use(catalog, grown, copy):
+    _, (older, newer) = grown
+    folder = copy.bundles / "prices"
+    assert read_head(copy.bundles, "prices") == newer
+    window = (date(2020, 1, 2), date(2020, 2, 26))
+
+    def find(*symbols, window=window, **options):
+        return catalog.find_cached(symbols, *window, **{"timeframe": "1d", **options})
+
+    assert find("AAA") == [folder / newer, folder / older]
+    assert find("AAA", "BBB", calendar="24/5", bundle="prices") == [folder / newer, folder / older]
+    assert find("AAA", window=(date(2020, 1, 2), date(2020, 2, 28))) == [folder / newer]
+    assert find("AAA", window=(date(2020, 1, 1), date(2020, 2, 28))) == []
+    for nothing in ({"timeframe": "1h"}, {"calendar": "XNYS"}, {"bundle": "other"}):
+        assert find("AAA", **nothing) == []
+    assert find("AAA", "ZZZ") == []
+    shutil.rmtree(folder / older)
+    assert find("AAA") == [folder / newer]
+
+
+def test_a_rebuilt_catalog_has_the_same_links(catalog, grown, copy, url):
+    runs, _ = grown
+    before = [(run, catalog.get_datasets_for_backtest(run)) for run in runs]
+    catalog.close()
+    if url is None:
+        for path in copy.store.base_dir.glob("catalog.sqlite*"):
+            path.unlink()
+    else:
+        url = new_database(url.rpartition("/")[0])
+    with DataCatalog(url, base_dir=copy.store.base_dir, bundles_dir=copy.bundles) as again:
+        again.link_backtest(runs[0])
+        assert [(run, again.get_datasets_for_backtest(run)) for run in runs] == before
 
 
 def test_relative_folders_count_from_the_project_around_us(tmp_path, monkeypatch):

@@ -86,7 +86,15 @@ def test_identity_changes_with_calendar_timeframe_symbol_time_and_adjustment():
     assert len(set(ids)) == 6
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_identity_of_huge_and_of_negative_values_is_that_of_their_bytes():
+    # The sum of finite values may be infinite; a zero among negative ones may have a sign.
+    huge = bars(high=[1.7e308, 1.7e308, 1.7e308])
+    assert identity(huge) != identity(bars())
+    negative = [bars(volume=[-3.0, zero, -7.0]) for zero in (0.0, -0.0)]
+    assert identity(negative[0]) == identity(negative[1])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_identity_refuses_values_that_are_not_finite(value):
     with pytest.raises(DatasetError, match=r"bars\.close has a value that is not finite"):
         identity(bars(close=[1.0, value, 2.0]))

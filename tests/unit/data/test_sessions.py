@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from backtrail.data.calendars import periods_per_year
+from backtrail.data.calendars import SessionYear, dataset_periods, periods_per_year
 from backtrail.data.sessions import sessions, table_range
 from backtrail.errors import ConfigError, DatasetError
 
@@ -24,8 +24,20 @@ def test_periods_per_year_follow_from_calendar_and_timeframe(calendar, timeframe
     assert periods_per_year(calendar, timeframe) == expected
 
 
-def test_unknown_calendar_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match="'XLON'; known calendars: XNYS, 24/5, 24/7"):
+def test_periods_per_year_of_another_calendar_follow_from_its_usual_year():
+    year = SessionYear(sessions=253, minutes=510)
+    assert periods_per_year("XLON", "1d", year) == 253
+    assert periods_per_year("XLON", "1h", year) == 253 * 8.5
+    assert periods_per_year("XLON", "1w", year) == 52
+    dataset = {"calendar": "XLON", "timeframe": "1m", "dataset_id": "0" * 16}
+    assert (
+        dataset_periods({**dataset, "session_year": {"sessions": 253, "minutes": 510}}) == 129_030
+    )
+    assert dataset_periods({**dataset, "calendar": "24/5"}) == 260 * 1440
+
+
+def test_a_calendar_whose_sessions_are_in_a_dataset_alone_is_refused_by_its_name():
+    with pytest.raises(ConfigError, match=r"'XLON'; its sessions are in the dataset alone"):
         periods_per_year("XLON", "1d")
     with pytest.raises(ConfigError, match="'XLON'"):
         sessions("XLON", date(2020, 1, 1), date(2020, 1, 2))

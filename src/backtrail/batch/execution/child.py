@@ -143,7 +143,11 @@ def _mapped(descriptor: int) -> Bars:
     """Map packed bars into memory; nothing is copied, and nothing can be written."""
     packed = PackedBars.from_block(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
     return Bars.over(
-        packed.symbols, packed.columns, calendar=packed.calendar, timeframe=packed.timeframe
+        packed.symbols,
+        packed.columns,
+        calendar=packed.calendar,
+        timeframe=packed.timeframe,
+        members=packed.members,
     )
 
 

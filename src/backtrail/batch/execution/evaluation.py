@@ -34,7 +34,6 @@ __all__ = ["calendar_sessions", "check_params", "engine_config", "evaluate_run"]
 Columns = dict[str, Sequence[Any]]
 
 SET_BY_STRATEGY: Final = ", set by the strategy"
-_MARGIN: Final = 45  # days: more than a month and its holidays
 
 
 def check_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,18 +168,19 @@ def calendar_sessions(bars: Bars) -> Sessions:
 
     A calendar whose table begins or ends within gives what it has.
     """
-    from backtrail.data.sessions import sessions, table_range  # for those that ask, a file is read
+    if bars.sessions is not None:
+        return bars.sessions
+    from backtrail.data.sessions import (  # for those that ask, a file is read
+        SESSION_MARGIN,
+        sessions_around,
+    )
 
     first, last = (
         date(1970, 1, 1) + timedelta(microseconds=int(bars.timestamps[row])) for row in (0, -1)
     )
-    start, end = first - timedelta(days=_MARGIN), last + timedelta(days=_MARGIN)
-    known = table_range(bars.calendar)
-    if known is not None:
-        start, end = max(start, known[0]), min(end, known[1])
-    found = sessions(bars.calendar, start, end)
+    found = sessions_around(bars.calendar, first, last, SESSION_MARGIN)
     days = found.dates.astype("datetime64[D]").astype(np.int64)
-    return Sessions(days, found.opens, found.opens + found.minutes * 60_000_000)
+    return Sessions(days, found.opens, found.closes)
 
 
 def _plain(values: Any) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from backtrail.artifacts.store import RunDir
 from backtrail.batch.execution.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
 from backtrail.batch.execution.written import gather_written, remove_written
 from backtrail.canonical import derive_seed
-from backtrail.data.calendars import periods_per_year
+from backtrail.data.calendars import dataset_periods
 from backtrail.files import atomic_path
 
 __all__ = ["RESULT_TABLES", "Executor"]
@@ -104,7 +104,6 @@ class Executor:
         from backtrail.batch.execution.results import write_results
 
         identity = spec["identity"]
-        dataset = identity["dataset"]
         request = {
             "code_dir": str(code.resolve()),
             "entry": identity["strategy"]["entry"],
@@ -114,7 +113,7 @@ class Executor:
             "seed": derive_seed(identity["seed"], spec["run_key"], "run"),
             "backtest_id": spec["backtest_id"],
             "target": str(target.path.resolve()),
-            "periods_per_year": periods_per_year(dataset["calendar"], dataset["timeframe"]),
+            "periods_per_year": dataset_periods(identity["dataset"]),
         }
         with (
             tempfile.TemporaryFile() as stdout,

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from backtrail.data.calendar_names import calendar_mistake
 from backtrail.errors import ConfigError, Problem
 
 __all__ = [
@@ -194,6 +195,7 @@ def schema_problems(values: Mapping[str, Any], source: str) -> list[Problem]:
     checker = FormatChecker(formats=())
     checker.checks("date", raises=ValueError)(_is_date)
     checker.checks("store-path", raises=ValueError)(_is_store_path)
+    checker.checks("calendar")(_is_calendar)
     validator = Draft202012Validator(load_schema(), format_checker=checker)
     problems: list[Problem] = []
     for error in sorted(
@@ -242,6 +244,10 @@ def _is_store_path(value: object) -> bool:
     return True
 
 
+def _is_calendar(value: object) -> bool:
+    return not isinstance(value, str) or calendar_mistake(value) is None
+
+
 def _dotted(path: Sequence[Any]) -> str:
     text = ""
     for part in path:
@@ -273,6 +279,10 @@ def _problems(error: Any, source: str) -> Iterator[Problem]:
             if error.instance is None:
                 remedy += f" ({_described(error.schema)})"
             yield Problem(where, f"{value} is not known here", remedy)
+        case "format" if error.validator_value == "calendar":
+            yield Problem(
+                where, f"there is no calendar {value}", str(calendar_mistake(error.instance))
+            )
         case "format":
             remedy = (
                 "write a date that exists as YYYY-MM-DD"

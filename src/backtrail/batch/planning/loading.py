@@ -45,6 +45,7 @@ _BUNDLE_KEYS = {
     "path",
     "resample_from",
     "timeframe",
+    "universe",
     "waivers",
 }
 
@@ -155,6 +156,7 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
         waivers=waivers,
         gaps=values.get("gaps", "allow"),
         resample_from=values.get("resample_from"),
+        universe=values.get("universe"),
     )
 
 

@@ -176,6 +176,7 @@ def _identity(
         name: dict(settings.instruments[name]) for name in symbols if name in settings.instruments
     }
     # What few runs have is left out of the others, so that it enters no identity but theirs.
+    year = dataset.sessions.get("year")
     rare = {"margin": dict(settings.margin), "instruments": own}
     return {
         **{name: values for name, values in rare.items() if values},
@@ -187,6 +188,7 @@ def _identity(
             "dataset_id": dataset.dataset_id,
             "calendar": dataset.calendar,
             "timeframe": dataset.timeframe,
+            **({"session_year": dict(year)} if year else {}),
         },
         "symbols": symbols,
         "benchmark": settings.benchmark,

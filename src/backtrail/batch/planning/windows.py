@@ -1,12 +1,13 @@
 """Whether the data of a bundle fit what a run asks for: symbols, dates, and bars between them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backtrail.batch.planning.requests import RunRequest
+from backtrail.data.calendars import is_daily
 from backtrail.data.manifest import BARS_FILE, DatasetManifest
 from backtrail.errors import DatasetError, Problem
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     # Resolving is imported while the Snakefile is parsed, which needs no arrays.
     import numpy as np
     import numpy.typing as npt
+    import polars as pl
+
+    from backtrail.data.sessions import Calendar
+    from backtrail.engine.schedule import Sessions as EngineSessions
 
 __all__ = ["BarDates", "data_problems"]
 
@@ -22,7 +27,7 @@ _COVERAGE_SLACK_DAYS = 7
 
 
 class BarDates:
-    """The UTC dates of a dataset's bars: from its manifest, or read where that says too little.
+    """The session dates of a dataset's bars: from its manifest, or read where that says too little.
 
     Args:
         path: The dataset's directory.
@@ -39,7 +44,31 @@ class BarDates:
     def range_of(self, symbol: str) -> tuple[date, date]:
         """Return the dates of a symbol's first and last bar."""
         record = self.manifest.symbols[symbol]
+        if self._sessions is not None:
+            return self._session_date(record.first), self._session_date(record.last)
         return date.fromisoformat(record.first[:10]), date.fromisoformat(record.last[:10])
+
+    def _session_date(self, moment: str) -> date:
+        import numpy as np
+
+        from backtrail.engine.schedule import days_in
+
+        at = round(datetime.fromisoformat(moment).timestamp() * 1_000_000)
+        assert self._sessions is not None
+        days = days_in(self._sessions, np.array([at], dtype=np.int64))
+        return date(1970, 1, 1) + timedelta(days=int(days[0]))
+
+    @cached_property
+    def _sessions(self) -> "EngineSessions | None":
+        """The sessions in which bars shorter than a day lie, where the dataset holds any."""
+        if isinstance(self._calendar, str) or is_daily(self.manifest.timeframe):
+            return None
+        import numpy as np
+
+        from backtrail.engine.schedule import Sessions as EngineSessions
+
+        days = self._calendar.dates.astype("datetime64[D]").astype(np.int64)
+        return EngineSessions(days, self._calendar.opens, self._calendar.closes)
 
     def _has_bar(self, symbol: str, start: date, end: date) -> bool:
         """Say whether a symbol has a bar from `start` to `end`, both included."""
@@ -62,7 +91,15 @@ class BarDates:
         """
         from backtrail.data.sessions import sessions
 
-        return len(sessions(self.manifest.calendar, start, end))
+        return len(sessions(self._calendar, start, end))
+
+    @cached_property
+    def _calendar(self) -> "Calendar":
+        if "sessions" not in self.manifest.content:
+            return self.manifest.calendar
+        from backtrail.data.datasets import Dataset
+
+        return Dataset.open(self.path).calendar()
 
     def nearest(self, symbol: str, day: date) -> tuple[date | None, date | None]:
         """Return the last date with a bar before a day, and the first one on or after it."""
@@ -78,9 +115,13 @@ class BarDates:
         import polars as pl
 
         path = self.path / BARS_FILE
-        day = pl.col("timestamp").dt.date().alias("day")
+        scan = pl.scan_parquet(path)
         try:
-            days = pl.scan_parquet(path).select("symbol", day).unique().sort("day").collect()
+            if self._sessions is None:
+                day = pl.col("timestamp").dt.date().alias("day")
+                days = scan.select("symbol", day).unique().sort("day").collect()
+            else:
+                days = _by_session(scan.select("symbol", "timestamp").collect(), self._sessions)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DatasetError(
                 f"{path} cannot be read: {str(error).splitlines()[0]}; remove the dataset's "
@@ -88,6 +129,19 @@ class BarDates:
             ) from error
         parts = days.partition_by("symbol", as_dict=True)
         return {str(key[0]): part["day"].to_numpy() for key, part in parts.items()}
+
+
+def _by_session(frame: "pl.DataFrame", sessions: "EngineSessions") -> "pl.DataFrame":
+    import polars as pl
+
+    from backtrail.engine.schedule import days_in
+
+    moments = frame["timestamp"].unique().sort()
+    days = days_in(sessions, moments.to_physical().to_numpy())
+    dates = pl.DataFrame(
+        {"timestamp": moments, "day": pl.Series(days).cast(pl.Int32).cast(pl.Date)}
+    )
+    return frame.join(dates, on="timestamp").select("symbol", "day").unique().sort("day")
 
 
 def data_problems(request: RunRequest, bars: BarDates, source: str) -> list[Problem]:
@@ -169,7 +223,7 @@ def _empty_problems(
 def _closed(bars: BarDates, request: RunRequest) -> str:
     try:
         count = bars.session_count(request.start, request.end)
-    except DatasetError:  # the shipped calendar does not reach so far
+    except DatasetError:  # the calendar does not reach so far
         return ""
     return "" if count else f", where {bars.manifest.calendar} has no session"
 

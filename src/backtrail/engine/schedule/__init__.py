@@ -1,7 +1,7 @@
 """When things happen besides every bar: sessions, date rules, time rules."""
 
 from backtrail.engine.schedule.rules import DateRule, TimeRule, date_rules, time_rules
-from backtrail.engine.schedule.sessions import Sessions, SessionSource, bar_length
+from backtrail.engine.schedule.sessions import Sessions, SessionSource, bar_length, days_in
 
 __all__ = [
     "DateRule",
@@ -10,5 +10,6 @@ __all__ = [
     "TimeRule",
     "bar_length",
     "date_rules",
+    "days_in",
     "time_rules",
 ]

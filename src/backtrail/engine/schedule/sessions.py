@@ -11,7 +11,15 @@ import numpy.typing as npt
 from backtrail.engine.bars import Bars
 from backtrail.errors import StrategyError
 
-__all__ = ["SessionSource", "Sessions", "bar_length", "is_intraday", "session_days", "sessions_of"]
+__all__ = [
+    "SessionSource",
+    "Sessions",
+    "bar_length",
+    "days_in",
+    "is_intraday",
+    "session_days",
+    "sessions_of",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -60,11 +68,34 @@ def is_intraday(timeframe: str) -> bool:
 
 
 def session_days(bars: Bars) -> IntArray:
-    """Return the session date of every row, days since 1970; it is the UTC date.
+    """Return the session date of every row, days since 1970; never falling.
 
-    No known calendar has a session that goes past midnight UTC.
+    It is the UTC date, unless the bars are shorter than a day and bring sessions: see `days_in`.
     """
-    return bars.timestamps // _DAY
+    if bars.sessions is None or not is_intraday(bars.timeframe):
+        return bars.timestamps // _DAY
+    return days_in(bars.sessions, bars.timestamps)
+
+
+def days_in(sessions: Sessions, moments: IntArray) -> IntArray:
+    """Return the date of the session in which each bar begins, days since 1970; never falling.
+
+    An evening bar of a future is one of the next day. A bar in no session has its UTC date, but
+    none before that of the session that is over or after that of the next one.
+
+    Args:
+        sessions: At least one.
+        moments: Microseconds since 1970 UTC, never falling.
+    """
+    days = moments // _DAY
+    place = np.searchsorted(sessions.opens, moments, side="right") - 1
+    last = len(sessions.days) - 1
+    before = sessions.days[np.clip(place, 0, last)]
+    after = sessions.days[np.clip(place + 1, 0, last)]
+    inside = (place >= 0) & (moments < sessions.closes[np.clip(place, 0, last)])
+    outside = np.where(place >= 0, np.maximum(days, before), days)
+    outside = np.where(place < last, np.minimum(outside, after), outside)
+    return np.where(inside, before, outside)
 
 
 def sessions_of(bars: Bars, source: SessionSource | None) -> Sessions:

@@ -151,6 +151,9 @@ MISTAKES = [
     ("batch: {'my run': {}}", '"my run" has a form that is not allowed; names have letters, digits'),
     ("bundles: {b: {timeframe: daily}}", '"daily" has a form that is not allowed; length of one bar, as `1m`, `1h` or `1d`'),
     ("bundles: {b: {adapter: CSV}}", "did you mean 'csv'?"),
+    ("bundles: {b: {calendar: XLOM}}", 'there is no calendar "XLOM"; did you mean XLON'),
+    ("bundles: {b: {calendar: NYSE}}", 'there is no calendar "NYSE"; write XNYS, its name among calendars'),
+    ("bundles: {b: {universe: ../members.csv}}", "'..' could lead outside the project"),
     ("bundles: {b: {waivers: [{rule: null_row}]}}", "bundles.b.waivers[0]: the key 'reason' is missing; add 'reason'"),
 ]  # fmt: skip
 
