@@ -332,6 +332,7 @@ _SEARCH = (
             ("trials", "effective_trials least_years most_trials"),
             ("backtest_overfitting", "backtest_overfitting Overfitting"),
             ("superiority", "superior_ability reality_check SuperiorityTest"),
+            ("streaming", "SearchStatistics SearchPart"),
             ("walk_forward", "make_folds walk_forward WalkForward require_disjoint"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
             ("reordering", "reorder_trades Reordering"),

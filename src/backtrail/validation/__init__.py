@@ -1,14 +1,26 @@
 """How much of a result is luck: tests that can be wrong, and say when they cannot be asked."""
 
-from backtrail.validation.backtest_overfitting import Overfitting, backtest_overfitting
+from backtrail.validation.backtest_overfitting import (
+    Overfitting,
+    backtest_overfitting,
+    overfitting_of,
+)
+from backtrail.validation.block_moments import BlockMoments
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
 from backtrail.validation.resampling import (
     Interval,
+    ResampledHistories,
     block_length,
     bootstrap_intervals,
     draw_positions,
 )
-from backtrail.validation.superiority import SuperiorityTest, reality_check, superior_ability
+from backtrail.validation.streaming import SearchPart, SearchStatistics
+from backtrail.validation.superiority import (
+    BootstrapMaxima,
+    SuperiorityTest,
+    reality_check,
+    superior_ability,
+)
 from backtrail.validation.trials import (
     deflated_sharpe_ratio,
     effective_trials,
@@ -28,10 +40,15 @@ from backtrail.validation.walk_forward import (
 
 __all__ = [
     "PATH_STATISTICS",
+    "BlockMoments",
+    "BootstrapMaxima",
     "Fold",
     "Interval",
     "Overfitting",
     "Reordering",
+    "ResampledHistories",
+    "SearchPart",
+    "SearchStatistics",
     "SuperiorityTest",
     "WalkForward",
     "Window",
@@ -46,6 +63,7 @@ __all__ = [
     "least_years",
     "make_folds",
     "most_trials",
+    "overfitting_of",
     "reality_check",
     "reorder_trades",
     "require_disjoint",

@@ -15,9 +15,17 @@ import numpy.typing as npt
 from backtrail.metrics import cagr, sharpe_ratio, total_return
 from backtrail.metrics._series import FloatArray, checked
 
-__all__ = ["Interval", "block_length", "bootstrap_intervals", "draw_positions"]
+__all__ = [
+    "Interval",
+    "ResampledHistories",
+    "block_length",
+    "bootstrap_intervals",
+    "count_bars",
+    "draw_positions",
+]
 
-_AT_ONCE = 4_000_000  # positions drawn at a time, 32 MB
+_AT_ONCE = 1_000_000  # positions drawn at a time, 8 MB
+_KEPT_VALUES = 32_000_000  # counts of two bytes that are kept rather than drawn again, 64 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,46 @@ def draw_positions(
         columns = np.arange(bars)
         last = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)
         yield (np.take_along_axis(places, last, axis=1) + columns - last) % bars
+
+
+def count_bars(positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    """Return how often each bar stands in each history, shape as `positions`."""
+    rows, bars = positions.shape
+    offsets = np.arange(rows)[:, np.newaxis] * bars
+    counts = np.bincount((positions + offsets).ravel(), minlength=rows * bars)
+    # A bar that stands in a history 65,536 times does not come up; a wrong count must not either.
+    if counts.max() > np.iinfo(np.uint16).max:
+        raise ValueError(f"one bar stands {counts.max()} times in a history; take shorter blocks")
+    return counts.reshape(rows, bars).astype(np.uint16)
+
+
+class ResampledHistories:
+    """The same resampled histories for everybody who names the same seed.
+
+    Args:
+        bars: Length of the history.
+        block: Mean length of a block in bars, one or more.
+        samples: Number of histories.
+        seed: Decides the draws.
+    """
+
+    def __init__(self, bars: int, *, block: float, samples: int, seed: int) -> None:
+        self.bars, self.block, self.samples, self.seed = bars, block, samples, seed
+        self._kept: list[npt.NDArray[np.uint16]] = []
+
+    def counts(self) -> Iterator[npt.NDArray[np.uint16]]:
+        """Yield how often each bar stands in each history, shape (some, bars)."""
+        if self._kept:
+            yield from self._kept
+            return
+        drawn = []
+        generator = np.random.default_rng(self.seed)
+        for positions in draw_positions(self.bars, self.block, self.samples, generator):
+            counts = count_bars(positions)
+            if self.bars * self.samples <= _KEPT_VALUES:
+                drawn.append(counts)
+            yield counts
+        self._kept = drawn
 
 
 def bootstrap_intervals(
