@@ -330,6 +330,7 @@ _SEARCH = (
         for file, names in (
             ("trials", "deflated_sharpe_ratio expected_maximum expected_maximum_sharpe"),
             ("trials", "effective_trials least_years most_trials"),
+            ("clusters", "cluster_trials Clusters"),
             ("backtest_overfitting", "backtest_overfitting Overfitting"),
             ("superiority", "superior_ability reality_check SuperiorityTest"),
             ("streaming", "SearchStatistics SearchPart"),

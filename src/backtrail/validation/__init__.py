@@ -6,6 +6,7 @@ from backtrail.validation.backtest_overfitting import (
     overfitting_of,
 )
 from backtrail.validation.block_moments import BlockMoments
+from backtrail.validation.clusters import Clusters, cluster_trials, spread_evenly
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
 from backtrail.validation.resampling import (
     Interval,
@@ -42,6 +43,7 @@ __all__ = [
     "PATH_STATISTICS",
     "BlockMoments",
     "BootstrapMaxima",
+    "Clusters",
     "Fold",
     "Interval",
     "Overfitting",
@@ -55,6 +57,7 @@ __all__ = [
     "backtest_overfitting",
     "block_length",
     "bootstrap_intervals",
+    "cluster_trials",
     "deflated_sharpe_ratio",
     "draw_positions",
     "effective_trials",
@@ -67,6 +70,7 @@ __all__ = [
     "reality_check",
     "reorder_trades",
     "require_disjoint",
+    "spread_evenly",
     "superior_ability",
     "walk_forward",
 ]
