@@ -335,6 +335,8 @@ _SEARCH = (
             ("superiority", "superior_ability reality_check SuperiorityTest"),
             ("streaming", "SearchStatistics SearchPart"),
             ("walk_forward", "make_folds walk_forward WalkForward require_disjoint"),
+            ("search_forward", "search_forward SearchForward SearchedFold WindowResult"),
+            ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
             ("reordering", "reorder_trades Reordering"),
         )

@@ -72,7 +72,8 @@ def test_they_are_the_statistics_of_the_whole_matrix():
     assert found.in_sample == pytest.approx(wanted.in_sample, rel=1e-12)
     assert found.out_of_sample == pytest.approx(wanted.out_of_sample, rel=1e-12)
     differences = (RETURNS - BENCHMARK).T
-    for test, own in ((superior_ability, part.superior_ability()), (reality_check, part.reality_check())):  # fmt: skip  # noqa: E501
+    tests = {superior_ability: part.superior_ability(), reality_check: part.reality_check()}
+    for test, own in tests.items():
         other = test(differences, block=6.0, samples=150, generator=np.random.default_rng(77))
         assert own == other
     assert part.effective_trials() == pytest.approx(effective_trials(RETURNS.T), rel=1e-12)
