@@ -339,6 +339,12 @@ _SEARCH = (
             ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
             ("reordering", "reorder_trades Reordering"),
+            ("noise", "parameter_noise price_noise Sensitivity"),
+            ("checks", "Check"),
+            ("foresight", "check_look_ahead check_warm_up cuts_between"),
+            ("controls", "check_random_entries check_noise check_costs"),
+            ("histories", "scrambled_future noise_bars disturbed_bars still_bars"),
+            ("histories", "truncated_bars without_first shared_rows"),
         )
         for name in names.split()
     ),

@@ -6,7 +6,20 @@ from backtrail.validation.backtest_overfitting import (
     overfitting_of,
 )
 from backtrail.validation.block_moments import BlockMoments
+from backtrail.validation.checks import Check
 from backtrail.validation.clusters import Clusters, cluster_trials, spread_evenly
+from backtrail.validation.controls import check_costs, check_noise, check_random_entries
+from backtrail.validation.foresight import check_look_ahead, check_warm_up, cuts_between
+from backtrail.validation.histories import (
+    disturbed_bars,
+    noise_bars,
+    scrambled_future,
+    shared_rows,
+    still_bars,
+    truncated_bars,
+    without_first,
+)
+from backtrail.validation.noise import Sensitivity, parameter_noise, price_noise
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
 from backtrail.validation.resampling import (
     Interval,
@@ -52,6 +65,7 @@ __all__ = [
     "PATH_STATISTICS",
     "BlockMoments",
     "BootstrapMaxima",
+    "Check",
     "Clusters",
     "Evaluator",
     "Fold",
@@ -64,6 +78,7 @@ __all__ = [
     "SearchPart",
     "SearchStatistics",
     "SearchedFold",
+    "Sensitivity",
     "SuperiorityTest",
     "WalkForward",
     "Window",
@@ -71,8 +86,15 @@ __all__ = [
     "backtest_overfitting",
     "block_length",
     "bootstrap_intervals",
+    "check_costs",
+    "check_look_ahead",
+    "check_noise",
+    "check_random_entries",
+    "check_warm_up",
     "cluster_trials",
+    "cuts_between",
     "deflated_sharpe_ratio",
+    "disturbed_bars",
     "draw_positions",
     "effective_trials",
     "expected_maximum",
@@ -81,13 +103,21 @@ __all__ = [
     "least_years",
     "make_folds",
     "most_trials",
+    "noise_bars",
     "overfitting_of",
+    "parameter_noise",
     "parameter_stability",
+    "price_noise",
     "reality_check",
     "reorder_trades",
     "require_disjoint",
+    "scrambled_future",
     "search_forward",
+    "shared_rows",
     "spread_evenly",
+    "still_bars",
     "superior_ability",
+    "truncated_bars",
     "walk_forward",
+    "without_first",
 ]
