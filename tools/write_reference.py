@@ -340,6 +340,8 @@ _SEARCH = (
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
             ("reordering", "reorder_trades Reordering"),
             ("noise", "parameter_noise price_noise Sensitivity"),
+            ("luck", "measure_luck SearchLuck"),
+            ("verdict", "judge Verdict Gate"),
             ("checks", "Check"),
             ("foresight", "check_look_ahead check_warm_up cuts_between"),
             ("controls", "check_random_entries check_noise check_costs"),

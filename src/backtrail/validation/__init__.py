@@ -19,6 +19,7 @@ from backtrail.validation.histories import (
     truncated_bars,
     without_first,
 )
+from backtrail.validation.luck import SearchLuck, measure_luck
 from backtrail.validation.noise import Sensitivity, parameter_noise, price_noise
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
 from backtrail.validation.resampling import (
@@ -52,6 +53,7 @@ from backtrail.validation.trials import (
     least_years,
     most_trials,
 )
+from backtrail.validation.verdict import DEFAULT_GATES, Gate, Verdict, judge
 from backtrail.validation.walk_forward import (
     Fold,
     WalkForward,
@@ -62,6 +64,7 @@ from backtrail.validation.walk_forward import (
 )
 
 __all__ = [
+    "DEFAULT_GATES",
     "PATH_STATISTICS",
     "BlockMoments",
     "BootstrapMaxima",
@@ -69,17 +72,20 @@ __all__ = [
     "Clusters",
     "Evaluator",
     "Fold",
+    "Gate",
     "Interval",
     "Overfitting",
     "ParameterStability",
     "Reordering",
     "ResampledHistories",
     "SearchForward",
+    "SearchLuck",
     "SearchPart",
     "SearchStatistics",
     "SearchedFold",
     "Sensitivity",
     "SuperiorityTest",
+    "Verdict",
     "WalkForward",
     "Window",
     "WindowResult",
@@ -100,8 +106,10 @@ __all__ = [
     "expected_maximum",
     "expected_maximum_sharpe",
     "first_best",
+    "judge",
     "least_years",
     "make_folds",
+    "measure_luck",
     "most_trials",
     "noise_bars",
     "overfitting_of",

@@ -41,6 +41,13 @@ class BlockMoments:
         """Number of blocks."""
         return int(self.sums.shape[1])
 
+    def sharpe_ratios(self) -> FloatArray:
+        """Return the Sharpe ratio per bar of each trial over all blocks; 0 without variance."""
+        count = self.blocks * self.block_bars
+        variance = (self.squares.sum(axis=1) - self.sums.sum(axis=1) ** 2 / count) / (count - 1)
+        moved = variance > self.floors
+        return np.where(moved, self.centers / np.sqrt(np.where(moved, variance, 1.0)), 0.0)
+
     @classmethod
     def of(
         cls, returns: npt.ArrayLike, *, blocks: int, numbers: npt.ArrayLike | None = None
