@@ -36,8 +36,9 @@ class WindowResult:
     """What became of parameter sets on a window of bars.
 
     Attributes:
-        figures: Objective of each set on the judged bars, shape (m,); NaN where it is undefined,
-            the set failed, or it breaks a constraint.
+        figures: What is compared, of each set on the judged bars, shape (m,). Of several sets it
+            is what the choice looks at, NaN where it is undefined, the set failed, or it breaks a
+            constraint; of a single one the metric that folds are compared by.
         returns: Returns per bar on the judged bars, shape (m, len(judged)); None when they were not
             asked for.
         judged: Bars that figures and returns are of.
@@ -191,7 +192,7 @@ def _walk(
     found = SearchedFold(
         fold,
         int(chosen[0]),
-        _defined(searched.figures[place]),
+        _defined(before.figures[0]),
         _defined(after.figures[0]),
         annual_mean_return(before.returns[0], periods),
         annual_mean_return(after.returns[0], periods),
