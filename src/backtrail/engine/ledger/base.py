@@ -23,9 +23,17 @@ class Ledger(ABC):
             split divides it.
         zero: Nothing, as an amount.
         is_exact: Whether sums are exact.
+        add: Returns a sum, exact in the decimal ledger.
+        subtract: Returns a difference, likewise.
+        multiply: Returns a product without rounding it as money.
+        absolute: Returns an amount without its sign.
     """
 
     is_exact: bool
+    add: Callable[[Amount, Amount], Amount]
+    subtract: Callable[[Amount, Amount], Amount]
+    multiply: Callable[[Amount, Amount], Amount]
+    absolute: Callable[[Amount], Amount]
 
     cash: Amount
     quantities: list[Amount]
@@ -54,18 +62,6 @@ class Ledger(ABC):
         """Return quantity times price, rounded as money."""
 
     @abstractmethod
-    def add(self, left: Amount, right: Amount) -> Amount:
-        """Return a sum, exact in the decimal ledger."""
-
-    @abstractmethod
-    def subtract(self, left: Amount, right: Amount) -> Amount:
-        """Return a difference, exact in the decimal ledger."""
-
-    @abstractmethod
-    def multiply(self, left: Amount, right: Amount) -> Amount:
-        """Return a product without rounding it as money."""
-
-    @abstractmethod
     def average(self, value: Amount, quantity: Amount) -> Amount:
         """Return value over quantity, rounded as money."""
 
@@ -86,8 +82,8 @@ class Ledger(ABC):
         """Return a quantity less one lot."""
 
     @abstractmethod
-    def exactly(self, quantum: Decimal) -> Callable[[Amount], Decimal]:
-        """Return what turns amounts into decimals with the places of `quantum`, for the tables."""
+    def exactly(self, amounts: Iterable[Amount | None], quantum: Decimal) -> list[Decimal | None]:
+        """Return amounts as decimals with the places of `quantum`, for the tables; None stays."""
 
     def equity(self, prices: Iterable[tuple[int, float]]) -> Amount:
         """Return cash plus the value of the holdings at the given (symbol, price) pairs."""
@@ -95,10 +91,6 @@ class Ledger(ABC):
         for column, price in prices:
             total = self.add(total, self.value(self.quantities[column], price))
         return total
-
-    def absolute(self, amount: Amount) -> Amount:
-        """Return an amount without its sign, exact."""
-        return amount if amount >= 0 else self.subtract(self.zero, amount)
 
     def set_commission(self, config: CommissionConfig) -> None:
         """Take fills' costs from a config, from now on."""
@@ -166,9 +158,15 @@ class Ledger(ABC):
         """
         value = self.value(quantity, price)
         commission = self.commission(quantity, value, filled, paid)
+        self.book(column, quantity, price, value, commission)
+        return value, commission
+
+    def book(
+        self, column: int, quantity: Amount, price: float, value: Amount, commission: Amount
+    ) -> None:
+        """Book a fill whose value and commission are known."""
         self.cash = self.subtract(self.subtract(self.cash, value), commission)
         self._move(column, quantity, self.number(price))
-        return value, commission
 
     def close(self, column: int, price: float) -> tuple[Amount, Amount]:
         """Close a holding at a price without commission; return signed quantity and value."""

@@ -60,7 +60,11 @@ class Order:
         """Set the final status; a reason is added to one that is already there."""
         self.status = status
         if reason is not None:
-            self.reason = reason if self.reason is None else f"{self.reason}; {reason}"
+            self.explain(reason)
+
+    def explain(self, reason: str) -> None:
+        """Add a reason to those that are already there."""
+        self.reason = reason if self.reason is None else f"{self.reason}; {reason}"
 
 
 @dataclass(frozen=True, slots=True)
