@@ -1,36 +1,47 @@
 """The equity curve: what an account was worth at every bar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.journal import Record
-from backtrail.engine.ledger import Amount
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 
-__all__ = ["curve_table"]
+__all__ = ["Steps", "curve_table"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def curve_table(record: Record, benchmark: str | None, benchmark_bars: Bars | None) -> Table:
-    """Return the table `backtest_results`."""
-    market = record.market
+Steps = tuple[Sequence[int], Sequence[float]]
+"""Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
+
+
+def curve_table(
+    market: Market,
+    cash_steps: Steps,
+    held_steps: Mapping[int, Steps],
+    benchmark: str | None,
+    benchmark_bars: Bars | None,
+) -> Table:
+    """Return the table `backtest_results`.
+
+    Args:
+        market: Prices.
+        cash_steps: Cash, from the first row on.
+        held_steps: Shares of every column that was ever held, zero before its first row.
+        benchmark: Symbol whose returns stand beside those of the account.
+        benchmark_bars: Its bars, where it is not part of the market.
+    """
     timestamps = market.bars.timestamps
     n = len(timestamps)
-    cash = _steps(record.cash_changes, n)
-    net, gross = _positions(record, n)
+    cash = _stretched(*cash_steps, n)
+    net, gross = _positions(market, held_steps, n)
     total = cash + net
     solvent = None if total.min() > 0.0 else total > 0.0
-    returns = np.full(n, np.nan)
-    _divide(total[1:], total[:-1], returns[1:], None if solvent is None else solvent[:-1])
-    returns[1:] -= 1.0
-    exposure, net_exposure = np.full(n, np.nan), np.full(n, np.nan)
-    _divide(gross, total, exposure, solvent)
-    _divide(net, total, net_exposure, solvent)
+    before = None if solvent is None else solvent[:-1]
+    returns = _over(total[1:], total[:-1], before) - 1.0
     benchmark_returns: Column = [None] * n
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
@@ -40,24 +51,29 @@ def curve_table(record: Record, benchmark: str | None, benchmark_bars: Bars | No
         "portfolio_value": total,
         "cash": cash,
         "positions_value": net,
-        "gross_exposure": _nullable(exposure),
-        "net_exposure": _nullable(net_exposure),
-        "returns": _nullable(returns),
+        "gross_exposure": _nullable(_over(gross, total, solvent)),
+        "net_exposure": _nullable(_over(net, total, solvent)),
+        "returns": [None, *_listed(returns)],
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
         "benchmark_returns": benchmark_returns,
     }
 
 
-def _positions(record: Record, n: int) -> tuple[FloatArray, FloatArray]:
+def _over(above: FloatArray, below: FloatArray, where: npt.NDArray[np.bool_] | None) -> FloatArray:
+    """Divide; NaN where it is not wanted."""
+    found = np.full(len(above), np.nan) if where is not None else np.empty(len(above))
+    np.divide(above, below, out=found, where=True if where is None else where)
+    return found
+
+
+def _positions(
+    market: Market, held_steps: Mapping[int, Steps], n: int
+) -> tuple[FloatArray, FloatArray]:
     """Return net and gross value of what is held at every bar."""
-    market = record.market
     net, gross = np.zeros(n), np.zeros(n)
-    changes: dict[int, list[tuple[int, Amount]]] = {}
-    for holding in record.holdings:
-        change = (holding.row, holding.quantity)
-        changes.setdefault(holding.column, [(0, 0.0)]).append(change)
-    for column in sorted(changes, key=market.bars.symbols.__getitem__):
-        value = _steps(changes[column], n)
+    for column in sorted(held_steps, key=market.bars.symbols.__getitem__):
+        rows, shares = held_steps[column]
+        value = _stretched((0, *rows), (0.0, *shares), n)
         if market.counts[column] is None:
             value *= market.mark_column(column)
         else:  # without a price nothing is held
@@ -67,28 +83,18 @@ def _positions(record: Record, n: int) -> tuple[FloatArray, FloatArray]:
     return net, gross
 
 
-def _steps(changes: Sequence[tuple[int, Amount]], n: int) -> FloatArray:
-    """Return what holds at every bar; of the changes of a row the last one counts."""
-    rows = np.array([row for row, _ in changes])
-    values = np.array([float(value) for _, value in changes])
-    lengths = np.empty_like(rows)
-    np.subtract(rows[1:], rows[:-1], out=lengths[:-1])
-    lengths[-1] = n - rows[-1]
-    return np.repeat(values, lengths)
-
-
-def _divide(
-    above: FloatArray, below: FloatArray, out: FloatArray, where: npt.NDArray[np.bool_] | None
-) -> None:
-    np.divide(above, below, out=out, where=True if where is None else where)
+def _stretched(rows: Sequence[int], values: Sequence[float], n: int) -> FloatArray:
+    """Return steps as a value per bar."""
+    return np.repeat(np.array(values), np.diff(np.array(rows), append=n))
 
 
 def _nullable(values: FloatArray) -> Column:
-    missing = np.flatnonzero(np.isnan(values)).tolist()
-    if not missing:
-        return values
+    return _listed(values) if np.isnan(values).any() else values
+
+
+def _listed(values: FloatArray) -> list[float | None]:
     items: list[float | None] = values.tolist()
-    for row in missing:
+    for row in np.flatnonzero(np.isnan(values)).tolist():
         items[row] = None
     return items
 

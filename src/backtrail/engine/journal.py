@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from backtrail.engine.config import CommissionConfig, ExecutionRules, SlippageConfig
-from backtrail.engine.ledger import Amount, Ledger
+from backtrail.engine.ledger import Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.notices import RiskViolation
-from backtrail.engine.orders import Order
 
-__all__ = ["Action", "Fill", "Holding", "Record"]
+__all__ = ["Action", "Fill", "Holding", "Placed", "Record"]
 
 
 class Fill(NamedTuple):
@@ -52,17 +51,37 @@ class Holding(NamedTuple):
     average_cost: Amount
 
 
+class Placed(NamedTuple):
+    """An order, and how it ended.
+
+    `style` is its name; `quantity` is None for one that was never sized.
+    """
+
+    row: int
+    column: int
+    style: str
+    sizing: str
+    amount: float
+    limit: float | None
+    stop: float | None
+    quantity: Amount | None
+    filled: Amount
+    status: str
+    reason: str | None
+    filled_row: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """All that a finished account leaves behind; the tables are made of it.
 
     Attributes:
         market: Prices.
-        ledger: What computed the amounts.
+        amounts: What computed them.
         rules: How orders became fills.
         commission: What fills cost.
         slippage: What fills lost.
-        orders: All orders, by id.
+        orders: Values of `Placed` for each order, by id.
         journal: Fills and corporate actions, oldest first.
         holdings: Changes of holdings, oldest first.
         cash_changes: (row, cash after), oldest first; the first one is the capital.
@@ -70,11 +89,11 @@ class Record:
     """
 
     market: Market
-    ledger: Ledger
+    amounts: Amounts
     rules: ExecutionRules
     commission: CommissionConfig
     slippage: SlippageConfig
-    orders: Sequence[Order]
+    orders: Sequence[tuple[Any, ...]]
     journal: Sequence[Fill | Action]
     holdings: Sequence[Holding]
     cash_changes: Sequence[tuple[int, Amount]]

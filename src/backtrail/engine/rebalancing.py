@@ -19,10 +19,19 @@ from backtrail.engine.ledger import Amount, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order
 
-__all__ = ["Decisions", "Rebalancing", "has_rules_for"]
+__all__ = ["Decisions", "Rebalancing", "has_rules_for", "rebalance"]
 
 Decisions = Mapping[int, Sequence[tuple[int, float]]]
 """Row to (column, weight) of the symbols that get another weight there, by name of the symbol."""
+
+
+def rebalance(market: Market, config: EngineConfig, decisions: Decisions) -> Record | None:
+    """Follow weights; return None where a run asks for more than there are rules for here."""
+    if not has_rules_for(market.bars, config):
+        return None
+    account = Rebalancing(market, config)
+    account.run(decisions)
+    return account.record()
 
 
 def has_rules_for(bars: Bars, config: EngineConfig) -> bool:
@@ -122,7 +131,7 @@ class Rebalancing:
             self.config.rules,
             self.config.commission,
             self.config.slippage,
-            self.orders,
+            [order.placed() for order in self.orders],
             self.journal,
             self.holdings,
             self.cash_changes,

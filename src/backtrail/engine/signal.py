@@ -13,8 +13,9 @@ from backtrail.engine.data_view import BarData
 from backtrail.engine.event import drive
 from backtrail.engine.journal import Record
 from backtrail.engine.market import Market
-from backtrail.engine.rebalancing import Decisions, Rebalancing, has_rules_for
+from backtrail.engine.rebalancing import Decisions, rebalance
 from backtrail.engine.result import RunResult
+from backtrail.engine.settling import settle
 from backtrail.engine.simulation import Simulation
 from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
@@ -152,14 +153,12 @@ def run_signal(
     market = Market(bars)
     weights = check_weights(function(SignalBars(market), params), bars)
     changes = weight_changes(weights, bars)
-    follow = _rebalance if has_rules_for(bars, config) else _simulate
-    return build_result(follow(market, config, changes), (), benchmark, benchmark_bars)
-
-
-def _rebalance(market: Market, config: EngineConfig, changes: Decisions) -> Record:
-    account = Rebalancing(market, config)
-    account.run(changes)
-    return account.record()
+    record = (
+        settle(market, config, changes)
+        or rebalance(market, config, changes)
+        or _simulate(market, config, changes)
+    )
+    return build_result(record, (), benchmark, benchmark_bars)
 
 
 def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Record:

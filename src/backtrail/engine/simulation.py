@@ -208,7 +208,7 @@ class Simulation:
             self.config.rules,
             self.commission,
             self.slippage,
-            self.book.orders,
+            [order.placed() for order in self.book.orders],
             self.journal,
             self.holdings,
             self.cash_changes,

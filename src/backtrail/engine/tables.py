@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.curve import curve_table
-from backtrail.engine.journal import Action, Fill, Record
+from backtrail.engine.curve import Steps, curve_table
+from backtrail.engine.journal import Action, Fill, Placed, Record
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM
 from backtrail.engine.result import RunResult, Table, Tables
 from backtrail.engine.trades import trade_table
@@ -40,7 +40,9 @@ def build_result(
     return RunResult(
         Tables(
             {
-                "backtest_results": lambda: curve_table(record, benchmark, benchmark_bars),
+                "backtest_results": lambda: curve_table(
+                    record.market, *_steps(record), benchmark, benchmark_bars
+                ),
                 "orders": lambda: _order_table(record),
                 "fills": lambda: _fill_table(record),
                 "positions": lambda: _position_table(record),
@@ -55,39 +57,51 @@ def build_result(
     )
 
 
+def _steps(record: Record) -> tuple[Steps, dict[int, Steps]]:
+    """Return cash and holdings of an account as steps."""
+    rows, values = zip(*record.cash_changes, strict=True)
+    held: dict[int, tuple[list[int], list[float]]] = {}
+    for holding in record.holdings:
+        own = held.setdefault(holding.column, ([], []))
+        own[0].append(holding.row)
+        own[1].append(float(holding.quantity))
+    return (rows, record.amounts.floats(values)), dict(held)
+
+
 def _order_table(record: Record) -> Table:
     at = record.market.bars.timestamps.item
-    symbols, orders = record.market.bars.symbols, record.orders
-    exactly = record.ledger.exactly
+    symbols, exactly = record.market.bars.symbols, record.amounts.exactly
+    columns = list(zip(*record.orders, strict=True)) or [()] * len(Placed._fields)
+    orders = dict(zip(Placed._fields, columns, strict=True))
     return {
-        "order_id": [order.order_id for order in orders],
-        "created_at": [at(order.row) for order in orders],
-        "symbol": [symbols[order.column] for order in orders],
-        "style": [order.style.name for order in orders],
-        "sizing": [order.sizing for order in orders],
-        "amount": [order.amount for order in orders],
-        "limit_price": [order.style.limit for order in orders],
-        "stop_price": [order.style.stop for order in orders],
-        "quantity": exactly([order.quantity for order in orders], LOT),
-        "filled_quantity": exactly([order.filled for order in orders], LOT),
-        "status": [order.status for order in orders],
-        "reason": [order.reason for order in orders],
-        "filled_at": [None if o.filled_row is None else at(o.filled_row) for o in orders],
+        "order_id": list(range(1, len(record.orders) + 1)),
+        "created_at": [at(row) for row in orders["row"]],
+        "symbol": [symbols[column] for column in orders["column"]],
+        "style": list(orders["style"]),
+        "sizing": list(orders["sizing"]),
+        "amount": list(orders["amount"]),
+        "limit_price": list(orders["limit"]),
+        "stop_price": list(orders["stop"]),
+        "quantity": exactly(orders["quantity"], LOT),
+        "filled_quantity": exactly(orders["filled"], LOT),
+        "status": list(orders["status"]),
+        "reason": list(orders["reason"]),
+        "filled_at": [None if row is None else at(row) for row in orders["filled_row"]],
     }
 
 
 def _fill_table(record: Record) -> Table:
     at = record.market.bars.timestamps.item
-    symbols, ledger = record.market.bars.symbols, record.ledger
+    symbols, amounts = record.market.bars.symbols, record.amounts
     fills = [entry for entry in record.journal if isinstance(entry, Fill)]
-    exactly = ledger.exactly
+    exactly = amounts.exactly
     return {
         "fill_id": list(range(1, len(fills) + 1)),
         "order_id": [fill.order_id for fill in fills],
         "timestamp": [at(fill.row) for fill in fills],
         "symbol": [symbols[fill.column] for fill in fills],
         "quantity": exactly([fill.quantity for fill in fills], LOT),
-        "price": exactly([ledger.number(fill.price) for fill in fills], MONEY_QUANTUM),
+        "price": exactly([amounts.number(fill.price) for fill in fills], MONEY_QUANTUM),
         "value": exactly([fill.value for fill in fills], MONEY_QUANTUM),
         "commission": exactly([fill.commission for fill in fills], MONEY_QUANTUM),
         "slippage": exactly([fill.slippage for fill in fills], MONEY_QUANTUM),
@@ -97,12 +111,12 @@ def _fill_table(record: Record) -> Table:
 
 
 def _position_table(record: Record) -> Table:
-    market, ledger = record.market, record.ledger
-    at, symbols, exactly = market.bars.timestamps.item, market.bars.symbols, ledger.exactly
+    market, amounts = record.market, record.amounts
+    at, symbols, exactly = market.bars.timestamps.item, market.bars.symbols, amounts.exactly
     last = {(holding.row, symbols[holding.column]): holding for holding in record.holdings}
     ordered = [last[key] for key in sorted(last)]
     costs = [one.average_cost if one.quantity else None for one in ordered]
-    prices = [ledger.number(market.marks[one.column][one.row]) for one in ordered]
+    prices = [amounts.number(market.marks[one.column][one.row]) for one in ordered]
     return {
         "timestamp": [at(one.row) for one in ordered],
         "symbol": [symbols[one.column] for one in ordered],
@@ -115,7 +129,7 @@ def _position_table(record: Record) -> Table:
 def _action_table(record: Record) -> Table:
     at, symbols = record.market.bars.timestamps.item, record.market.bars.symbols
     actions = [entry for entry in record.journal if isinstance(entry, Action)]
-    exactly = record.ledger.exactly
+    exactly = record.amounts.exactly
     return {
         "timestamp": [at(action.row) for action in actions],
         "symbol": [symbols[action.column] for action in actions],

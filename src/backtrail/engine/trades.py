@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from backtrail.engine.excursions import excursions
 from backtrail.engine.journal import Action, Fill, Record
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Ledger
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 
@@ -56,15 +55,15 @@ Costs = tuple[Amount, ...]  # commission, slippage
 
 
 class _Builder:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, amounts: Amounts) -> None:
+        self._amounts = amounts
         self._open: dict[int, Trade] = {}
         self.trades: list[Trade] = []
 
     def fill(self, fill: Fill) -> None:
-        ledger = self._ledger
+        amounts = self._amounts
         trade = self._open.get(fill.column)
-        size, paid = ledger.absolute(fill.quantity), ledger.absolute(fill.value)
+        size, paid = amounts.absolute(fill.quantity), amounts.absolute(fill.value)
         costs = (fill.commission, fill.slippage)
         if trade is None:
             self._enter(fill, size, paid, costs)
@@ -74,25 +73,25 @@ class _Builder:
             self._shrink(trade, size, paid, costs, fill)
         else:  # turned around: one fill closes this trip and begins the next
             closing = trade.held
-            part_paid = ledger.value(closing, fill.price)
+            part_paid = amounts.value(closing, fill.price)
             part = tuple(self._part(cost, closing, size) for cost in costs)
             self._shrink(trade, closing, part_paid, part, fill)
-            rest = tuple(map(ledger.subtract, costs, part))
+            rest = tuple(map(amounts.subtract, costs, part))
             self._enter(
-                fill, ledger.subtract(size, closing), ledger.subtract(paid, part_paid), rest
+                fill, amounts.subtract(size, closing), amounts.subtract(paid, part_paid), rest
             )
 
     def action(self, action: Action) -> None:
         trade = self._open.get(action.column)
         if trade is None or action.kind == "delisting":
             return
-        trade.cash = self._ledger.add(trade.cash, action.cash)
+        trade.cash = self._amounts.add(trade.cash, action.cash)
         if action.kind == "split":
-            ratio = self._ledger.number(action.ratio)
+            ratio = self._amounts.number(action.ratio)
             for name in ("entered", "exited", "largest"):
-                scaled = self._ledger.multiply(getattr(trade, name), ratio)
+                scaled = self._amounts.multiply(getattr(trade, name), ratio)
                 setattr(trade, name, scaled)
-            trade.held = self._ledger.absolute(action.after)
+            trade.held = self._amounts.absolute(action.after)
             if not trade.held:  # nothing but cash in lieu is left
                 trade.exit_row = action.row
                 del self._open[action.column]
@@ -100,15 +99,15 @@ class _Builder:
     def _part(self, cost: Amount, closing: Amount, size: Amount) -> Amount:
         """Return the share of a fill's cost that falls on the part which closes a trip."""
         if not cost:
-            return self._ledger.zero
-        return self._ledger.average(self._ledger.multiply(cost, closing), size)
+            return self._amounts.zero
+        return self._amounts.average(self._amounts.multiply(cost, closing), size)
 
     def _enter(self, fill: Fill, size: Amount, paid: Amount, costs: Costs) -> None:
-        zero = self._ledger.zero
+        zero = self._amounts.zero
         commission, slippage = costs
         sign = 1 if fill.quantity > 0 else -1
-        cash = self._ledger.subtract(zero, paid) if sign > 0 else paid
-        cash = self._ledger.subtract(cash, commission)
+        cash = self._amounts.subtract(zero, paid) if sign > 0 else paid
+        cash = self._amounts.subtract(cash, commission)
         trade = Trade(
             fill.column, fill.row, sign, size, size, size, paid, zero, zero,
             commission, slippage, cash,
@@ -117,7 +116,7 @@ class _Builder:
         self.trades.append(trade)
 
     def _grow(self, trade: Trade, size: Amount, paid: Amount, costs: Costs) -> None:
-        add = self._ledger.add
+        add = self._amounts.add
         trade.held = add(trade.held, size)
         trade.largest = max(trade.largest, trade.held)
         trade.entered = add(trade.entered, size)
@@ -125,8 +124,8 @@ class _Builder:
         self._book(trade, paid, costs, buys=trade.sign > 0)
 
     def _shrink(self, trade: Trade, size: Amount, paid: Amount, costs: Costs, fill: Fill) -> None:
-        add = self._ledger.add
-        trade.held = self._ledger.subtract(trade.held, size)
+        add = self._amounts.add
+        trade.held = self._amounts.subtract(trade.held, size)
         trade.exited = add(trade.exited, size)
         trade.exit_value = add(trade.exit_value, paid)
         self._book(trade, paid, costs, buys=trade.sign < 0)
@@ -137,7 +136,7 @@ class _Builder:
             del self._open[fill.column]
 
     def _book(self, trade: Trade, paid: Amount, costs: Costs, *, buys: bool) -> None:
-        add, subtract = self._ledger.add, self._ledger.subtract
+        add, subtract = self._amounts.add, self._amounts.subtract
         commission, slippage = costs
         trade.commission = add(trade.commission, commission)
         trade.slippage = add(trade.slippage, slippage)
@@ -145,13 +144,13 @@ class _Builder:
         trade.cash = subtract(trade.cash, commission)
 
 
-def round_trips(journal: Iterable[Fill | Action], ledger: Ledger) -> list[Trade]:
+def round_trips(journal: Iterable[Fill | Action], amounts: Amounts) -> list[Trade]:
     """Return the round trips of a journal in the order of entry.
 
     A fill that turns a holding around closes one trip and begins the next; its commission is
     divided in proportion. A split scales the trip's shares.
     """
-    builder = _Builder(ledger)
+    builder = _Builder(amounts)
     for entry in journal:
         if isinstance(entry, Fill):
             builder.fill(entry)
@@ -171,18 +170,19 @@ def trade_table(record: Record) -> Table:
     the exit bar; the exit's own price counts too. An entry within a bar counts the whole bar,
     because the bar does not say what came after it.
     """
-    ledger, market = record.ledger, record.market
+    amounts, market = record.amounts, record.market
     at, symbols = market.bars.timestamps.item, market.bars.symbols
-    trades = round_trips(record.journal, ledger)
+    trades = round_trips(record.journal, amounts)
     final = len(market.bars.timestamps) - 1
     ends = [final if trade.exit_row is None else trade.exit_row for trade in trades]
     profits = [_profit(record, trade) for trade in trades]
-    entry_prices = [float(trade.entry_value) / float(trade.entered) for trade in trades]
-    entries = [ledger.average(trade.entry_value, trade.entered) for trade in trades]
+    paid = amounts.floats([trade.entry_value for trade in trades])
+    entry_prices = [money / float(trade.entered) for money, trade in zip(paid, trades, strict=True)]
+    entries = [amounts.average(trade.entry_value, trade.entered) for trade in trades]
     worst, best = excursions(record, trades, entry_prices)
 
-    def exactly(amounts: Iterable[Amount], quantum: Decimal = MONEY_QUANTUM) -> Column:
-        return ledger.exactly(amounts, quantum)
+    def money(values: Iterable[Amount | None]) -> Column:
+        return amounts.exactly(values, MONEY_QUANTUM)
 
     return {
         "trade_id": list(range(1, len(trades) + 1)),
@@ -190,15 +190,14 @@ def trade_table(record: Record) -> Table:
         "side": ["long" if trade.sign > 0 else "short" for trade in trades],
         "entry_at": [at(trade.entry_row) for trade in trades],
         "exit_at": [None if one.exit_row is None else at(one.exit_row) for one in trades],
-        "entry_price": exactly(entries),
-        "exit_price": exactly([_exit_price(ledger, trade) for trade in trades]),
-        "quantity": exactly([trade.largest for trade in trades], LOT),
-        "pnl": exactly(profits),
-        "commission": exactly([trade.commission for trade in trades]),
-        "slippage": exactly([trade.slippage for trade in trades]),
+        "entry_price": money(entries),
+        "exit_price": money([_exit_price(amounts, trade) for trade in trades]),
+        "quantity": amounts.exactly([trade.largest for trade in trades], LOT),
+        "pnl": money(profits),
+        "commission": money([trade.commission for trade in trades]),
+        "slippage": money([trade.slippage for trade in trades]),
         "return": [
-            float(profit) / float(trade.entry_value)
-            for profit, trade in zip(profits, trades, strict=True)
+            profit / money for profit, money in zip(amounts.floats(profits), paid, strict=True)
         ],
         "bars_held": [
             _bars_between(market, trade.column, trade.entry_row, end)
@@ -213,15 +212,15 @@ def trade_table(record: Record) -> Table:
 def _profit(record: Record, trade: Trade) -> Amount:
     if trade.exit_row is not None:
         return trade.cash
-    ledger, marks = record.ledger, record.market.marks[trade.column]
-    value = ledger.value(trade.held, marks[len(marks) - 1])
-    return (ledger.add if trade.sign > 0 else ledger.subtract)(trade.cash, value)
+    amounts, marks = record.amounts, record.market.marks[trade.column]
+    value = amounts.value(trade.held, marks[len(marks) - 1])
+    return (amounts.add if trade.sign > 0 else amounts.subtract)(trade.cash, value)
 
 
-def _exit_price(ledger: Ledger, trade: Trade) -> Amount | None:
+def _exit_price(amounts: Amounts, trade: Trade) -> Amount | None:
     if trade.exit_row is None or not trade.exited:
         return None
-    return ledger.average(trade.exit_value, trade.exited)
+    return amounts.average(trade.exit_value, trade.exited)
 
 
 def _bars_between(market: Market, column: int, start: int, end: int) -> int:

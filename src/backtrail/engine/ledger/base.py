@@ -7,55 +7,31 @@ from typing import Any
 
 from backtrail.engine.config import CommissionConfig, EngineConfig
 
-__all__ = ["Amount", "Ledger", "lots_of"]
+__all__ = ["Amount", "Amounts", "Ledger", "lots_of"]
 
 Amount = Any  # Decimal or float, by ledger
 
 
-class Ledger(ABC):
-    """Cash and holdings of one account.
+class Amounts(ABC):
+    """How money and quantities are computed with, and written into tables.
 
     Attributes:
-        cash: Money not invested; negative when overdrawn.
-        quantities: Signed shares held, one per symbol.
-        average_costs: Average price paid per share held, without commission, one per symbol;
-            zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
-            split divides it.
         zero: Nothing, as an amount.
-        is_exact: Whether sums are exact.
-        add: Returns a sum, exact in the decimal ledger.
+        add: Returns a sum, exact unless amounts are floats.
         subtract: Returns a difference, likewise.
         multiply: Returns a product without rounding it as money.
         absolute: Returns an amount without its sign.
     """
 
-    is_exact: bool
+    zero: Amount
     add: Callable[[Amount, Amount], Amount]
     subtract: Callable[[Amount, Amount], Amount]
     multiply: Callable[[Amount, Amount], Amount]
     absolute: Callable[[Amount], Amount]
 
-    cash: Amount
-    quantities: list[Amount]
-    average_costs: list[Amount]
-    zero: Amount
-    _per_dollar: bool
-    _cost: Amount
-    _each: Amount
-    _minimum: Amount
-    _model: str
-
     @abstractmethod
     def number(self, value: float | int | Decimal) -> Amount:
-        """Return a value as this ledger computes with it; floats enter by `repr`."""
-
-    @abstractmethod
-    def size(self, column: int, value: Amount, price: float) -> Amount:
-        """Return the shares that a signed amount of money stands for, rounded towards zero."""
-
-    @abstractmethod
-    def round_quantity(self, column: int, quantity: Amount) -> Amount:
-        """Return a quantity rounded towards zero to whole lots."""
+        """Return a value as an amount; floats enter by `repr`."""
 
     @abstractmethod
     def value(self, quantity: Amount, price: float) -> Amount:
@@ -64,6 +40,71 @@ class Ledger(ABC):
     @abstractmethod
     def average(self, value: Amount, quantity: Amount) -> Amount:
         """Return value over quantity, rounded as money."""
+
+    @abstractmethod
+    def floats(self, money: Iterable[Amount]) -> list[float]:
+        """Return amounts of money as floats."""
+
+    @abstractmethod
+    def exactly(self, amounts: Iterable[Amount | None], quantum: Decimal) -> list[Decimal | None]:
+        """Return amounts as decimals with the places of `quantum`, for the tables; None stays.
+
+        Args:
+            amounts: All of them money, or all of them quantities.
+            quantum: `MONEY_QUANTUM` or `LOT`.
+        """
+
+    def moved_average(
+        self, average: Amount, before: Amount, quantity: Amount, price: Amount
+    ) -> Amount:
+        """Return the average cost of a holding after a fill.
+
+        Args:
+            average: Average cost before.
+            before: Shares held before.
+            quantity: Signed shares of the fill.
+            price: Of one, as an amount.
+        """
+        after = self.add(before, quantity)
+        if not after:
+            return self.zero
+        if not before or (before > 0) != (after > 0):
+            return price
+        if (after > before) != (before > 0):
+            return average
+        total = self.add(self.multiply(average, before), self.multiply(price, quantity))
+        return self.average(total, after)
+
+
+class Ledger(Amounts):
+    """Cash and holdings of one account.
+
+    Attributes:
+        cash: Money not invested; negative when overdrawn.
+        quantities: Signed shares held, one per symbol.
+        average_costs: Average price paid per share held, without commission, one per symbol;
+            zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
+            split divides it.
+        is_exact: Whether sums are exact.
+    """
+
+    is_exact: bool
+    cash: Amount
+    quantities: list[Amount]
+    average_costs: list[Amount]
+    _per_dollar: bool
+    _cost: Amount
+    _each: Amount
+    _minimum: Amount
+    _model: str
+
+    @abstractmethod
+    def size(self, column: int, value: Amount, price: float) -> Amount:
+        """Return the shares that a signed amount of money stands for, rounded towards zero."""
+
+    @abstractmethod
+    def round_quantity(self, column: int, quantity: Amount) -> Amount:
+        """Return a quantity rounded towards zero to whole lots."""
 
     @abstractmethod
     def fraction(self, value: Amount, rate: Amount) -> Amount:
@@ -80,10 +121,6 @@ class Ledger(ABC):
     @abstractmethod
     def one_lot_less(self, column: int, quantity: Amount) -> Amount:
         """Return a quantity less one lot."""
-
-    @abstractmethod
-    def exactly(self, amounts: Iterable[Amount | None], quantum: Decimal) -> list[Decimal | None]:
-        """Return amounts as decimals with the places of `quantum`, for the tables; None stays."""
 
     def equity(self, prices: Iterable[tuple[int, float]]) -> Amount:
         """Return cash plus the value of the holdings at the given (symbol, price) pairs."""
@@ -199,16 +236,10 @@ class Ledger(ABC):
 
     def _move(self, column: int, quantity: Amount, price: Amount) -> None:
         before = self.quantities[column]
-        after = self.add(before, quantity)
-        self.quantities[column] = after
-        if not after:
-            self.average_costs[column] = self.zero
-        elif not before or (before > 0) != (after > 0):
-            self.average_costs[column] = price
-        elif (after > before) == (before > 0):
-            paid = self.multiply(self.average_costs[column], before)
-            total = self.add(paid, self.multiply(price, quantity))
-            self.average_costs[column] = self.average(total, after)
+        self.average_costs[column] = self.moved_average(
+            self.average_costs[column], before, quantity, price
+        )
+        self.quantities[column] = self.add(before, quantity)
 
 
 def lots_of(config: EngineConfig, symbols: Sequence[str], usual: Decimal) -> list[Decimal]:

@@ -117,6 +117,10 @@ class DecimalLedger(Ledger):
         """Return a quantity less one lot."""
         return _CONTEXT.subtract(quantity, self._lots[column])
 
+    def floats(self, money: Iterable[Decimal]) -> list[float]:
+        """Return amounts of money as floats."""
+        return list(map(float, money))
+
     def exactly(self, amounts: Iterable[Decimal | None], quantum: Decimal) -> list[Decimal | None]:
         """Return amounts with the places of `quantum`; None stays."""
         return [None if one is None else _quantize(one, quantum) for one in amounts]
@@ -181,6 +185,10 @@ class Float64Ledger(Ledger):
     def one_lot_less(self, column: int, quantity: float) -> float:
         """Return a quantity less one lot."""
         return quantity - 1.0 / self._lots_per_share[column]
+
+    def floats(self, money: Iterable[float]) -> list[float]:
+        """Return amounts of money as they are."""
+        return list(money)
 
     def exactly(self, amounts: Iterable[float | None], quantum: Decimal) -> list[Decimal | None]:
         """Return amounts as decimals with the places of `quantum`; None stays."""
