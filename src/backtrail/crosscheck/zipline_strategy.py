@@ -73,8 +73,8 @@ class SignalCalls:
     def bar(self, row: int) -> None:
         """Order what changes at a bar."""
         self._account.accepting = True
-        for symbol, weight in self._changes.get(row, ()):
-            self._account.place(symbol, weight, "target_percent")
+        for column, weight in self._changes.get(row, ()):
+            self._account.place(self._account.market.bars.symbols[column], weight, "target_percent")
         self._account.accepting = False
 
 

@@ -278,7 +278,7 @@ class Filling:
         return allowed
 
     def _clip(self, order: Order, quantity: Amount, what: str) -> None:
-        order.reason = _joined(order.reason, f"clipped from {order.quantity:f} to {what}")
+        order.explain(f"clipped from {order.quantity:f} to {what}")
         order.quantity = self._account.ledger.add(quantity, order.filled)
 
     def _refuse(self, order: Order, reason: str) -> None:
@@ -286,10 +286,6 @@ class Filling:
             order.finish("canceled", f"the rest: {reason}")
         else:
             order.finish("rejected", reason)
-
-
-def _joined(before: str | None, after: str) -> str:
-    return after if before is None else f"{before}; {after}"
 
 
 def _by_id(order: Order) -> int:

@@ -19,6 +19,16 @@ IntArray = npt.NDArray[np.int64]
 _MOST_PLACES: Final = 9
 _OFF_TICK: Final = _MOST_PLACES + 1
 _LARGEST: Final = float(2**40)  # so that a million of them stay below 2^63
+_EXACT: Final = float(2**53)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticks:
+    """A series whose values are all whole multiples of one decimal tick."""
+
+    scale: int
+    sums: IntArray  # of ticks, from the beginning, shape (n + 1,)
+    largest: float  # of one value, or the scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,13 @@ class Averages:
         values: Shape (n,), oldest first, no NaN.
     """
 
-    __slots__ = ("_found", "_levels", "_values")
+    __slots__ = ("_found", "_levels", "_ticks", "_values")
 
     def __init__(self, values: FloatArray) -> None:
         self._values = values
         self._found: dict[int, FloatArray] = {}
-        self._levels = _levels(values)
+        self._ticks = _common_tick(values)
+        self._levels: tuple[_Level, ...] | None = None
 
     def mean(self, length: int) -> FloatArray:
         """Return the mean of the last `length` values at every row, NaN until there are so many.
@@ -58,12 +69,24 @@ class Averages:
             Means, shape (n,), read-only.
         """
         if length not in self._found:
-            means = np.full(len(self._values), np.nan)
-            for level in self._levels:
-                self._fill(means, level, length)
+            means = np.empty(len(self._values))
+            means[: length - 1] = np.nan
+            ticks = self._ticks
+            # Below 2^53 sum and divisor are exact floats, and any tick gives the same quotient.
+            if ticks is not None and ticks.largest * length < _EXACT:
+                sums = ticks.sums[length:] - ticks.sums[:-length]
+                np.divide(sums, float(ticks.scale * length), out=means[length - 1 :])
+            else:
+                self._fill_levels(means, length)
             means.flags.writeable = False
             self._found[length] = means
         return self._found[length]
+
+    def _fill_levels(self, means: FloatArray, length: int) -> None:
+        if self._levels is None:
+            self._levels = _levels(self._values)
+        for level in self._levels:
+            self._fill(means, level, length)
 
     def _fill(self, means: FloatArray, level: _Level, length: int) -> None:
         first, end = max(level.first, length - 1), level.end
@@ -75,6 +98,18 @@ class Averages:
         if len(inexact):
             windows = np.lib.stride_tricks.sliding_window_view(self._values, length)
             means[inexact] = np.add.reduce(windows[inexact - length + 1], axis=1) / length
+
+
+def _common_tick(values: FloatArray) -> _Ticks | None:
+    for number in (2, 4, 6, _MOST_PLACES):
+        scale = 10**number
+        scaled = np.rint(values * scale)
+        largest = max(float(scaled.max()), -float(scaled.min()), float(scale))
+        if largest < _LARGEST and (scaled / scale == values).all():
+            sums = np.zeros(len(values) + 1, dtype=np.int64)
+            np.cumsum(scaled.astype(np.int64), out=sums[1:])
+            return _Ticks(scale, sums, largest)
+    return None
 
 
 def _levels(values: FloatArray) -> tuple[_Level, ...]:

@@ -11,8 +11,11 @@ from backtrail.engine.bars import FIELDS, Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.event import drive
+from backtrail.engine.journal import Record
 from backtrail.engine.market import Market
+from backtrail.engine.rebalancing import Decisions, rebalance
 from backtrail.engine.result import RunResult
+from backtrail.engine.settling import settle
 from backtrail.engine.simulation import Simulation
 from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
@@ -106,9 +109,12 @@ class SignalBars:
         if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
             raise StrategyError(f"average of {length!r} bars; ask for 1 or more")
         market = self._market
+        if len(self.symbols) == 1:  # it has a bar in every row
+            return market.average(self.symbols[0], field, int(length)).reshape(-1, 1)
         means = np.full(market.bars.shape, np.nan, order="F")
         for column, symbol in enumerate(self.symbols):
-            own = ~np.isnan(market.bars.close[:, column])
+            counts = market.counts[column]
+            own = slice(None) if counts is None else ~np.isnan(market.bars.close[:, column])
             means[own, column] = market.average(symbol, field, int(length))
         means.flags.writeable = False
         return means
@@ -154,20 +160,32 @@ def run_signal(
     else:
         function = target_weights
     check_benchmark(benchmark, bars, benchmark_bars)
-    simulation = Simulation(bars, config)
-    weights = check_weights(function(SignalBars(simulation.market), params), bars)
+    market = Market(bars)
+    weights = check_weights(function(SignalBars(market), params), bars)
     changes = weight_changes(weights, bars)
+    record = (
+        settle(market, config, changes)
+        or rebalance(market, config, changes)
+        or _simulate(market, config, changes)
+    )
+    return build_result(record, (), benchmark, benchmark_bars)
+
+
+def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Record:
+    """Follow weights bar by bar where something can happen, with every rule of the event form."""
+    simulation = Simulation(market.bars, config)
+    symbols = market.bars.symbols
 
     def place_changes(_context: object, _data: object) -> None:
-        for symbol, weight in changes.get(simulation.row, ()):
-            simulation.place(symbol, weight, "target_percent")
+        for column, weight in changes.get(simulation.row, ()):
+            simulation.place(symbols[column], weight, "target_percent")
 
     rows: Iterable[int] = _eventful_rows(simulation, changes)
     if simulation.guard.watches:
-        rows = range(len(bars.timestamps))
+        rows = range(len(market.bars.timestamps))
     data = BarData(simulation.market)
     drive(simulation, data, place_changes, None, rows, Agenda(simulation, data))
-    return build_result(simulation, (), benchmark, benchmark_bars)
+    return simulation.record()
 
 
 def _eventful_rows(simulation: Simulation, changes: Mapping[int, Any]) -> Iterator[int]:
@@ -211,23 +229,30 @@ def check_weights(weights: object, bars: Bars) -> FloatArray:
     return checked
 
 
-def weight_changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[str, float]]]:
-    """Return by row which symbols get another weight there, in the order of their names.
+def weight_changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[int, float]]]:
+    """Return by row which columns get another weight there, in the order of their symbols' names.
 
     Args:
         weights: From `check_weights`.
         bars: Whose rows and columns they are.
     """
-    changes: dict[int, list[tuple[str, float]]] = {}
+    changes: dict[int, list[tuple[int, float]]] = {}
     for column in sorted(range(len(bars.symbols)), key=bars.symbols.__getitem__):
-        symbol = bars.symbols[column]
-        values = weights[:, column]
-        rows = np.arange(len(values))
-        given = np.maximum.accumulate(np.where(np.isnan(values), -1, rows))
-        lasting = np.where(given >= 0, values[given], 0.0)
-        first = int(np.argmin(np.isnan(bars.close[:, column])))
-        lasting[:first] = 0.0
+        lasting = _lasting(weights[:, column], bars.close[:, column])
         before = np.concatenate(([0.0], lasting[:-1]))
-        for row in np.flatnonzero(lasting != before).tolist():
-            changes.setdefault(row, []).append((symbol, float(lasting[row])))
+        rows = np.flatnonzero(lasting != before)
+        for row, weight in zip(rows.tolist(), lasting[rows].tolist(), strict=True):
+            changes.setdefault(row, []).append((column, weight))
     return changes
+
+
+def _lasting(values: FloatArray, close: FloatArray) -> FloatArray:
+    """Return the weight that holds at each bar: the last one given, zero before the first bar."""
+    missing = np.isnan(values)
+    if missing.any():
+        given = np.maximum.accumulate(np.where(missing, -1, np.arange(len(values))))
+        values = np.where(given >= 0, values[given], 0.0)
+    if close[0] != close[0]:
+        values = values.copy()
+        values[: int(np.argmin(np.isnan(close)))] = 0.0
+    return values

@@ -8,7 +8,7 @@ from backtrail.engine.bars import Bars
 from backtrail.engine.config import CommissionConfig, EngineConfig, SlippageConfig
 from backtrail.engine.filling import Filling
 from backtrail.engine.guard import Guard
-from backtrail.engine.journal import Action, Fill, Holding
+from backtrail.engine.journal import Action, Fill, Holding, Record
 from backtrail.engine.ledger import Amount, Ledger, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.notices import Notices, TradeExecutionData, moment
@@ -199,6 +199,21 @@ class Simulation:
         """Expire what still waits after the last bar."""
         for column in list(self.book.waiting):
             self.book.expire(column, "no later bar")
+
+    def record(self) -> Record:
+        """Return what the tables are made of."""
+        return Record(
+            self.market,
+            self.ledger,
+            self.config.rules,
+            self.commission,
+            self.slippage,
+            [order.placed() for order in self.book.orders],
+            self.journal,
+            self.holdings,
+            self.cash_changes,
+            self.guard.violations,
+        )
 
     def filled(self, fill: Fill) -> None:
         """Write down a fill that the ledger has booked."""

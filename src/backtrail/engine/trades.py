@@ -1,36 +1,15 @@
 """Round trips: what happened to a symbol from flat to flat."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
 
-import numpy as np
-
-from backtrail.engine.journal import Action, Fill
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Ledger
-from backtrail.engine.result import Table
-from backtrail.engine.simulation import Simulation
+from backtrail.engine.excursions import excursions
+from backtrail.engine.journal import Action, Fill, Record
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
+from backtrail.engine.market import Market
+from backtrail.engine.result import Column, Table
 
 __all__ = ["Trade", "round_trips", "trade_table"]
-
-_COLUMNS: Final = (
-    "trade_id",
-    "symbol",
-    "side",
-    "entry_at",
-    "exit_at",
-    "entry_price",
-    "exit_price",
-    "quantity",
-    "pnl",
-    "commission",
-    "slippage",
-    "return",
-    "bars_held",
-    "mae",
-    "mfe",
-    "is_open",
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,16 +55,15 @@ Costs = tuple[Amount, ...]  # commission, slippage
 
 
 class _Builder:
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, amounts: Amounts) -> None:
+        self._amounts = amounts
         self._open: dict[int, Trade] = {}
         self.trades: list[Trade] = []
 
     def fill(self, fill: Fill) -> None:
-        subtract = self._ledger.subtract
+        amounts = self._amounts
         trade = self._open.get(fill.column)
-        absolute = self._ledger.absolute
-        size, paid = absolute(fill.quantity), absolute(fill.value)
+        size, paid = amounts.absolute(fill.quantity), amounts.absolute(fill.value)
         costs = (fill.commission, fill.slippage)
         if trade is None:
             self._enter(fill, size, paid, costs)
@@ -95,25 +73,25 @@ class _Builder:
             self._shrink(trade, size, paid, costs, fill)
         else:  # turned around: one fill closes this trip and begins the next
             closing = trade.held
-            part_paid = self._ledger.value(closing, fill.price)
+            part_paid = amounts.value(closing, fill.price)
             part = tuple(self._part(cost, closing, size) for cost in costs)
             self._shrink(trade, closing, part_paid, part, fill)
-            rest = tuple(map(subtract, costs, part))
-            self._enter(fill, subtract(size, closing), subtract(paid, part_paid), rest)
-        if trade is not None and trade.exit_row is None:
-            trade.largest = max(trade.largest, trade.held)
+            rest = tuple(map(amounts.subtract, costs, part))
+            self._enter(
+                fill, amounts.subtract(size, closing), amounts.subtract(paid, part_paid), rest
+            )
 
     def action(self, action: Action) -> None:
         trade = self._open.get(action.column)
         if trade is None or action.kind == "delisting":
             return
-        trade.cash = self._ledger.add(trade.cash, action.cash)
+        trade.cash = self._amounts.add(trade.cash, action.cash)
         if action.kind == "split":
-            ratio = self._ledger.number(action.ratio)
+            ratio = self._amounts.number(action.ratio)
             for name in ("entered", "exited", "largest"):
-                scaled = self._ledger.multiply(getattr(trade, name), ratio)
+                scaled = self._amounts.multiply(getattr(trade, name), ratio)
                 setattr(trade, name, scaled)
-            trade.held = self._ledger.absolute(action.after)
+            trade.held = self._amounts.absolute(action.after)
             if not trade.held:  # nothing but cash in lieu is left
                 trade.exit_row = action.row
                 del self._open[action.column]
@@ -121,28 +99,33 @@ class _Builder:
     def _part(self, cost: Amount, closing: Amount, size: Amount) -> Amount:
         """Return the share of a fill's cost that falls on the part which closes a trip."""
         if not cost:
-            return self._ledger.zero
-        return self._ledger.average(self._ledger.multiply(cost, closing), size)
+            return self._amounts.zero
+        return self._amounts.average(self._amounts.multiply(cost, closing), size)
 
     def _enter(self, fill: Fill, size: Amount, paid: Amount, costs: Costs) -> None:
-        zero = self._ledger.zero
+        zero = self._amounts.zero
+        commission, slippage = costs
         sign = 1 if fill.quantity > 0 else -1
-        trade = Trade(fill.column, fill.row, sign, *[zero] * 9)
+        cash = self._amounts.subtract(zero, paid) if sign > 0 else paid
+        cash = self._amounts.subtract(cash, commission)
+        trade = Trade(
+            fill.column, fill.row, sign, size, size, size, paid, zero, zero,
+            commission, slippage, cash,
+        )  # fmt: skip
         self._open[fill.column] = trade
         self.trades.append(trade)
-        self._grow(trade, size, paid, costs)
-        trade.largest = size
 
     def _grow(self, trade: Trade, size: Amount, paid: Amount, costs: Costs) -> None:
-        add = self._ledger.add
+        add = self._amounts.add
         trade.held = add(trade.held, size)
+        trade.largest = max(trade.largest, trade.held)
         trade.entered = add(trade.entered, size)
         trade.entry_value = add(trade.entry_value, paid)
         self._book(trade, paid, costs, buys=trade.sign > 0)
 
     def _shrink(self, trade: Trade, size: Amount, paid: Amount, costs: Costs, fill: Fill) -> None:
-        add = self._ledger.add
-        trade.held = self._ledger.subtract(trade.held, size)
+        add = self._amounts.add
+        trade.held = self._amounts.subtract(trade.held, size)
         trade.exited = add(trade.exited, size)
         trade.exit_value = add(trade.exit_value, paid)
         self._book(trade, paid, costs, buys=trade.sign < 0)
@@ -153,7 +136,7 @@ class _Builder:
             del self._open[fill.column]
 
     def _book(self, trade: Trade, paid: Amount, costs: Costs, *, buys: bool) -> None:
-        add, subtract = self._ledger.add, self._ledger.subtract
+        add, subtract = self._amounts.add, self._amounts.subtract
         commission, slippage = costs
         trade.commission = add(trade.commission, commission)
         trade.slippage = add(trade.slippage, slippage)
@@ -161,13 +144,13 @@ class _Builder:
         trade.cash = subtract(trade.cash, commission)
 
 
-def round_trips(journal: Iterable[Fill | Action], ledger: Ledger) -> list[Trade]:
+def round_trips(journal: Iterable[Fill | Action], amounts: Amounts) -> list[Trade]:
     """Return the round trips of a journal in the order of entry.
 
     A fill that turns a holding around closes one trip and begins the next; its commission is
     divided in proportion. A split scales the trip's shares.
     """
-    builder = _Builder(ledger)
+    builder = _Builder(amounts)
     for entry in journal:
         if isinstance(entry, Fill):
             builder.fill(entry)
@@ -176,8 +159,8 @@ def round_trips(journal: Iterable[Fill | Action], ledger: Ledger) -> list[Trade]
     return builder.trades
 
 
-def trade_table(simulation: Simulation) -> Table:
-    """Return the `trades` table of a finished simulation.
+def trade_table(record: Record) -> Table:
+    """Return the `trades` table of a finished account.
 
     `pnl` is all cash that the trip brought (fills, commission, dividends, cash in lieu) plus, while
     open, its value at the last close: the sum over all trips is the change of equity. Prices are
@@ -187,75 +170,59 @@ def trade_table(simulation: Simulation) -> Table:
     the exit bar; the exit's own price counts too. An entry within a bar counts the whole bar,
     because the bar does not say what came after it.
     """
-    trades = round_trips(simulation.journal, simulation.ledger)
-    rows = list(_rows(simulation, trades))
-    if not rows:
-        return {name: [] for name in _COLUMNS}
+    amounts, market = record.amounts, record.market
+    at, symbols = market.bars.timestamps.item, market.bars.symbols
+    trades = round_trips(record.journal, amounts)
+    final = len(market.bars.timestamps) - 1
+    ends = [final if trade.exit_row is None else trade.exit_row for trade in trades]
+    profits = [_profit(record, trade) for trade in trades]
+    paid = amounts.floats([trade.entry_value for trade in trades])
+    entry_prices = [money / float(trade.entered) for money, trade in zip(paid, trades, strict=True)]
+    entries = [amounts.average(trade.entry_value, trade.entered) for trade in trades]
+    worst, best = excursions(record, trades, entry_prices)
+
+    def money(values: Iterable[Amount | None]) -> Column:
+        return amounts.exactly(values, MONEY_QUANTUM)
+
     return {
-        name: list(values) for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+        "trade_id": list(range(1, len(trades) + 1)),
+        "symbol": [symbols[trade.column] for trade in trades],
+        "side": ["long" if trade.sign > 0 else "short" for trade in trades],
+        "entry_at": [at(trade.entry_row) for trade in trades],
+        "exit_at": [None if one.exit_row is None else at(one.exit_row) for one in trades],
+        "entry_price": money(entries),
+        "exit_price": money([_exit_price(amounts, trade) for trade in trades]),
+        "quantity": amounts.exactly([trade.largest for trade in trades], LOT),
+        "pnl": money(profits),
+        "commission": money([trade.commission for trade in trades]),
+        "slippage": money([trade.slippage for trade in trades]),
+        "return": [
+            profit / money for profit, money in zip(amounts.floats(profits), paid, strict=True)
+        ],
+        "bars_held": [
+            _bars_between(market, trade.column, trade.entry_row, end)
+            for trade, end in zip(trades, ends, strict=True)
+        ],
+        "mae": worst,
+        "mfe": best,
+        "is_open": [trade.exit_row is None for trade in trades],
     }
 
 
-def _rows(simulation: Simulation, trades: list[Trade]) -> Iterator[tuple[Any, ...]]:
-    ledger, market = simulation.ledger, simulation.market
-    shares, money = ledger.exactly(LOT), ledger.exactly(MONEY_QUANTUM)
-    at = market.bars.timestamps.item
-    final = len(market.bars.timestamps) - 1
-    for number, trade in enumerate(trades, start=1):
-        is_open = trade.exit_row is None
-        end = final if trade.exit_row is None else trade.exit_row
-        pnl = trade.cash
-        if is_open:
-            value = ledger.value(trade.held, market.marks[trade.column][final])
-            pnl = ledger.add(pnl, value) if trade.sign > 0 else ledger.subtract(pnl, value)
-        entry_price = float(trade.entry_value) / float(trade.entered)
-        mae, mfe = _excursions(simulation, trade, entry_price, end)
-        yield (
-            number,
-            market.bars.symbols[trade.column],
-            "long" if trade.sign > 0 else "short",
-            at(trade.entry_row),
-            None if is_open else at(end),
-            money(ledger.average(trade.entry_value, trade.entered)),
-            None
-            if is_open or not trade.exited
-            else money(ledger.average(trade.exit_value, trade.exited)),
-            shares(trade.largest),
-            money(pnl),
-            money(trade.commission),
-            money(trade.slippage),
-            float(pnl) / float(trade.entry_value),
-            _bars_between(simulation, trade.column, trade.entry_row, end),
-            mae,
-            mfe,
-            is_open,
-        )
+def _profit(record: Record, trade: Trade) -> Amount:
+    if trade.exit_row is not None:
+        return trade.cash
+    amounts, marks = record.amounts, record.market.marks[trade.column]
+    value = amounts.value(trade.held, marks[len(marks) - 1])
+    return (amounts.add if trade.sign > 0 else amounts.subtract)(trade.cash, value)
 
 
-def _bars_between(simulation: Simulation, column: int, start: int, end: int) -> int:
-    counts = simulation.market.counts[column]
+def _exit_price(amounts: Amounts, trade: Trade) -> Amount | None:
+    if trade.exit_row is None or not trade.exited:
+        return None
+    return amounts.average(trade.exit_value, trade.exited)
+
+
+def _bars_between(market: Market, column: int, start: int, end: int) -> int:
+    counts = market.counts[column]
     return end - start if counts is None else int(counts[end] - counts[start])
-
-
-def _excursions(
-    simulation: Simulation, trade: Trade, entry_price: float, end: int
-) -> tuple[float, float]:
-    market = simulation.market
-    opens = simulation.config.rules.fill == "next_open"
-    first = trade.entry_row if opens else trade.entry_row + 1
-    whole_end = trade.exit_row is None or trade.closed_after_bar or not opens
-    rows = slice(first, end + 1 if whole_end else end)
-    low, high = market.bars.low[rows, trade.column], market.bars.high[rows, trade.column]
-    factor = market.factors[trade.column]
-    if factor is not None:
-        ratio = factor[rows] / factor[end]
-        low, high = low * ratio, high * ratio
-    if market.counts[trade.column] is not None:
-        low, high = low[~np.isnan(low)], high[~np.isnan(high)]
-    prices = [entry_price]
-    if trade.exit_price:
-        prices.append(trade.exit_price)
-    if len(low):
-        prices += [float(low.min()), float(high.max())]
-    worst, best = min(prices) / entry_price - 1.0, max(prices) / entry_price - 1.0
-    return (worst, best) if trade.sign > 0 else (-best, -worst)

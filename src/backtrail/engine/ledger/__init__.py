@@ -11,7 +11,7 @@ thread's decimal context. The float64 ledger rounds quantities only; a quotient 
 whole lot counts as that lot, and a cost counts as affordable up to 1e-9 of the cash.
 """
 
-from backtrail.engine.ledger.base import Amount, Ledger, lots_of
+from backtrail.engine.ledger.base import Amount, Amounts, Ledger, lots_of
 from backtrail.engine.ledger.both import (
     LOT,
     MONEY_QUANTUM,
@@ -24,6 +24,7 @@ __all__ = [
     "LOT",
     "MONEY_QUANTUM",
     "Amount",
+    "Amounts",
     "DecimalLedger",
     "Float64Ledger",
     "Ledger",

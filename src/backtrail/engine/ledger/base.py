@@ -7,12 +7,76 @@ from typing import Any
 
 from backtrail.engine.config import CommissionConfig, EngineConfig
 
-__all__ = ["Amount", "Ledger", "lots_of"]
+__all__ = ["Amount", "Amounts", "Ledger", "lots_of"]
 
 Amount = Any  # Decimal or float, by ledger
 
 
-class Ledger(ABC):
+class Amounts(ABC):
+    """How money and quantities are computed with, and written into tables.
+
+    Attributes:
+        zero: Nothing, as an amount.
+        add: Returns a sum, exact unless amounts are floats.
+        subtract: Returns a difference, likewise.
+        multiply: Returns a product without rounding it as money.
+        absolute: Returns an amount without its sign.
+    """
+
+    zero: Amount
+    add: Callable[[Amount, Amount], Amount]
+    subtract: Callable[[Amount, Amount], Amount]
+    multiply: Callable[[Amount, Amount], Amount]
+    absolute: Callable[[Amount], Amount]
+
+    @abstractmethod
+    def number(self, value: float | int | Decimal) -> Amount:
+        """Return a value as an amount; floats enter by `repr`."""
+
+    @abstractmethod
+    def value(self, quantity: Amount, price: float) -> Amount:
+        """Return quantity times price, rounded as money."""
+
+    @abstractmethod
+    def average(self, value: Amount, quantity: Amount) -> Amount:
+        """Return value over quantity, rounded as money."""
+
+    @abstractmethod
+    def floats(self, money: Iterable[Amount]) -> list[float]:
+        """Return amounts of money as floats."""
+
+    @abstractmethod
+    def exactly(self, amounts: Iterable[Amount | None], quantum: Decimal) -> list[Decimal | None]:
+        """Return amounts as decimals with the places of `quantum`, for the tables; None stays.
+
+        Args:
+            amounts: All of them money, or all of them quantities.
+            quantum: `MONEY_QUANTUM` or `LOT`.
+        """
+
+    def moved_average(
+        self, average: Amount, before: Amount, quantity: Amount, price: Amount
+    ) -> Amount:
+        """Return the average cost of a holding after a fill.
+
+        Args:
+            average: Average cost before.
+            before: Shares held before.
+            quantity: Signed shares of the fill.
+            price: Of one, as an amount.
+        """
+        after = self.add(before, quantity)
+        if not after:
+            return self.zero
+        if not before or (before > 0) != (after > 0):
+            return price
+        if (after > before) != (before > 0):
+            return average
+        total = self.add(self.multiply(average, before), self.multiply(price, quantity))
+        return self.average(total, after)
+
+
+class Ledger(Amounts):
     """Cash and holdings of one account.
 
     Attributes:
@@ -21,25 +85,18 @@ class Ledger(ABC):
         average_costs: Average price paid per share held, without commission, one per symbol;
             zero when flat. Reducing a holding leaves it, turning it around starts it anew, a
             split divides it.
-        zero: Nothing, as an amount.
         is_exact: Whether sums are exact.
     """
 
     is_exact: bool
-
     cash: Amount
     quantities: list[Amount]
     average_costs: list[Amount]
-    zero: Amount
     _per_dollar: bool
     _cost: Amount
     _each: Amount
     _minimum: Amount
     _model: str
-
-    @abstractmethod
-    def number(self, value: float | int | Decimal) -> Amount:
-        """Return a value as this ledger computes with it; floats enter by `repr`."""
 
     @abstractmethod
     def size(self, column: int, value: Amount, price: float) -> Amount:
@@ -48,26 +105,6 @@ class Ledger(ABC):
     @abstractmethod
     def round_quantity(self, column: int, quantity: Amount) -> Amount:
         """Return a quantity rounded towards zero to whole lots."""
-
-    @abstractmethod
-    def value(self, quantity: Amount, price: float) -> Amount:
-        """Return quantity times price, rounded as money."""
-
-    @abstractmethod
-    def add(self, left: Amount, right: Amount) -> Amount:
-        """Return a sum, exact in the decimal ledger."""
-
-    @abstractmethod
-    def subtract(self, left: Amount, right: Amount) -> Amount:
-        """Return a difference, exact in the decimal ledger."""
-
-    @abstractmethod
-    def multiply(self, left: Amount, right: Amount) -> Amount:
-        """Return a product without rounding it as money."""
-
-    @abstractmethod
-    def average(self, value: Amount, quantity: Amount) -> Amount:
-        """Return value over quantity, rounded as money."""
 
     @abstractmethod
     def fraction(self, value: Amount, rate: Amount) -> Amount:
@@ -85,20 +122,12 @@ class Ledger(ABC):
     def one_lot_less(self, column: int, quantity: Amount) -> Amount:
         """Return a quantity less one lot."""
 
-    @abstractmethod
-    def exactly(self, quantum: Decimal) -> Callable[[Amount], Decimal]:
-        """Return what turns amounts into decimals with the places of `quantum`, for the tables."""
-
     def equity(self, prices: Iterable[tuple[int, float]]) -> Amount:
         """Return cash plus the value of the holdings at the given (symbol, price) pairs."""
         total = self.cash
         for column, price in prices:
             total = self.add(total, self.value(self.quantities[column], price))
         return total
-
-    def absolute(self, amount: Amount) -> Amount:
-        """Return an amount without its sign, exact."""
-        return amount if amount >= 0 else self.subtract(self.zero, amount)
 
     def set_commission(self, config: CommissionConfig) -> None:
         """Take fills' costs from a config, from now on."""
@@ -166,9 +195,15 @@ class Ledger(ABC):
         """
         value = self.value(quantity, price)
         commission = self.commission(quantity, value, filled, paid)
+        self.book(column, quantity, price, value, commission)
+        return value, commission
+
+    def book(
+        self, column: int, quantity: Amount, price: float, value: Amount, commission: Amount
+    ) -> None:
+        """Book a fill whose value and commission are known."""
         self.cash = self.subtract(self.subtract(self.cash, value), commission)
         self._move(column, quantity, self.number(price))
-        return value, commission
 
     def close(self, column: int, price: float) -> tuple[Amount, Amount]:
         """Close a holding at a price without commission; return signed quantity and value."""
@@ -201,16 +236,10 @@ class Ledger(ABC):
 
     def _move(self, column: int, quantity: Amount, price: Amount) -> None:
         before = self.quantities[column]
-        after = self.add(before, quantity)
-        self.quantities[column] = after
-        if not after:
-            self.average_costs[column] = self.zero
-        elif not before or (before > 0) != (after > 0):
-            self.average_costs[column] = price
-        elif (after > before) == (before > 0):
-            paid = self.multiply(self.average_costs[column], before)
-            total = self.add(paid, self.multiply(price, quantity))
-            self.average_costs[column] = self.average(total, after)
+        self.average_costs[column] = self.moved_average(
+            self.average_costs[column], before, quantity, price
+        )
+        self.quantities[column] = self.add(before, quantity)
 
 
 def lots_of(config: EngineConfig, symbols: Sequence[str], usual: Decimal) -> list[Decimal]:

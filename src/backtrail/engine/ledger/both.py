@@ -1,7 +1,8 @@
 """The exact ledger and the fast one; the package says how they round."""
 
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from decimal import (
     ROUND_DOWN,
     ROUND_HALF_EVEN,
@@ -11,6 +12,8 @@ from decimal import (
     InvalidOperation,
     Overflow,
 )
+from functools import lru_cache
+from typing import Final
 
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.ledger.base import Amount, Ledger, lots_of
@@ -32,6 +35,15 @@ _CONTEXT = Context(
     prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 _TOLERANCE = 1e-9
+_add: Final = _CONTEXT.add
+_divide: Final = _CONTEXT.divide
+_multiply: Final = _CONTEXT.multiply
+_quantize: Final = _CONTEXT.quantize
+
+
+@lru_cache(maxsize=4096)  # a price is met several times within a bar
+def _exact(price: float) -> Decimal:
+    return Decimal(repr(price))
 
 
 def money(value: Decimal) -> Decimal:
@@ -50,6 +62,9 @@ class DecimalLedger(Ledger):
     is_exact = True
 
     def __init__(self, config: EngineConfig, lots: Sequence[Decimal]) -> None:
+        # The context's own functions: sums are what a ledger does most.
+        self.add, self.subtract = _CONTEXT.add, _CONTEXT.subtract
+        self.multiply, self.absolute = _CONTEXT.multiply, _CONTEXT.abs
         self.cash = money(config.capital_base)
         self.zero = Decimal(0)
         self.quantities = [Decimal(0)] * len(lots)
@@ -59,38 +74,36 @@ class DecimalLedger(Ledger):
 
     def number(self, value: float | int | Decimal) -> Decimal:
         """Return a value as a decimal; floats enter by `repr`."""
+        if type(value) is float:
+            return _exact(value)
         return value if isinstance(value, Decimal) else Decimal(repr(value))
 
     def size(self, column: int, value: Decimal, price: float) -> Decimal:
         """Return the shares that a signed amount of money stands for, rounded towards zero."""
-        return self.round_quantity(column, _CONTEXT.divide(value, Decimal(repr(price))))
+        return self.round_quantity(column, _divide(value, _exact(price)))
 
     def round_quantity(self, column: int, quantity: Decimal) -> Decimal:
         """Return a quantity rounded towards zero to whole lots."""
         lot = self._lots[column]
         if lot is _SHARE or lot is LOT:
             return quantity.quantize(lot, ROUND_DOWN, _CONTEXT)
-        return _CONTEXT.multiply(_CONTEXT.divide_int(quantity, lot), lot)
+        return _multiply(_CONTEXT.divide_int(quantity, lot), lot)
 
     def value(self, quantity: Decimal, price: float) -> Decimal:
         """Return quantity times price, rounded half-even to 1e-10."""
-        return _CONTEXT.quantize(_CONTEXT.multiply(quantity, Decimal(repr(price))), MONEY_QUANTUM)
+        return _quantize(_multiply(quantity, _exact(price)), MONEY_QUANTUM)
 
-    def add(self, left: Decimal, right: Decimal) -> Decimal:
-        """Return a sum to 60 digits."""
-        return _CONTEXT.add(left, right)
-
-    def subtract(self, left: Decimal, right: Decimal) -> Decimal:
-        """Return a difference to 60 digits."""
-        return _CONTEXT.subtract(left, right)
-
-    def multiply(self, left: Decimal, right: Decimal) -> Decimal:
-        """Return a product to 60 digits."""
-        return _CONTEXT.multiply(left, right)
+    def equity(self, prices: Iterable[tuple[int, float]]) -> Decimal:
+        """Return cash plus the value of the holdings at the given (symbol, price) pairs."""
+        total: Decimal = self.cash
+        for column, price in prices:
+            value = _multiply(self.quantities[column], _exact(price))
+            total = _add(total, _quantize(value, MONEY_QUANTUM))
+        return total
 
     def fraction(self, value: Decimal, rate: Decimal) -> Decimal:
         """Return a fraction of the absolute value, rounded as money."""
-        return _CONTEXT.quantize(_CONTEXT.multiply(value.copy_abs(), rate), MONEY_QUANTUM)
+        return _quantize(_multiply(value.copy_abs(), rate), MONEY_QUANTUM)
 
     def affords(self, cost: Decimal) -> bool:
         """Return whether the cash covers a cost."""
@@ -104,9 +117,13 @@ class DecimalLedger(Ledger):
         """Return a quantity less one lot."""
         return _CONTEXT.subtract(quantity, self._lots[column])
 
-    def exactly(self, quantum: Decimal) -> Callable[[Decimal], Decimal]:
-        """Return what gives amounts the places of `quantum`."""
-        return lambda amount: _CONTEXT.quantize(amount, quantum)
+    def floats(self, money: Iterable[Decimal]) -> list[float]:
+        """Return amounts of money as floats."""
+        return list(map(float, money))
+
+    def exactly(self, amounts: Iterable[Decimal | None], quantum: Decimal) -> list[Decimal | None]:
+        """Return amounts with the places of `quantum`; None stays."""
+        return [None if one is None else _quantize(one, quantum) for one in amounts]
 
     def average(self, value: Decimal, quantity: Decimal) -> Decimal:
         """Return value over quantity, rounded half-even to 1e-10."""
@@ -124,6 +141,8 @@ class Float64Ledger(Ledger):
     is_exact = False
 
     def __init__(self, config: EngineConfig, lots: Sequence[Decimal]) -> None:
+        self.add, self.subtract = operator.add, operator.sub
+        self.multiply, self.absolute = operator.mul, operator.abs
         self.cash = float(config.capital_base)
         self.zero = 0.0
         self.quantities = [0.0] * len(lots)
@@ -151,18 +170,6 @@ class Float64Ledger(Ledger):
         """Return quantity times price."""
         return quantity * price
 
-    def add(self, left: float, right: float) -> float:
-        """Return a sum."""
-        return left + right
-
-    def subtract(self, left: float, right: float) -> float:
-        """Return a difference."""
-        return left - right
-
-    def multiply(self, left: float, right: float) -> float:
-        """Return a product."""
-        return left * right
-
     def fraction(self, value: float, rate: float) -> float:
         """Return a fraction of the absolute value."""
         return abs(value) * rate
@@ -179,9 +186,16 @@ class Float64Ledger(Ledger):
         """Return a quantity less one lot."""
         return quantity - 1.0 / self._lots_per_share[column]
 
-    def exactly(self, quantum: Decimal) -> Callable[[float], Decimal]:
-        """Return what turns amounts into decimals with the places of `quantum`."""
-        return lambda amount: _CONTEXT.quantize(Decimal(repr(float(amount))), quantum)
+    def floats(self, money: Iterable[float]) -> list[float]:
+        """Return amounts of money as they are."""
+        return list(money)
+
+    def exactly(self, amounts: Iterable[float | None], quantum: Decimal) -> list[Decimal | None]:
+        """Return amounts as decimals with the places of `quantum`; None stays."""
+        return [
+            None if one is None else _quantize(Decimal(repr(float(one))), quantum)
+            for one in amounts
+        ]
 
     def average(self, value: float, quantity: float) -> float:
         """Return value over quantity."""

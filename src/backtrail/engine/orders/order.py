@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from backtrail.engine.ledger import Amount
 from backtrail.engine.orders.styles import MARKET, Style
@@ -60,7 +60,19 @@ class Order:
         """Set the final status; a reason is added to one that is already there."""
         self.status = status
         if reason is not None:
-            self.reason = reason if self.reason is None else f"{self.reason}; {reason}"
+            self.explain(reason)
+
+    def explain(self, reason: str) -> None:
+        """Add a reason to those that are already there."""
+        self.reason = reason if self.reason is None else f"{self.reason}; {reason}"
+
+    def placed(self) -> tuple[Any, ...]:
+        """Return the values of `Placed` in `backtrail.engine.journal`."""
+        style = self.style
+        return (
+            self.row, self.column, style.name, self.sizing, self.amount, style.limit, style.stop,
+            self.quantity, self.filled, self.status, self.reason, self.filled_row,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

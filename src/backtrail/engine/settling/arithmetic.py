@@ -1,0 +1,206 @@
+"""The rules of the two ledgers for whole shares at prices in ticks, as plain numbers."""
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from decimal import Context, Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.engine.config import EngineConfig
+from backtrail.engine.ledger import LOT, Amounts, make_ledger
+
+__all__ = ["Arithmetic", "Binary", "Exact", "Number", "arithmetic_for"]
+
+FloatArray = npt.NDArray[np.float64]
+Number = Any  # int or float
+
+_MONEY: Final = 10  # decimal places
+_SHARES: Final = 9
+_CONTEXT: Final = Context(prec=60)
+_LARGEST: Final = 1e15  # an integer below it over a power of ten has that quotient as its `repr`
+
+
+class Arithmetic(ABC):
+    """How orders are sized and filled.
+
+    Attributes:
+        capital: Cash at the start.
+        unit: Money of one share at a price of one.
+        whole: How a text shows shares.
+        amounts: How the numbers get into tables.
+    """
+
+    capital: Number
+    unit: Number
+    whole: str
+    amounts: Amounts
+
+    @abstractmethod
+    def prices(self, values: FloatArray) -> list[Any]:
+        """Return prices, shape (e, k), as lists of lists of numbers."""
+
+    @abstractmethod
+    def size(self, weight: float, equity: Number, price: Number) -> Number:
+        """Return the shares that a fraction of equity stands for, rounded towards zero."""
+
+    @abstractmethod
+    def commission(self, traded: Number) -> Number:
+        """Return what a fill costs, from signed shares times price."""
+
+    @abstractmethod
+    def affords(self, cash: Number, cost: Number) -> bool:
+        """Return whether cash covers a cost."""
+
+    @abstractmethod
+    def affordable(self, cash: Number, price: Number) -> Number:
+        """Return the most shares that cash buys, commission included."""
+
+    @abstractmethod
+    def text(self, money: Number) -> str:
+        """Return money as the ledger writes it."""
+
+
+class Exact(Arithmetic, Amounts):
+    """The decimal ledger in whole numbers: prices in ticks, money in 1e-10.
+
+    Args:
+        config: Capital and commission.
+        places: Decimal places of a tick, ten or fewer.
+    """
+
+    unit: int
+    whole = "d"
+    zero = 0
+
+    def __init__(self, config: EngineConfig, places: int) -> None:
+        self.add, self.subtract = operator.add, operator.sub
+        self.multiply, self.absolute = operator.mul, operator.abs
+        self.amounts = self
+        self.capital = int(make_ledger(config, 1).cash.scaleb(_MONEY, _CONTEXT))
+        self.unit = 10 ** (_MONEY - places)
+        self._scale = 10**places
+        # Commission is `traded` times the first over the second.
+        self._rate, self._whole = (config.commission.cost * self.unit).as_integer_ratio()
+
+    def prices(self, values: FloatArray) -> list[Any]:  # noqa: D102
+        found: list[Any] = np.rint(values * self._scale).astype(np.int64).tolist()
+        return found
+
+    def size(self, weight: float, equity: int, price: int) -> int:  # noqa: D102
+        above, below = _ratio(weight)
+        money, each = above * equity, below * price * self.unit
+        return money // each if money >= 0 else -(-money // each)
+
+    def commission(self, traded: int) -> int:  # noqa: D102
+        if self._whole == 1:
+            return abs(traded) * self._rate
+        return _half_even(abs(traded) * self._rate, self._whole)
+
+    def affords(self, cash: int, cost: int) -> bool:  # noqa: D102
+        return cost <= cash
+
+    def affordable(self, cash: int, price: int) -> int:  # noqa: D102
+        if cash <= 0:
+            return 0
+        shares = cash * self._whole // (price * (self.unit * self._whole + self._rate))
+        traded = shares * price
+        cost = traded * self.unit + self.commission(traded)
+        return shares - 1 if shares and cost > cash else shares
+
+    def text(self, money: int) -> str:  # noqa: D102
+        return f"{_CONTEXT.scaleb(money, -_MONEY):f}"
+
+    def number(self, value: float | int | Decimal) -> int:  # noqa: D102
+        ticks: int = round(value * self._scale)
+        return ticks * self.unit
+
+    def value(self, quantity: int, price: float) -> int:  # noqa: D102
+        return quantity * self.number(price)
+
+    def average(self, value: int, quantity: int) -> int:  # noqa: D102
+        if quantity < 0:
+            value, quantity = -value, -quantity
+        return _half_even(value, quantity)
+
+    def floats(self, money: Iterable[int]) -> list[float]:  # noqa: D102
+        quanta = 10**_MONEY
+        return [amount / quanta for amount in money]
+
+    def exactly(self, amounts: Iterable[int | None], quantum: Decimal) -> list[Decimal | None]:  # noqa: D102
+        shift = _CONTEXT.scaleb
+        if quantum is LOT:
+            lots = 10**_SHARES
+            return [None if one is None else shift(one * lots, -_SHARES) for one in amounts]
+        return [None if one is None else shift(one, -_MONEY) for one in amounts]
+
+
+class Binary(Arithmetic):
+    """The float64 ledger.
+
+    Args:
+        config: Capital and commission.
+    """
+
+    whole = "f"
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.amounts = self._ledger = make_ledger(config, 1)
+        self.capital = self._ledger.cash
+        self.unit = 1.0
+
+    def prices(self, values: FloatArray) -> list[Any]:  # noqa: D102
+        found: list[Any] = values.tolist()
+        return found
+
+    def size(self, weight: float, equity: float, price: float) -> float:  # noqa: D102
+        shares: float = self._ledger.size(0, weight * equity, price)
+        return shares
+
+    def commission(self, traded: float) -> float:  # noqa: D102
+        found: float = self._ledger.commission(0.0, traded)
+        return found
+
+    def affords(self, cash: float, cost: float) -> bool:  # noqa: D102
+        self._ledger.cash = cash
+        return self._ledger.affords(cost)
+
+    def affordable(self, cash: float, price: float) -> float:  # noqa: D102
+        self._ledger.cash = cash
+        shares: float = self._ledger.affordable(0, price)
+        return shares
+
+    def text(self, money: float) -> str:  # noqa: D102
+        return f"{money:f}"
+
+
+def arithmetic_for(config: EngineConfig, *prices: FloatArray) -> Arithmetic | None:
+    """Return the arithmetic of a config's ledger, or None where it has none for these prices."""
+    if config.ledger == "float64":
+        return Binary(config)
+    for places in (2, 4, 6, _MONEY):
+        if all(_fits(values, places) for values in prices):
+            return Exact(config, places)
+    return None
+
+
+def _fits(values: FloatArray, places: int) -> bool:
+    """Say whether prices have so few decimal places, as `repr` shows them."""
+    scale = 10.0**places
+    ticks = np.rint(values * scale)
+    return bool(ticks.max() < _LARGEST and (ticks / scale == values).all())
+
+
+def _half_even(above: int, below: int) -> int:
+    quotient, rest = divmod(above, below)
+    if 2 * rest > below or (2 * rest == below and quotient & 1):
+        quotient += 1
+    return quotient
+
+
+@lru_cache(maxsize=4096)
+def _ratio(weight: float) -> tuple[int, int]:
+    return Decimal(repr(weight)).as_integer_ratio()
