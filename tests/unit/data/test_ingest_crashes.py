@@ -179,7 +179,7 @@ def tiny_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [4, 40, 120])
+@pytest.mark.parametrize("kilobytes", [4, 40, 70])
 def test_ingest_into_a_file_system_without_room_leaves_nothing(tmp_path, tiny_disk, kilobytes):
     tiny_disk(kilobytes)
     write_prices(tmp_path / "prices", 5_000)
