@@ -114,15 +114,17 @@ def parts(folder: Path, source: Path) -> list[list[Any]]:
 
     opened = Dataset.open(dataset)
     bars, adjustments = opened.bars(), opened.adjustments()
-    started = time.perf_counter()
-    content = content_checksums(bars, adjustments)
-    hashed = time.perf_counter() - started
+    hashed = []
+    for _ in range(3):
+        started = time.perf_counter()
+        content = content_checksums(bars, adjustments)
+        hashed.append(time.perf_counter() - started)
     assert dict(opened.manifest.content) == content
     megabytes = sum(bars[name].len() * 8 for name in bars.columns if name != "symbol") / 1e6
     stored = (dataset / "bars.parquet").stat().st_size / 1e6
     return [
         ["sha256 of the source, MB/s", source.stat().st_size / 1e6 / bytes_read, digest.name],
-        ["content hash, MB/s", megabytes / hashed, f"{megabytes:,.0f} MB of columns"],
+        ["content hash, MB/s", megabytes / min(hashed), f"{megabytes:,.0f} MB of columns"],
         ["one symbol of twenty, ms", 1000 * float(best), f"{int(rows):,} rows"],
         ["bars.parquet, MB", stored, f"{len(bars):,} rows"],
     ]

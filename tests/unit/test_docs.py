@@ -18,7 +18,7 @@ import pytest
 from test_packaging import load_tool
 
 from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
-from backtrail.batch.planning.loading import bundle_config
+from backtrail.batch.planning.loading import bundle_config, bundle_definition
 from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.data import ingest_bundle
@@ -107,8 +107,9 @@ def test_yaml_example_fits_the_schema(text: str, tmp_path: Path) -> None:
     example = read_config([file])
     config = {**_BASE, **example}
     assert [str(problem) for problem in schema_problems(config, "example")] == []
-    for bundle, values in config["bundles"].items():
-        assert bundle_config(bundle, values).name == bundle
+    for bundle in config["bundles"]:
+        definition = bundle_definition(bundle, config["bundles"])
+        assert bundle_config(bundle, definition).name == bundle
     if "batch" in example and "us-indices" in config["bundles"]:
         requests, problems = expand_batch(with_defaults(config), "example")
         assert [str(problem) for problem in problems] == []

@@ -2,6 +2,8 @@
 
 
 rule ingest_bundle:
+    input:
+        source=lambda wildcards: BATCH.receipts(wildcards.bundle),
     output:
         receipt=update(f"{BUNDLES}/{{bundle}}/receipt.json"),
     log:
@@ -15,7 +17,7 @@ rule ingest_bundle:
         mem_mb=4000,
         runtime="30m",
     params:
-        definition=lambda wildcards: canonical_json(BATCH.config["bundles"][wildcards.bundle]),
+        definition=lambda wildcards: canonical_json(BATCH.definition(wildcards.bundle)),
         source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
         bundles_dir=bundles_dir,
         report=lambda wildcards: f"logs/ingest_bundle/{wildcards.bundle}.bad-rows.csv",

@@ -4,9 +4,9 @@ import difflib
 import logging
 
 from backtrail.backtest.settings import ProjectConfig
-from backtrail.batch.planning.loading import bundle_config
+from backtrail.batch.planning.loading import bundle_config, bundle_definition
 from backtrail.data.manifest import HEAD_FILE, read_head, read_receipt
-from backtrail.data.sources import source_checksum
+from backtrail.data.sources import is_made_of_another, source_checksum
 from backtrail.errors import ConfigError, DatasetError, Problem
 
 __all__ = ["choose_bundle", "ensure_bundle"]
@@ -59,7 +59,9 @@ def ensure_bundle(project: ProjectConfig, name: str) -> None:
         return
     if "dataset" in project.values["bundles"][name]:
         return
-    bundle = bundle_config(name, project.values["bundles"][name])
+    bundle = bundle_config(name, bundle_definition(name, project.values["bundles"]))
+    if bundle.parent is not None:
+        ensure_bundle(project, bundle.parent.name)
     receipt = read_receipt(bundles, name)
     try:
         checksum = source_checksum(bundle, project.root)
@@ -69,7 +71,11 @@ def ensure_bundle(project: ProjectConfig, name: str) -> None:
         dataset = read_head(bundles, name)
         _log.warning("bundle %s stays at dataset %s: %s", name, dataset, error)
         return
-    if receipt is None or receipt["source_checksum"] != checksum:
+    if (
+        receipt is None
+        or receipt["source_checksum"] != checksum
+        or is_made_of_another(bundle, bundles, receipt)
+    ):
         from backtrail.data.ingest import ingest_bundle
 
         manifest = ingest_bundle(bundle, root=project.root, bundles_dir=bundles)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -26,6 +26,7 @@ __all__ = [
     "WAIVABLE_RULES",
     "BundleConfig",
     "Waiver",
+    "derivation_mistakes",
 ]
 
 WAIVABLE_RULES: Final[Mapping[str, str]] = {
@@ -48,6 +49,7 @@ WAIVABLE_RULES: Final[Mapping[str, str]] = {
 """Rules that a config may waive, with what then happens to the rows."""
 
 ADAPTERS: Final[Mapping[str, frozenset[str]]] = {
+    "bundle": frozenset({"source"}),
     "ccxt": CCXT_OPTIONS,
     "csv": CSV_OPTIONS,
     "parquet": PARQUET_OPTIONS,
@@ -58,6 +60,7 @@ ADAPTERS: Final[Mapping[str, frozenset[str]]] = {
 
 REQUIRED_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     **{name: frozenset(NETWORK_REQUIRED.get(name, ())) for name in ADAPTERS},
+    "bundle": ADAPTERS["bundle"],
     "synthetic": ADAPTERS["synthetic"],
 }
 """Keys that the `options` of each adapter must have."""
@@ -161,6 +164,8 @@ class BundleConfig:
         resample_from: Timeframe of the source, when bars of `timeframe` are made of shorter ones.
         universe: File that says which symbols were in the universe when, relative to the project
             root or absolute; see `backtrail.data.membership`.
+        parent: The bundle whose dataset this one's is made of, for the adapter `bundle`.
+        parent_dataset: Which dataset of it; None for the one its name means.
 
     Raises:
         ConfigError: If something cannot be meant as written; every mistake is named.
@@ -176,6 +181,8 @@ class BundleConfig:
     gaps: str = "allow"
     resample_from: str | None = None
     universe: str | None = None
+    parent: "BundleConfig | None" = None
+    parent_dataset: str | None = None
 
     def __post_init__(self) -> None:
         where = f"bundles.{self.name}"
@@ -213,8 +220,29 @@ class BundleConfig:
             problems += file_option_problems(where, self.options)
         if self.adapter in NETWORK_ADAPTERS:
             problems += network_option_problems(where, self.adapter, self.timeframe, self.options)
+        if self.adapter == "bundle":
+            problems += self._parent_problems(where)
         if problems:
             raise ConfigError(problems)
+
+    def _parent_problems(self, where: str) -> list[Problem]:
+        named = self.options.get("source")
+        if self.parent is None:
+            remedy = "name a bundle of the config"
+            return [Problem(f"{where}.source", f"there is no bundle {named!r}", remedy)]
+        given = {
+            "source": named,
+            "calendar": self.calendar,
+            "timeframe": self.timeframe,
+            "resample_from": self.resample_from,
+            "gaps": self.gaps,
+            "waivers": list(self.waivers),
+        }
+        parent = {"calendar": self.parent.calendar, "timeframe": self.parent.timeframe}
+        return [
+            Problem(f"{where}.{key}", found, remedy)
+            for key, found, remedy in derivation_mistakes(given, parent)
+        ]
 
     @property
     def as_source(self) -> "BundleConfig":
@@ -260,6 +288,28 @@ class BundleConfig:
             resample_from=mapping.get("resample_from"),
             universe=mapping.get("universe"),
         )
+
+
+def derivation_mistakes(
+    values: Mapping[str, Any], parent: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what hinders a bundle from being made of another one: key, what stands there, remedy.
+
+    Args:
+        values: Keys of the bundle.
+        parent: Keys of the other one.
+    """
+    named = values["source"]
+    mistake = resampling_mistake(parent["timeframe"], values["timeframe"])
+    if mistake is not None:
+        found = f"{values['timeframe']} of {parent['timeframe']} bars of {named!r}"
+        yield "timeframe", found, mistake
+    if values["calendar"] != parent["calendar"]:
+        found = f"{values['calendar']!r}, where {named!r} has {parent['calendar']!r}"
+        yield "calendar", found, f"write {parent['calendar']}"
+    for key in ("gaps", "resample_from", "waivers"):
+        if values.get(key) not in (None, [], "allow"):
+            yield key, "is of no use here", f"drop it, or write it at {named!r}"
 
 
 def _unknown_keys(where: str, found: Mapping[str, Any], known: frozenset[str]) -> list[Problem]:

@@ -11,14 +11,11 @@ import polars as pl
 from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
 from backtrail.data.csv_adapter import read_csv_bundle
 from backtrail.data.demo import SourceCard, export_missing
-from backtrail.data.identity import (
-    content_checksums,
-    dataset_id,
-    table_checksum,
-)
-from backtrail.data.library_calendars import calendar_over, library_version
-from backtrail.data.manifest import DatasetManifest, SymbolRecord
-from backtrail.data.membership import Membership, read_membership
+from backtrail.data.derived import derive_bundle
+from backtrail.data.describing import describe_dataset
+from backtrail.data.library_calendars import calendar_over
+from backtrail.data.manifest import DatasetManifest
+from backtrail.data.membership import read_membership
 from backtrail.data.network_adapter import downloaded_prices
 from backtrail.data.network_options import NETWORK_ADAPTERS
 from backtrail.data.parquet_adapter import read_parquet_bundle
@@ -28,16 +25,12 @@ from backtrail.data.raw_prices import RawPrices
 from backtrail.data.resampling import resample
 from backtrail.data.session_check import (
     check_sessions,
-    session_summary,
-    symbol_records,
     waived_sessions,
 )
-from backtrail.data.sessions import SESSION_MARGIN, Calendar, Sessions
+from backtrail.data.sessions import SESSION_MARGIN, Calendar
 from backtrail.data.sources import combine_checksums, read_source_card_of, source_path
 from backtrail.data.spool import Spool
-from backtrail.data.storage import DatasetTables, store_dataset
-from backtrail.data.stored_sessions import sessions_checksum, sessions_frame
-from backtrail.data.survival import survival, universe_summary
+from backtrail.data.storage import store_dataset
 from backtrail.data.synthetic_adapter import compute_prices
 from backtrail.errors import DatasetError
 
@@ -75,6 +68,8 @@ def ingest_bundle(
         DatasetError: If the source cannot be read, its dialect is unclear, or the dataset cannot
             be written; nothing is left of it.
     """
+    if bundle.parent is not None:
+        return derive_bundle(bundle, root=root, bundles_dir=bundles_dir)
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
     folder = bundles_dir / bundle.name
     try:
@@ -84,9 +79,16 @@ def ingest_bundle(
             read, derived = _made(bundle, calendar, read)
             if report is not None:
                 report.unlink(missing_ok=True)
-            tables = _tables(read, calendar, membership)
-            manifest = _manifest(bundle, calendar, read, tables, card)
-            manifest = replace(manifest, derived=derived, universe=_universe(manifest, membership))
+            tables, manifest = describe_dataset(bundle, calendar, read.prices, membership)
+            manifest = replace(
+                manifest,
+                sources=read.sources,
+                dialect=read.dialect,
+                origin=card.origin if card else None,
+                licence=card.licence if card else None,
+                synthetic=read.synthetic,
+                derived=derived,
+            )
             sources = [(source.symbol, source.sha256) for source in read.sources]
             checksum = combine_checksums(
                 bundle, sources, universe=None if membership is None else membership.sha256
@@ -137,34 +139,6 @@ def _made(
     return replace(read, prices=prices), derived
 
 
-def _tables(read: ReadPrices, calendar: Calendar, membership: Membership | None) -> DatasetTables:
-    return DatasetTables(
-        read.prices.bars,
-        read.prices.adjustments,
-        sessions_frame(calendar) if isinstance(calendar, Sessions) else None,
-        None if membership is None else membership.frame,
-    )
-
-
-def _content(tables: DatasetTables, calendar: Calendar) -> dict[str, str]:
-    content = content_checksums(tables.bars, tables.adjustments)
-    if isinstance(calendar, Sessions):
-        content["sessions"] = sessions_checksum(calendar)
-    if tables.universe is not None:
-        content["universe"] = table_checksum(tables.universe, "universe")
-    return content
-
-
-def _universe(manifest: DatasetManifest, membership: Membership | None) -> Mapping[str, Any]:
-    if membership is None:
-        return {}
-    return {
-        "path": membership.path,
-        "sha256": membership.sha256,
-        **universe_summary(membership.frame, manifest.symbols),
-    }
-
-
 @contextmanager
 def _fetched(
     bundle: BundleConfig, root: Path, card: SourceCard | None, threads: int, folder: Path
@@ -180,43 +154,3 @@ def _fetched(
         if card is not None and source_path(bundle, root).is_dir():
             export_missing(source_path(bundle, root), card)
         yield read_csv_bundle(bundle, root, threads=threads)
-
-
-def _manifest(
-    bundle: BundleConfig,
-    calendar: Calendar,
-    read: ReadPrices,
-    tables: DatasetTables,
-    card: SourceCard | None,
-) -> DatasetManifest:
-    prices, content = read.prices, _content(tables, calendar)
-    kinds = prices.adjustments.group_by("kind").len().sort("kind")
-    symbols = symbol_records(prices.bars, calendar, bundle.timeframe)
-    return DatasetManifest(
-        dataset_id=dataset_id(content, calendar=bundle.calendar, timeframe=bundle.timeframe),
-        bundle=bundle.name,
-        calendar=bundle.calendar,
-        timeframe=bundle.timeframe,
-        symbols=symbols,
-        rows=prices.bars.height,
-        adjustments={kind: count for kind, count in kinds.iter_rows()},
-        content=content,
-        files={},
-        sources=read.sources,
-        dialect=read.dialect,
-        waivers=prices.waivers,
-        duplicates=prices.duplicates,
-        left_out=prices.left_out,
-        origin=card.origin if card else None,
-        licence=card.licence if card else None,
-        synthetic=read.synthetic,
-        survival=survival(symbols, prices.adjustments),
-        sessions=_session_facts(calendar, symbols),
-    )
-
-
-def _session_facts(calendar: Calendar, symbols: Mapping[str, SymbolRecord]) -> Mapping[str, Any]:
-    facts = session_summary(calendar, symbols)
-    if isinstance(calendar, Sessions):
-        facts["source"] = f"exchange_calendars {library_version()}"
-    return facts

@@ -27,7 +27,10 @@ from backtrail.data.sessions import (
 from backtrail.data.validation import ValidatedPrices
 from backtrail.errors import DatasetError
 
-__all__ = ["resample"]
+__all__ = ["RESAMPLING_FORM", "resample"]
+
+RESAMPLING_FORM: Final = 1
+"""Raised when longer bars come out otherwise, so that no dataset made before is taken for one."""
 
 _US_PER_MINUTE: Final = 60_000_000
 _US_PER_DAY: Final = 86_400_000_000

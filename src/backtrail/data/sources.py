@@ -1,10 +1,10 @@
 """The files behind a bundle and their checksum: light, because every Snakefile parse asks."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from backtrail.canonical import sha256_file, sha256_json
 from backtrail.data.bundles import FILE_ADAPTERS, BundleConfig
@@ -12,6 +12,8 @@ from backtrail.data.csv_dialect import detect_structure
 from backtrail.data.csv_options import CsvOptions
 from backtrail.data.csv_text import read_head
 from backtrail.data.demo import SourceCard, read_source_card
+from backtrail.data.manifest import read_head as meant_dataset
+from backtrail.data.manifest import read_receipt
 from backtrail.data.network_options import NETWORK_ADAPTERS
 from backtrail.data.synthetic_config import SyntheticConfig
 from backtrail.errors import DatasetError
@@ -20,6 +22,7 @@ __all__ = [
     "SourceFile",
     "combine_checksums",
     "find_source_files",
+    "is_made_of_another",
     "list_symbols",
     "read_source_card_of",
     "source_checksum",
@@ -114,6 +117,8 @@ def source_checksum(bundle: BundleConfig, root: Path) -> str:
         DatasetError: If the source is not there.
     """
     contents: list[tuple[str | None, str]] = []
+    if bundle.parent is not None:
+        contents = [(None, bundle.parent_dataset or source_checksum(bundle.parent, root))]
     if bundle.adapter in FILE_ADAPTERS:
         for file in find_source_files(bundle, root):
             checksum = sha256_file(file.path) if file.path.is_file() else file.expected_sha256
@@ -131,6 +136,26 @@ def _universe_checksum(bundle: BundleConfig, root: Path) -> str | None:
             f"(looked for {path}); paths are relative to the project root"
         )
     return sha256_file(path)
+
+
+def is_made_of_another(bundle: BundleConfig, bundles_dir: Path, receipt: Mapping[str, Any]) -> bool:
+    """Say whether a bundle was made of another dataset than the one its parent's name means now.
+
+    A download may give other bars from an equal config, which no checksum of a source can tell.
+
+    Args:
+        bundle: The bundle.
+        bundles_dir: Folder of the bundles.
+        receipt: Of its last ingest.
+
+    Raises:
+        DatasetError: If its parent's head is damaged.
+    """
+    if bundle.parent is None or bundle.parent_dataset is not None:
+        return False
+    if read_receipt(bundles_dir, bundle.parent.name) is None:
+        return True
+    return bool(receipt.get("derived_from") != meant_dataset(bundles_dir, bundle.parent.name))
 
 
 def useful_threads(bundle: BundleConfig, root: Path) -> int:
@@ -161,7 +186,7 @@ def combine_checksums(
         contents: Symbol and checksum of each file.
         universe: Checksum of its membership file; None without one.
     """
-    if bundle.adapter not in FILE_ADAPTERS:
+    if bundle.adapter not in FILE_ADAPTERS and bundle.parent is None:
         contents = ()
     return sha256_json(
         {
@@ -184,6 +209,8 @@ def list_symbols(bundle: BundleConfig, root: Path) -> tuple[str, ...] | None:
     Raises:
         DatasetError: If the source is not there.
     """
+    if bundle.parent is not None:
+        return None if bundle.parent_dataset else list_symbols(bundle.parent, root)
     if bundle.adapter == "synthetic":
         config = SyntheticConfig.from_options(
             bundle.name, bundle.as_source.timeframe, bundle.options

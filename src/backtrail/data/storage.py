@@ -28,7 +28,7 @@ from backtrail.data.manifest import (
 from backtrail.errors import DatasetError
 from backtrail.files import flush_dir, lease, remove_stale, write_bytes
 
-__all__ = ["DatasetTables", "store_dataset"]
+__all__ = ["DatasetTables", "is_whole", "store_dataset"]
 
 _LOG: Final = logging.getLogger(__name__)
 _READ_ONLY: Final = 0o444
@@ -52,13 +52,13 @@ class DatasetTables:
 
 
 def store_dataset(
-    folder: Path, tables: DatasetTables, manifest: DatasetManifest, checksum: str
+    folder: Path, tables: DatasetTables | None, manifest: DatasetManifest, checksum: str
 ) -> DatasetManifest:
     """Write a dataset below its bundle's folder, unless it is there, and move the head to it.
 
     Args:
         folder: Folder of the bundle; made when absent.
-        tables: What to write.
+        tables: What to write; None for a dataset that is there, to which the name is to move.
         manifest: What it says about itself; the files are added here.
         checksum: Of the source, for the receipt.
 
@@ -74,11 +74,11 @@ def store_dataset(
         with lease(folder / ".lock"):
             _remove_leftovers(folder)
             before = read_head(folder.parent, folder.name) if _has_head(folder) else None
-            if not _is_whole(folder / manifest.dataset_id):
+            if tables is not None and not is_whole(folder / manifest.dataset_id):
                 _write_dataset(folder, tables, manifest)
             _move_head(folder, manifest.dataset_id)
-            _write_receipt(folder, manifest, checksum)
             stored = DatasetManifest.load(folder / manifest.dataset_id)
+            _write_receipt(folder, manifest, checksum)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()  # goes only when nothing is in it: the first ingest failed
@@ -119,7 +119,8 @@ def _remove_leftovers(folder: Path) -> None:
     remove_stale(folder)
 
 
-def _is_whole(dataset: Path) -> bool:
+def is_whole(dataset: Path) -> bool:
+    """Say whether a dataset has all its files in their sizes; their bytes are not looked at."""
     try:
         stored = DatasetManifest.load(dataset)
         files = stored.files
@@ -196,6 +197,8 @@ def _write_receipt(folder: Path, manifest: DatasetManifest, checksum: str) -> No
         ],
         "waivers": waivers,
     }
+    if "dataset_id" in manifest.derived:
+        receipt["derived_from"] = manifest.derived["dataset_id"]
     _write_if_other(folder / RECEIPT_FILE, receipt)
 
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ MOMENTS = 10
 
 
 def write_prices(folder, first):
-    """Write two symbols whose dataset is some hundred kilobytes."""
+    """Write two symbols whose dataset is some hundred kilobytes, and who of them is a member."""
     folder.mkdir(exist_ok=True)
+    (folder.parent / "members.csv").write_text("symbol,from,to\nBRK.A,2020-01-01,\n")
     for symbol, base in (("BRK.A", first), ("BRK.B", 2 * first)):
         rows = []
         for at in range(20_000):
@@ -34,7 +36,8 @@ def write_prices(folder, first):
 
 
 def ingest(root):
-    bundle = BundleConfig("b", "csv", "24/7", "1m", "prices", {"timezone": "UTC"})
+    options = {"timezone": "UTC"}
+    bundle = BundleConfig("b", "csv", "24/7", "1m", "prices", options, universe="members.csv")
     return ingest_bundle(bundle, root=root, bundles_dir=root / "bundles").dataset_id
 
 
@@ -154,3 +157,45 @@ def test_ingest_on_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, siz
     expected = ingest(tmp_path)
     assert visible(tmp_path) == before | {expected}
     assert len(before | {expected}) == 1 + former
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """Mount a file system of so many kilobytes as bundle storage; skip where nobody may."""
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    mounted = []
+
+    def mount(kilobytes):
+        again = ["-o", f"remount,size={kilobytes}k"] if mounted else ["-o", f"size={kilobytes}k"]
+        command = ["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("mounting is not permitted")
+        mounted.append(kilobytes)
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [4, 40, 70])
+def test_ingest_into_a_file_system_without_room_leaves_nothing(tmp_path, tiny_disk, kilobytes):
+    tiny_disk(kilobytes)
+    write_prices(tmp_path / "prices", 5_000)
+    with pytest.raises(DatasetError, match=r"'b' cannot be written to .*look at free space"):
+        ingest(tmp_path)
+    assert visible(tmp_path) == set()
+    assert not (tmp_path / "bundles/b").exists()
+    tiny_disk(20_000)
+    expected = ingest(tmp_path)
+    assert visible(tmp_path) == {expected}
+    write_prices(tmp_path / "prices", 3_000)
+    disk = os.statvfs(tmp_path / "bundles")
+    tiny_disk((disk.f_blocks - disk.f_bfree) * disk.f_frsize // 1024 + kilobytes)
+    head = (tmp_path / "bundles/b/HEAD.json").read_bytes()
+    with pytest.raises(DatasetError, match=r"'b' cannot be written to"):
+        ingest(tmp_path)
+    assert visible(tmp_path) == {expected}
+    assert hidden(tmp_path) == []
+    assert (tmp_path / "bundles/b/HEAD.json").read_bytes() == head

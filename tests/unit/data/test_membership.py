@@ -6,13 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from backtrail.data import BundleConfig, Dataset, ingest_bundle, load_bars, source_checksum
 from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.lock import LockedBundle
+from backtrail.data.membership import read_membership
 from backtrail.engine import SignalBars, TradingAlgorithm, run_event
 from backtrail.engine.market import Market
-from backtrail.errors import DatasetError, DataValidationError, StrategyError
+from backtrail.errors import BacktrailError, DatasetError, DataValidationError, StrategyError
 from tests.unit.engine.support import config
 
 from .places import daily_row
@@ -215,3 +218,22 @@ def test_every_bad_row_is_reported_at_once(market, tmp_path):
         (3, "symbol", "membership"),
         (4, "to", "membership"),
     ]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text('AB,01-9\n"é \x00\r', max_size=120).map(
+            lambda text: f"symbol,from,to\n{text}".encode()
+        ),
+    )
+)
+def test_whatever_stands_in_the_file_is_a_universe_or_a_clear_error(store, data):
+    (store.root / "members.csv").write_bytes(data)
+    bundle = BundleConfig("b", "csv", "XNYS", "1d", "prices", universe="members.csv")
+    try:
+        found = read_membership(bundle, store.root).frame.height
+    except BacktrailError as error:
+        found = "members.csv" in str(error)
+    assert found

@@ -16,6 +16,7 @@ from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest, expand_batch
 from backtrail.canonical import sha256_json
 from backtrail.data.bundles import BundleConfig, Waiver
+from backtrail.data.manifest import RECEIPT_FILE
 from backtrail.data.sources import list_symbols
 from backtrail.errors import CodeCaptureError, ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure, SecretWaiver
@@ -27,6 +28,7 @@ __all__ = [
     "CHAIN_LIMIT",
     "Batch",
     "bundle_config",
+    "bundle_definition",
     "check_batch",
     "open_batch",
     "secret_waivers",
@@ -42,6 +44,7 @@ _BUNDLE_KEYS = {
     "calendar",
     "dataset",
     "gaps",
+    "parent",
     "path",
     "resample_from",
     "timeframe",
@@ -107,7 +110,11 @@ class Batch:
 
     def bundle(self, name: str) -> BundleConfig:
         """Return the definition of a bundle."""
-        return bundle_config(name, self.config["bundles"][name])
+        return bundle_config(name, self.definition(name))
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """Return the keys of a bundle, with those of the bundle it is made of under `parent`."""
+        return bundle_definition(name, self.config["bundles"])
 
     def pinned(self, name: str) -> str | None:
         """Return the dataset that the config names for a bundle; None for the one it means now."""
@@ -117,8 +124,30 @@ class Batch:
 
     @property
     def ingested_bundles(self) -> tuple[str, ...]:
-        """Used bundles whose dataset is made from their source, sorted."""
-        return tuple(name for name in self.used_bundles if self.pinned(name) is None)
+        """Bundles to ingest, sorted: those that are used, and those they are made of.
+
+        One that names its dataset is not looked at, nor what it was made of.
+        """
+        found: set[str] = set()
+        for name in self.used_bundles:
+            wanted: str | None = name
+            while wanted is not None and self.pinned(wanted) is None:
+                found.add(wanted)
+                wanted = self.parent(wanted)
+        return tuple(sorted(found))
+
+    def parent(self, name: str) -> str | None:
+        """Return the bundle that another one is made of; None for one with a source of its own."""
+        values = self.config["bundles"].get(name, {})
+        source: str | None = values.get("source") if values.get("adapter") == "bundle" else None
+        return source
+
+    def receipts(self, name: str) -> list[str]:
+        """Return the receipt of what a bundle is made of, where that is ingested before."""
+        parent = self.parent(name)
+        if parent is None or self.pinned(parent) is not None:
+            return []
+        return [f"{self.places.bundles_dir.as_posix()}/{parent}/{RECEIPT_FILE}"]
 
     @property
     def used_bundles(self) -> tuple[str, ...]:
@@ -135,8 +164,43 @@ class Batch:
         return None if wanted == 1 and runs <= CHAIN_LIMIT else int(wanted)
 
 
+def bundle_definition(
+    name: str, bundles: Mapping[str, Mapping[str, Any]], below: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the keys of a bundle, with those of the bundle it is made of under `parent`.
+
+    Args:
+        name: The bundle.
+        bundles: Keys of every bundle of a config.
+        below: Bundles that are made of this one, so that a circle is found.
+
+    Raises:
+        ConfigError: If a bundle is made of itself.
+    """
+    values = dict(bundles[name])
+    if values.get("adapter") != "bundle":
+        return values
+    source = values.get("source")
+    if source in (*below, name):
+        circle = " of ".join([*below, name, str(source)])
+        remedy = "let one of them have a source of its own"
+        raise ConfigError([Problem(f"bundles.{name}.source", f"{circle} goes round", remedy)])
+    if source in bundles:
+        values["parent"] = bundle_definition(str(source), bundles, (*below, name))
+    return values
+
+
 def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
-    """Return the definition of a bundle from its keys in a batch config."""
+    """Return the definition of a bundle from its keys in a batch config.
+
+    Args:
+        name: The bundle.
+        values: Its keys; of a bundle made of another one as `bundle_definition` returns them.
+
+    Raises:
+        ConfigError: If something cannot be meant as written.
+    """
+    parent = values.get("parent")
     waivers = tuple(
         Waiver(
             rule=item["rule"],
@@ -157,6 +221,8 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
         gaps=values.get("gaps", "allow"),
         resample_from=values.get("resample_from"),
         universe=values.get("universe"),
+        parent=None if parent is None else bundle_config(values["source"], parent),
+        parent_dataset=None if parent is None else parent.get("dataset"),
     )
 
 
@@ -307,14 +373,17 @@ def _symbol_problems(
     problems: dict[str, Problem] = {}
     for request in requests:
         if request.bundle not in known:
-            bundle = bundle_config(request.bundle, config["bundles"][request.bundle])
-            if "dataset" in config["bundles"][request.bundle]:
+            bundle = bundle_config(
+                request.bundle, bundle_definition(request.bundle, config["bundles"])
+            )
+            origin = _origin(bundle)
+            if "dataset" in config["bundles"][request.bundle] or origin is None:
                 known[request.bundle] = None  # its source may be another one now, or gone
-            elif bundle.path is not None and not (root / bundle.path).exists():
-                where = f"{source}: bundles.{request.bundle}.path"
+            elif origin.path is not None and not (root / origin.path).exists():
+                where = f"{source}: bundles.{origin.name}.path"
                 problems[where] = Problem(
                     where,
-                    f"{bundle.path!r} does not exist",
+                    f"{origin.path!r} does not exist",
                     "name the folder or file of the source",
                 )
                 known[request.bundle] = None
@@ -336,6 +405,16 @@ def _symbol_problems(
             remedy = f"use one of {listed}, or null for no benchmark"
             problems[where] = Problem(where, found, remedy)
     return list(problems.values())
+
+
+def _origin(bundle: BundleConfig) -> BundleConfig | None:
+    """Return the bundle whose source prices come from; None where a dataset is named for it."""
+    origin = bundle
+    while origin.parent is not None:
+        if origin.parent_dataset is not None:
+            return None
+        origin = origin.parent
+    return origin
 
 
 def _strategy_problems(

@@ -9,7 +9,12 @@ from typing import Any
 
 from backtrail.batch.planning.config import load_schema
 from backtrail.batch.planning.costs import exact_settings, setting_problems
-from backtrail.data.bundles import ADAPTERS, FILE_ADAPTERS, REQUIRED_OPTIONS
+from backtrail.data.bundles import (
+    ADAPTERS,
+    FILE_ADAPTERS,
+    REQUIRED_OPTIONS,
+    derivation_mistakes,
+)
 from backtrail.errors import Problem
 from backtrail.optimization.conditions import Condition
 from backtrail.optimization.parameters import ParameterSet, axis_values
@@ -149,6 +154,7 @@ def expand_batch(config: Mapping[str, Any], source: str) -> tuple[list[RunReques
         problems.extend(found)
     for bundle, values in config["bundles"].items():
         problems.extend(_bundle_problems(bundle, values, source))
+        problems.extend(_parent_problems(bundle, config["bundles"], source))
     # An entry that inherits a mistake would tell it again.
     return requests, list(dict.fromkeys(problems))
 
@@ -312,6 +318,31 @@ def _settings(values: Mapping[str, Any]) -> RunSettings:
         benchmark=values["benchmark"],
         **exact_settings(values),
     )
+
+
+def _parent_problems(
+    name: str, bundles: Mapping[str, Mapping[str, Any]], source: str
+) -> Iterator[Problem]:
+    """Yield what is wrong with the bundle that another one is to be made of."""
+    values = bundles[name]
+    parent = values.get("source")
+    if values["adapter"] != "bundle" or parent is None:
+        return
+    where = f"{source}: bundles.{name}.source"
+    if parent not in bundles:
+        near = difflib.get_close_matches(str(parent), bundles, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {', '.join(bundles)}"
+        yield Problem(where, f"there is no bundle {parent!r}", remedy)
+        return
+    seen = [name]
+    while bundles.get(seen[-1], {}).get("adapter") == "bundle":
+        seen.append(str(bundles[seen[-1]].get("source")))
+        if seen[-1] in seen[:-1]:
+            remedy = "let one of them have a source of its own"
+            yield Problem(where, f"{' of '.join(seen)} goes round in a circle", remedy)
+            return
+    for key, found, remedy in derivation_mistakes(values, bundles[parent]):
+        yield Problem(f"{source}: bundles.{name}.{key}", found, remedy)
 
 
 def _bundle_problems(name: str, values: Mapping[str, Any], source: str) -> Iterator[Problem]:

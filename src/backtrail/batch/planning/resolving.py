@@ -14,7 +14,7 @@ from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.inventory import find_dataset
 from backtrail.data.lock import check_lock
 from backtrail.data.manifest import DatasetManifest, read_receipt
-from backtrail.data.sources import source_checksum
+from backtrail.data.sources import is_made_of_another, source_checksum
 from backtrail.errors import ConfigError, Problem
 from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.detection import importable
@@ -64,6 +64,8 @@ def outdated_bundles(batch: Batch) -> dict[str, str]:
             reasons[name] = f"bundle {name} was never ingested"
         elif receipt["source_checksum"] != source_checksum(batch.bundle(name), batch.root):
             reasons[name] = f"the source of bundle {name} is not the one that was ingested last"
+        elif is_made_of_another(batch.bundle(name), batch.places.bundles, receipt):
+            reasons[name] = f"bundle {name} was made of another dataset of {batch.parent(name)}"
     return reasons
 
 

@@ -176,10 +176,26 @@ def test_one_wrong_entry_leaves_the_others():
             {"adapter": "csv", "path": "p", "kind": "daily_universe"},
             "'csv' bundles have no such option",
         ),
+        ({"adapter": "bundle"}, "the key 'source' is missing"),
+        ({"adapter": "bundle", "source": "price"}, "bundles.prices.source: there is no bundle"),
+        ({"adapter": "bundle", "source": "prices"}, "prices of prices goes round in a circle"),
+        (
+            {"adapter": "bundle", "source": "days", "timeframe": "1w", "calendar": "24/7"},
+            "bundles.prices.calendar: '24/7', where 'days' has 'XNYS'; write XNYS",
+        ),
+        (
+            {"adapter": "bundle", "source": "days", "timeframe": "1h"},
+            "bundles.prices.timeframe: 1h of 1d bars of 'days'",
+        ),
+        (
+            {"adapter": "bundle", "source": "days", "timeframe": "1w", "gaps": "fail"},
+            "bundles.prices.gaps: is of no use here; drop it, or write it at 'days'",
+        ),
     ],
 )
 def test_a_bundle_must_fit_its_adapter(bundle, message):
-    values = {"prices": {"calendar": "XNYS", "timeframe": "1d", **bundle}}
+    days = {"adapter": "csv", "path": "p", "calendar": "XNYS", "timeframe": "1d"}
+    values = {"prices": {"calendar": "XNYS", "timeframe": "1d", **bundle}, "days": days}
     assert message in only_problem(bundles=values)
 
 
