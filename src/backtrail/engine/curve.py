@@ -6,16 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
+from backtrail.engine.journal import Steps
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 
-__all__ = ["Steps", "curve_table"]
+__all__ = ["curve_table"]
 
 FloatArray = npt.NDArray[np.float64]
-
-
-Steps = tuple[Sequence[int], Sequence[float]]
-"""Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
 
 
 def curve_table(
