@@ -38,7 +38,8 @@ def curve_table(
     total = cash + net
     solvent = None if total.min() > 0.0 else total > 0.0
     before = None if solvent is None else solvent[:-1]
-    returns = _over(total[1:], total[:-1], before) - 1.0
+    returns = np.full(n, np.nan)
+    np.subtract(_over(total[1:], total[:-1], before), 1.0, out=returns[1:])
     benchmark_returns: Column = [None] * n
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
@@ -50,7 +51,7 @@ def curve_table(
         "positions_value": net,
         "gross_exposure": _nullable(_over(gross, total, solvent)),
         "net_exposure": _nullable(_over(net, total, solvent)),
-        "returns": [None, *_listed(returns)],
+        "returns": _nullable(returns),
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
         "benchmark_returns": benchmark_returns,
     }
@@ -86,12 +87,11 @@ def _stretched(rows: Sequence[int], values: Sequence[float], n: int) -> FloatArr
 
 
 def _nullable(values: FloatArray) -> Column:
-    return _listed(values) if np.isnan(values).any() else values
-
-
-def _listed(values: FloatArray) -> list[float | None]:
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
     items: list[float | None] = values.tolist()
-    for row in np.flatnonzero(np.isnan(values)).tolist():
+    for row in np.flatnonzero(missing).tolist():
         items[row] = None
     return items
 
