@@ -158,7 +158,7 @@ def config(task, ledger, rules):
 
 
 def outcome(result, details):
-    tables = result.tables
+    tables = dict(result.tables)  # makes every one of them
     fills = tables["fills"]
     equity = np.asarray(tables["backtest_results"]["portfolio_value"])
     trades = None

@@ -6,16 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
+from backtrail.engine.journal import Steps
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 
-__all__ = ["Steps", "curve_table"]
+__all__ = ["curve_table"]
 
 FloatArray = npt.NDArray[np.float64]
-
-
-Steps = tuple[Sequence[int], Sequence[float]]
-"""Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
 
 
 def curve_table(
@@ -41,7 +38,8 @@ def curve_table(
     total = cash + net
     solvent = None if total.min() > 0.0 else total > 0.0
     before = None if solvent is None else solvent[:-1]
-    returns = _over(total[1:], total[:-1], before) - 1.0
+    returns = np.full(n, np.nan)
+    np.subtract(_over(total[1:], total[:-1], before), 1.0, out=returns[1:])
     benchmark_returns: Column = [None] * n
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
@@ -53,7 +51,7 @@ def curve_table(
         "positions_value": net,
         "gross_exposure": _nullable(_over(gross, total, solvent)),
         "net_exposure": _nullable(_over(net, total, solvent)),
-        "returns": [None, *_listed(returns)],
+        "returns": _nullable(returns),
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
         "benchmark_returns": benchmark_returns,
     }
@@ -89,12 +87,11 @@ def _stretched(rows: Sequence[int], values: Sequence[float], n: int) -> FloatArr
 
 
 def _nullable(values: FloatArray) -> Column:
-    return _listed(values) if np.isnan(values).any() else values
-
-
-def _listed(values: FloatArray) -> list[float | None]:
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
     items: list[float | None] = values.tolist()
-    for row in np.flatnonzero(np.isnan(values)).tolist():
+    for row in np.flatnonzero(missing).tolist():
         items[row] = None
     return items
 

@@ -103,7 +103,7 @@ def run_event(
         )
         rows = range(len(bars.timestamps))
         drive(simulation, data, callbacks.handle_data, context, rows, agenda)
-        result = build_result(simulation.record(), actions.recorded, benchmark, benchmark_bars)
+        result = build_result(simulation, actions.recorded, benchmark, benchmark_bars)
         if actions.benchmark is not None:
             result = replace(result, benchmark=actions.benchmark)
         if callbacks.analyze is not None:

@@ -26,22 +26,21 @@ def excursions(
         trades: In the order of entry.
         entry_prices: Average price of the shares that each one bought (or sold short).
     """
-    lows, highs = [0.0] * len(trades), [0.0] * len(trades)
+    lows, highs = np.empty(len(trades)), np.empty(len(trades))
     places: dict[int, list[int]] = {}
     for place, trade in enumerate(trades):
         places.setdefault(trade.column, []).append(place)
     for column, own in places.items():
         spans = [_span(record, trades[place]) for place in own]
-        extremes = _extremes(record, column, spans)
-        for place, low, high in zip(own, *extremes, strict=True):
-            lows[place], highs[place] = low, high
-    worst, best = [], []
-    for trade, price, low, high in zip(trades, entry_prices, lows, highs, strict=True):
-        paid = trade.exit_price or price
-        fall, rise = min(price, paid, low) / price - 1.0, max(price, paid, high) / price - 1.0
-        worst.append(fall if trade.sign > 0 else -rise)
-        best.append(rise if trade.sign > 0 else -fall)
-    return worst, best
+        lows[own], highs[own] = _extremes(record, column, spans)
+    entered = np.array(entry_prices)
+    left = np.array([trade.exit_price for trade in trades])
+    left[left == 0.0] = entered[left == 0.0]
+    fall = np.minimum(np.minimum(entered, left), lows) / entered - 1.0
+    rise = np.maximum(np.maximum(entered, left), highs) / entered - 1.0
+    is_long = np.array([trade.sign > 0 for trade in trades], dtype=np.bool_)
+    worst, best = np.where(is_long, fall, -rise), np.where(is_long, rise, -fall)
+    return worst.tolist(), best.tolist()
 
 
 def _span(record: Record, trade: "Trade") -> tuple[int, int, int]:
@@ -57,7 +56,7 @@ def _span(record: Record, trade: "Trade") -> tuple[int, int, int]:
 
 def _extremes(
     record: Record, column: int, spans: Sequence[tuple[int, int, int]]
-) -> tuple[list[float], list[float]]:
+) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """Return the lowest low and the highest high of each span; without a bar, inf and -inf."""
     bars, factor = record.market.bars, record.market.factors[column]
     low, high = bars.low[:, column], bars.high[:, column]
@@ -68,7 +67,7 @@ def _extremes(
         highs = np.fmax.reduceat(np.append(high, -np.inf), bounds)[::2]
         lows[empty | np.isnan(lows)] = np.inf
         highs[empty | np.isnan(highs)] = -np.inf
-        return lows.tolist(), highs.tolist()
+        return lows, highs
     found: tuple[list[float], list[float]] = ([], [])
     for first, end, last in spans:  # in prices of the trip's end
         ratio = factor[first:end] / factor[last]

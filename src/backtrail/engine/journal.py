@@ -1,15 +1,15 @@
 """What happens to an account, as it is written down: fills, corporate actions, holdings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from backtrail.engine.config import CommissionConfig, ExecutionRules, SlippageConfig
 from backtrail.engine.ledger import Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.notices import RiskViolation
 
-__all__ = ["Action", "Fill", "Holding", "Placed", "Record"]
+__all__ = ["Action", "Fill", "Finished", "Holding", "Placed", "Record", "Steps", "steps_of"]
 
 
 class Fill(NamedTuple):
@@ -71,30 +71,72 @@ class Placed(NamedTuple):
     filled_row: int | None
 
 
+Steps = tuple[Sequence[int], Sequence[float]]
+"""Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that a finished account leaves behind; the tables are made of it.
+    """All that a finished account leaves behind; the tables but the curve are made of it.
 
     Attributes:
         market: Prices.
         amounts: What computed them.
         rules: How orders became fills.
-        commission: What fills cost.
-        slippage: What fills lost.
         orders: Values of `Placed` for each order, by id.
         journal: Fills and corporate actions, oldest first.
         holdings: Changes of holdings, oldest first.
-        cash_changes: (row, cash after), oldest first; the first one is the capital.
         violations: (row, violation), oldest first.
     """
 
     market: Market
     amounts: Amounts
     rules: ExecutionRules
-    commission: CommissionConfig
-    slippage: SlippageConfig
     orders: Sequence[tuple[Any, ...]]
     journal: Sequence[Fill | Action]
     holdings: Sequence[Holding]
-    cash_changes: Sequence[tuple[int, Amount]]
     violations: Sequence[tuple[int, RiskViolation]]
+
+
+class Finished(Protocol):
+    """An account after its last bar.
+
+    Attributes:
+        market: Prices.
+        commission: What fills cost.
+        slippage: What fills lost.
+    """
+
+    @property
+    def market(self) -> Market: ...  # noqa: D102
+
+    @property
+    def commission(self) -> CommissionConfig: ...  # noqa: D102
+
+    @property
+    def slippage(self) -> SlippageConfig: ...  # noqa: D102
+
+    def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
+        """Return cash, from the first row on, and the shares of every column ever held."""
+
+    def record(self) -> Record:
+        """Return what the other tables are made of."""
+
+
+def steps_of(
+    amounts: Amounts, cash_changes: Sequence[tuple[int, Amount]], holdings: Sequence[Holding]
+) -> tuple[Steps, Mapping[int, Steps]]:
+    """Return changes of cash and holdings as steps.
+
+    Args:
+        amounts: What computed them.
+        cash_changes: (row, cash after), oldest first.
+        holdings: Oldest first.
+    """
+    rows, values = zip(*cash_changes, strict=True)
+    held: dict[int, tuple[list[int], list[float]]] = {}
+    for holding in holdings:
+        own = held.setdefault(holding.column, ([], []))
+        own[0].append(holding.row)
+        own[1].append(float(holding.quantity))
+    return (rows, amounts.floats(values)), dict(held)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.costs.slippage import Slipping
-from backtrail.engine.journal import Action, Fill, Holding, Record
+from backtrail.engine.journal import Action, Fill, Holding, Record, Steps, steps_of
 from backtrail.engine.ledger import Amount, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order
@@ -25,13 +25,13 @@ Decisions = Mapping[int, Sequence[tuple[int, float]]]
 """Row to (column, weight) of the symbols that get another weight there, by name of the symbol."""
 
 
-def rebalance(market: Market, config: EngineConfig, decisions: Decisions) -> Record | None:
+def rebalance(market: Market, config: EngineConfig, decisions: Decisions) -> "Rebalancing | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
     if not has_rules_for(market.bars, config):
         return None
     account = Rebalancing(market, config)
     account.run(decisions)
-    return account.record()
+    return account
 
 
 def has_rules_for(bars: Bars, config: EngineConfig) -> bool:
@@ -63,6 +63,8 @@ class Rebalancing:
         market: Prices.
         ledger: Cash and holdings.
         config: Rules and costs.
+        commission: What fills cost.
+        slippage: What fills lose.
         orders: All orders, by id.
         journal: Fills and corporate actions, oldest first.
         holdings: Changes of holdings, oldest first.
@@ -73,6 +75,8 @@ class Rebalancing:
         bars = market.bars
         self.market: Final = market
         self.config: Final = config
+        self.commission: Final = config.commission
+        self.slippage: Final = config.slippage
         self.ledger: Final = make_ledger(config, bars.symbols)
         self.orders: list[Order] = []
         self.journal: list[Fill | Action] = []
@@ -123,18 +127,19 @@ class Rebalancing:
         for order in self._waiting:
             order.finish("expired", "no later bar")
 
+    def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
+        """Return cash and the shares of every column ever held."""
+        return steps_of(self.ledger, self.cash_changes, self.holdings)
+
     def record(self) -> Record:
         """Return what the tables are made of."""
         return Record(
             self.market,
             self.ledger,
             self.config.rules,
-            self.config.commission,
-            self.config.slippage,
             [order.placed() for order in self.orders],
             self.journal,
             self.holdings,
-            self.cash_changes,
             (),
         )
 

@@ -11,7 +11,7 @@ from backtrail.engine.bars import FIELDS, Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.event import drive
-from backtrail.engine.journal import Record
+from backtrail.engine.journal import Finished
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import Decisions, rebalance
 from backtrail.engine.result import RunResult
@@ -163,15 +163,15 @@ def run_signal(
     market = Market(bars)
     weights = check_weights(function(SignalBars(market), params), bars)
     changes = weight_changes(weights, bars)
-    record = (
+    account: Finished = (
         settle(market, config, changes)
         or rebalance(market, config, changes)
         or _simulate(market, config, changes)
     )
-    return build_result(record, (), benchmark, benchmark_bars)
+    return build_result(account, (), benchmark, benchmark_bars)
 
 
-def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Record:
+def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Simulation:
     """Follow weights bar by bar where something can happen, with every rule of the event form."""
     simulation = Simulation(market.bars, config)
     symbols = market.bars.symbols
@@ -185,7 +185,7 @@ def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Recor
         rows = range(len(market.bars.timestamps))
     data = BarData(simulation.market)
     drive(simulation, data, place_changes, None, rows, Agenda(simulation, data))
-    return simulation.record()
+    return simulation
 
 
 def _eventful_rows(simulation: Simulation, changes: Mapping[int, Any]) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """The account of one run: orders in, fills and corporate actions out, bar by bar."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from backtrail.engine.bars import Bars
 from backtrail.engine.config import CommissionConfig, EngineConfig, SlippageConfig
 from backtrail.engine.filling import Filling
 from backtrail.engine.guard import Guard
-from backtrail.engine.journal import Action, Fill, Holding, Record
+from backtrail.engine.journal import Action, Fill, Holding, Record, Steps, steps_of
 from backtrail.engine.ledger import Amount, Ledger, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.notices import Notices, TradeExecutionData, moment
@@ -200,18 +201,19 @@ class Simulation:
         for column in list(self.book.waiting):
             self.book.expire(column, "no later bar")
 
+    def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
+        """Return cash and the shares of every column ever held."""
+        return steps_of(self.ledger, self.cash_changes, self.holdings)
+
     def record(self) -> Record:
         """Return what the tables are made of."""
         return Record(
             self.market,
             self.ledger,
             self.config.rules,
-            self.commission,
-            self.slippage,
             [order.placed() for order in self.book.orders],
             self.journal,
             self.holdings,
-            self.cash_changes,
             self.guard.violations,
         )
 

@@ -1,12 +1,14 @@
 """From the record of a finished account to the tables of its result."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.curve import Steps, curve_table
-from backtrail.engine.journal import Action, Fill, Placed, Record
+from backtrail.engine.curve import curve_table
+from backtrail.engine.journal import Action, Fill, Finished, Placed, Record
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM
+from backtrail.engine.market import Market
 from backtrail.engine.result import RunResult, Table, Tables
 from backtrail.engine.trades import trade_table
 from backtrail.errors import ConfigError, Problem
@@ -31,41 +33,31 @@ def check_benchmark(benchmark: str | None, bars: Bars, benchmark_bars: Bars | No
 
 
 def build_result(
-    record: Record,
+    account: Finished,
     recorded: Recorded,
     benchmark: str | None,
     benchmark_bars: Bars | None,
 ) -> RunResult:
     """Return the result of a finished account; each table is made when it is first looked at."""
+    record = cache(account.record)
     return RunResult(
         Tables(
             {
                 "backtest_results": lambda: curve_table(
-                    record.market, *_steps(record), benchmark, benchmark_bars
+                    account.market, *account.steps(), benchmark, benchmark_bars
                 ),
-                "orders": lambda: _order_table(record),
-                "fills": lambda: _fill_table(record),
-                "positions": lambda: _position_table(record),
-                "trades": lambda: trade_table(record),
-                "corporate_actions": lambda: _action_table(record),
-                "recorded": lambda: _recorded_table(record, recorded),
-                "risk_violations": lambda: _violation_table(record),
+                "orders": lambda: _order_table(record()),
+                "fills": lambda: _fill_table(record()),
+                "positions": lambda: _position_table(record()),
+                "trades": lambda: trade_table(record()),
+                "corporate_actions": lambda: _action_table(record()),
+                "recorded": lambda: _recorded_table(account.market, recorded),
+                "risk_violations": lambda: _violation_table(record()),
             }
         ),
-        record.commission,
-        record.slippage,
+        account.commission,
+        account.slippage,
     )
-
-
-def _steps(record: Record) -> tuple[Steps, dict[int, Steps]]:
-    """Return cash and holdings of an account as steps."""
-    rows, values = zip(*record.cash_changes, strict=True)
-    held: dict[int, tuple[list[int], list[float]]] = {}
-    for holding in record.holdings:
-        own = held.setdefault(holding.column, ([], []))
-        own[0].append(holding.row)
-        own[1].append(float(holding.quantity))
-    return (rows, record.amounts.floats(values)), dict(held)
 
 
 def _order_table(record: Record) -> Table:
@@ -148,8 +140,8 @@ def _violation_table(record: Record) -> Table:
     return table
 
 
-def _recorded_table(record: Record, recorded: Recorded) -> Table:
-    at = record.market.bars.timestamps.item
+def _recorded_table(market: Market, recorded: Recorded) -> Table:
+    at = market.bars.timestamps.item
     last = {(row, name): value for row, name, value in recorded}
     return {
         "timestamp": [at(row) for row, _ in last],

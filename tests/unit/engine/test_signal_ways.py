@@ -68,11 +68,11 @@ def assert_ways_agree(bars, settings_, weights, way):
     market = Market(bars)
     changes = weight_changes(check_weights(weights, bars), bars)
     expected = build_result(_simulate(market, settings_, changes), (), bars.symbols[0], None)
-    record = way(market, settings_, changes)
-    if record is not None:
-        found = build_result(record, (), bars.symbols[0], None)
+    account = way(market, settings_, changes)
+    if account is not None:
+        found = build_result(account, (), bars.symbols[0], None)
         assert_equal_tables(found.tables, expected.tables)
-    return record is not None
+    return account is not None
 
 
 ways = st.fixed_dictionaries(

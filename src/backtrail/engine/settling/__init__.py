@@ -5,6 +5,6 @@ they are placed; amounts are whole numbers of the smallest unit of money, or flo
 asks for more goes through `backtrail.engine.rebalancing`, with the same results.
 """
 
-from backtrail.engine.settling.settlement import settle
+from backtrail.engine.settling.settlement import Settlement, settle
 
-__all__ = ["settle"]
+__all__ = ["Settlement", "settle"]

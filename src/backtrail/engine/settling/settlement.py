@@ -1,13 +1,13 @@
 """From decisions to fills, one decision after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
-from backtrail.engine.journal import Fill, Holding, Record
+from backtrail.engine.journal import Fill, Holding, Record, Steps
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import Decisions
 from backtrail.engine.settling.arithmetic import Arithmetic, Number, arithmetic_for
@@ -15,7 +15,7 @@ from backtrail.engine.settling.arithmetic import Arithmetic, Number, arithmetic_
 __all__ = ["settle"]
 
 
-def settle(market: Market, config: EngineConfig, decisions: Decisions) -> Record | None:
+def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settlement | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
     if not decisions or not _has_rules_for(market.bars, config):
         return None
@@ -32,7 +32,7 @@ def settle(market: Market, config: EngineConfig, decisions: Decisions) -> Record
         rows.tolist(), arithmetic.prices(marks), arithmetic.prices(prices), strict=True
     ):
         desk.decide(row, decisions[row], mark, None if row == last else price)
-    return _record(market, config, desk)
+    return Settlement(market, config, desk)
 
 
 class _Desk:
@@ -145,25 +145,52 @@ class _Desk:
         return most
 
 
-def _record(market: Market, config: EngineConfig, desk: _Desk) -> Record:
-    amounts, unit = desk.arithmetic.amounts, desk.arithmetic.unit
-    prices = market.opens if config.rules.fill == "next_open" else market.closes
-    journal, holdings = [], []
-    cash_changes = [(0, desk.arithmetic.capital)]
-    averages = [amounts.zero] * len(market.bars.symbols)
-    for row, column, number, shares, price, value, commission, cash, before in desk.fills:
-        paid = prices[column][row]
-        journal.append(
-            Fill(row, column, number, shares, paid, value, commission, cash, "order", amounts.zero)
-        )
-        average = amounts.moved_average(averages[column], before, shares, price * unit)
-        averages[column] = average
-        holdings.append(Holding(row, column, before + shares, average))
-        cash_changes.append((row, cash))
-    return Record(
-        market, amounts, config.rules, config.commission, config.slippage,
-        desk.orders, journal, holdings, cash_changes, (),
-    )  # fmt: skip
+class Settlement:
+    """What became of decisions.
+
+    Attributes:
+        market: Prices.
+        commission: What fills cost.
+        slippage: What fills lost: nothing.
+    """
+
+    def __init__(self, market: Market, config: EngineConfig, desk: _Desk) -> None:
+        self.market: Final = market
+        self.commission: Final = config.commission
+        self.slippage: Final = config.slippage
+        self._rules: Final = config.rules
+        self._desk: Final = desk
+
+    def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
+        """Return cash and the shares of every column ever held."""
+        amounts, capital = self._desk.arithmetic.amounts, self._desk.arithmetic.capital
+        rows, cash = [0], [capital]
+        held: dict[int, tuple[list[int], list[float]]] = {}
+        for row, column, _, shares, _, _, _, left, before in self._desk.fills:
+            rows.append(row)
+            cash.append(left)
+            own = held.setdefault(column, ([], []))
+            own[0].append(row)
+            own[1].append(float(before + shares))
+        return (rows, amounts.floats(cash)), dict(held)
+
+    def record(self) -> Record:
+        """Return what the tables are made of."""
+        market, desk = self.market, self._desk
+        amounts, unit = desk.arithmetic.amounts, desk.arithmetic.unit
+        prices = market.opens if self._rules.fill == "next_open" else market.closes
+        zero = amounts.zero
+        journal, holdings = [], []
+        averages = [zero] * len(market.bars.symbols)
+        for row, column, number, shares, price, value, commission, cash, before in desk.fills:
+            paid = prices[column][row]
+            journal.append(
+                Fill(row, column, number, shares, paid, value, commission, cash, "order", zero)
+            )
+            average = amounts.moved_average(averages[column], before, shares, price * unit)
+            averages[column] = average
+            holdings.append(Holding(row, column, before + shares, average))
+        return Record(market, amounts, self._rules, desk.orders, journal, holdings, ())
 
 
 def _has_rules_for(bars: Bars, config: EngineConfig) -> bool:
