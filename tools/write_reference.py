@@ -330,11 +330,23 @@ _SEARCH = (
         for file, names in (
             ("trials", "deflated_sharpe_ratio expected_maximum expected_maximum_sharpe"),
             ("trials", "effective_trials least_years most_trials"),
+            ("clusters", "cluster_trials Clusters"),
             ("backtest_overfitting", "backtest_overfitting Overfitting"),
             ("superiority", "superior_ability reality_check SuperiorityTest"),
+            ("streaming", "SearchStatistics SearchPart"),
             ("walk_forward", "make_folds walk_forward WalkForward require_disjoint"),
+            ("search_forward", "search_forward SearchForward SearchedFold WindowResult"),
+            ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
             ("reordering", "reorder_trades Reordering"),
+            ("noise", "parameter_noise price_noise Sensitivity"),
+            ("luck", "measure_luck SearchLuck"),
+            ("verdict", "judge Verdict Gate"),
+            ("checks", "Check"),
+            ("foresight", "check_look_ahead check_warm_up cuts_between"),
+            ("controls", "check_random_entries check_noise check_costs"),
+            ("histories", "scrambled_future noise_bars disturbed_bars still_bars"),
+            ("histories", "truncated_bars without_first shared_rows"),
         )
         for name in names.split()
     ),

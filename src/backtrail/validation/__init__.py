@@ -1,14 +1,50 @@
 """How much of a result is luck: tests that can be wrong, and say when they cannot be asked."""
 
-from backtrail.validation.backtest_overfitting import Overfitting, backtest_overfitting
+from backtrail.validation.backtest_overfitting import (
+    Overfitting,
+    backtest_overfitting,
+    overfitting_of,
+)
+from backtrail.validation.block_moments import BlockMoments
+from backtrail.validation.checks import Check
+from backtrail.validation.clusters import Clusters, cluster_trials, spread_evenly
+from backtrail.validation.controls import check_costs, check_noise, check_random_entries
+from backtrail.validation.foresight import check_look_ahead, check_warm_up, cuts_between
+from backtrail.validation.histories import (
+    disturbed_bars,
+    noise_bars,
+    scrambled_future,
+    shared_rows,
+    still_bars,
+    truncated_bars,
+    without_first,
+)
+from backtrail.validation.luck import SearchLuck, measure_luck
+from backtrail.validation.noise import Sensitivity, parameter_noise, price_noise
 from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
 from backtrail.validation.resampling import (
     Interval,
+    ResampledHistories,
     block_length,
     bootstrap_intervals,
     draw_positions,
 )
-from backtrail.validation.superiority import SuperiorityTest, reality_check, superior_ability
+from backtrail.validation.search_forward import (
+    Evaluator,
+    SearchedFold,
+    SearchForward,
+    WindowResult,
+    first_best,
+    search_forward,
+)
+from backtrail.validation.stability import ParameterStability, parameter_stability
+from backtrail.validation.streaming import SearchPart, SearchStatistics
+from backtrail.validation.superiority import (
+    BootstrapMaxima,
+    SuperiorityTest,
+    reality_check,
+    superior_ability,
+)
 from backtrail.validation.trials import (
     deflated_sharpe_ratio,
     effective_trials,
@@ -17,6 +53,7 @@ from backtrail.validation.trials import (
     least_years,
     most_trials,
 )
+from backtrail.validation.verdict import DEFAULT_GATES, Gate, Verdict, judge
 from backtrail.validation.walk_forward import (
     Fold,
     WalkForward,
@@ -27,28 +64,68 @@ from backtrail.validation.walk_forward import (
 )
 
 __all__ = [
+    "DEFAULT_GATES",
     "PATH_STATISTICS",
+    "BlockMoments",
+    "BootstrapMaxima",
+    "Check",
+    "Clusters",
+    "Evaluator",
     "Fold",
+    "Gate",
     "Interval",
     "Overfitting",
+    "ParameterStability",
     "Reordering",
+    "ResampledHistories",
+    "SearchForward",
+    "SearchLuck",
+    "SearchPart",
+    "SearchStatistics",
+    "SearchedFold",
+    "Sensitivity",
     "SuperiorityTest",
+    "Verdict",
     "WalkForward",
     "Window",
+    "WindowResult",
     "backtest_overfitting",
     "block_length",
     "bootstrap_intervals",
+    "check_costs",
+    "check_look_ahead",
+    "check_noise",
+    "check_random_entries",
+    "check_warm_up",
+    "cluster_trials",
+    "cuts_between",
     "deflated_sharpe_ratio",
+    "disturbed_bars",
     "draw_positions",
     "effective_trials",
     "expected_maximum",
     "expected_maximum_sharpe",
+    "first_best",
+    "judge",
     "least_years",
     "make_folds",
+    "measure_luck",
     "most_trials",
+    "noise_bars",
+    "overfitting_of",
+    "parameter_noise",
+    "parameter_stability",
+    "price_noise",
     "reality_check",
     "reorder_trades",
     "require_disjoint",
+    "scrambled_future",
+    "search_forward",
+    "shared_rows",
+    "spread_evenly",
+    "still_bars",
     "superior_ability",
+    "truncated_bars",
     "walk_forward",
+    "without_first",
 ]

@@ -9,18 +9,22 @@ Trials without skill that are independent give 0.5. Trials whose Sharpe ratios o
 equal give 1: what one half gains the other half lacks.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Overfitting", "backtest_overfitting"]
+from backtrail.validation.block_moments import BlockMoments
+
+__all__ = ["Overfitting", "backtest_overfitting", "overfitting_of"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
-_MOST_BLOCKS = 20  # C(20, 10) is 184,756 splits
-_SPLITS_AT_ONCE = 2_000
+_SETS_AT_ONCE = 128
+_VALUES_AT_ONCE = 1 << 15  # 256 KB: what is worked on stays near the processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Overfitting:
         intercept: Where that line meets the axis.
         logits: ln(w / (1 - w)) of each split, w the rank out of sample over N + 1, in the order of
             `itertools.combinations` of the blocks.
-        selected: Column that was best in sample, for each split.
+        selected: Number of the trial that was best in sample, for each split.
         in_sample: Its Sharpe ratio per bar there.
         out_of_sample: Its Sharpe ratio per bar in the other half.
         blocks: S.
@@ -49,7 +53,7 @@ class Overfitting:
     degradation: float | None
     intercept: float | None
     logits: FloatArray
-    selected: npt.NDArray[np.int64]
+    selected: IntArray
     in_sample: FloatArray
     out_of_sample: FloatArray
     blocks: int
@@ -70,96 +74,180 @@ def backtest_overfitting(returns: npt.ArrayLike, *, blocks: int = 16) -> Overfit
     Raises:
         ValueError: If the shape or the number of blocks does not fit, or a return is not finite.
     """
-    matrix = _checked(returns, blocks)
-    length = len(matrix) // blocks
-    dropped = len(matrix) - length * blocks
-    parts = matrix[: length * blocks].reshape(blocks, length, -1)
-    # Means and squares about the column's mean, so that a small variance survives the difference.
-    centers = parts.mean(axis=(0, 1))
-    sums = (parts - centers).sum(axis=1)
-    squares = ((parts - centers) ** 2).sum(axis=1)
-    floor = 1e-28 * np.max(np.abs(matrix), axis=0) ** 2  # below it, rounding alone is left
-    half = length * blocks // 2
-    chosen = list(combinations(range(blocks), blocks // 2))
-    found = [
-        _rank(
-            _mask(chosen[start : start + _SPLITS_AT_ONCE], blocks),
-            (sums, squares, centers, floor),
-            half,
-        )
-        for start in range(0, len(chosen), _SPLITS_AT_ONCE)
-    ]
-    selected, inside, outside, ranks = map(np.concatenate, zip(*found, strict=True))
-    share = ranks / (matrix.shape[1] + 1)
-    logits = np.log(share / (1.0 - share))
-    slope, intercept = _line(inside, outside)
-    return Overfitting(
-        float(np.mean(logits <= 0.0)),
-        float(np.mean(outside < 0.0)),
-        slope,
-        intercept,
-        logits,
-        selected,
-        inside,
-        outside,
-        blocks,
-        dropped,
-    )
-
-
-def _checked(returns: npt.ArrayLike, blocks: int) -> FloatArray:
     matrix = np.asarray(returns, dtype=np.float64)
-    if blocks % 2 or not 2 <= blocks <= _MOST_BLOCKS:
-        raise ValueError(f"blocks is {blocks}; pass an even number from 2 to {_MOST_BLOCKS}")
     if matrix.ndim != 2 or matrix.shape[1] < 2:
         raise ValueError(
             f"returns has shape {matrix.shape}; pass bars x trials, two trials or more"
         )
-    if len(matrix) < 2 * blocks:
-        raise ValueError(
-            f"{len(matrix)} bars are too few for {blocks} blocks of two bars; pass fewer blocks"
-        )
-    if not np.isfinite(matrix).all():
-        bar, trial = np.argwhere(~np.isfinite(matrix))[0]
-        raise ValueError(
-            f"the return of trial {trial} at bar {bar} is {matrix[bar, trial]}; pass finite numbers"
-        )
-    return matrix
+    return overfitting_of([BlockMoments.of(matrix.T, blocks=blocks)])
 
 
-def _mask(chosen: list[tuple[int, ...]], blocks: int) -> FloatArray:
-    mask = np.zeros((len(chosen), blocks))
-    np.put_along_axis(mask, np.array(chosen), 1.0, axis=1)
-    return mask
+def overfitting_of(parts: Sequence[BlockMoments]) -> Overfitting:
+    """Return the same from the moments of the trials, which may come in parts.
+
+    Every byte of the answer is the same however the trials are divided, and whatever the order.
+
+    Args:
+        parts: Of one search, no trial in two of them. They are gone through twice, one part in
+            memory at a time if the sequence loads what it is asked for.
+
+    Raises:
+        ValueError: If there are fewer than two trials, or the parts are not of the same blocks.
+    """
+    trials = _checked(parts)
+    splits = _Splits(parts[0].blocks)
+    found = _Selection(len(splits.low))
+    for numbers, rows, mirrored, ratios, others in _half_pairs(parts, splits):
+        found.take_best(rows, numbers, ratios, others)
+        found.take_best(mirrored, numbers, others, ratios)
+    for _, rows, mirrored, ratios, others in _half_pairs(parts, splits):
+        found.take_ranks(rows, others)
+        found.take_ranks(mirrored, ratios)
+    share = (0.5 * (found.below + found.not_above + 1)) / (trials + 1)
+    logits = np.log(share / (1.0 - share))
+    slope, intercept = _line(found.inside, found.outside)
+    return Overfitting(
+        float(np.mean(logits <= 0.0)),
+        float(np.mean(found.outside < 0.0)),
+        slope,
+        intercept,
+        logits,
+        found.selected,
+        found.inside,
+        found.outside,
+        parts[0].blocks,
+        parts[0].bars_dropped,
+    )
 
 
-def _rank(
-    mask: FloatArray, blocks: tuple[FloatArray, FloatArray, FloatArray, FloatArray], half: int
-) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray, FloatArray]:
-    sums, squares, centers, floor = blocks
-    inside = _sharpe(mask @ sums, mask @ squares, centers, floor, half)
-    others = 1.0 - mask
-    outside = _sharpe(others @ sums, others @ squares, centers, floor, half)
-    selected = inside.argmax(axis=1)
-    rows = np.arange(len(mask))
-    own = outside[rows, selected][:, np.newaxis]
-    ranks = (outside < own).sum(axis=1) + 0.5 * ((outside == own).sum(axis=1) + 1.0)
-    return selected, inside[rows, selected], own[:, 0], ranks
+def _checked(parts: Sequence[BlockMoments]) -> int:
+    kinds = {(part.blocks, part.block_bars, part.bars_dropped) for part in parts}
+    trials = sum(len(part.numbers) for part in parts)
+    if len(kinds) > 1:
+        raise ValueError(f"parts of different blocks do not belong to one search: {sorted(kinds)}")
+    if trials < 2:
+        raise ValueError(f"there are {trials} trials; overfitting needs two or more")
+    return trials
 
 
-def _sharpe(
-    sums: FloatArray, squares: FloatArray, centers: FloatArray, floor: FloatArray, count: int
-) -> FloatArray:
-    variance = (squares - sums**2 / count) / (count - 1)
-    moved = variance > floor
-    deviation = np.sqrt(np.where(moved, variance, 1.0))
-    return np.where(moved, (centers + sums / count) / deviation, 0.0)
+class _Splits:
+    """Which blocks each half has, as two binary numbers: of the earlier blocks, of the later."""
+
+    def __init__(self, blocks: int) -> None:
+        chosen = np.array(list(combinations(range(blocks), blocks // 2)))
+        bits = (1 << chosen).sum(axis=1)
+        self.width = blocks // 2
+        self.low: IntArray = bits & ((1 << self.width) - 1)
+        self.high: IntArray = bits >> self.width
+
+
+class _Ratios:
+    """Sharpe ratios of some trials in any half of the blocks.
+
+    The sums over half the blocks are one entry of a table over the earlier blocks plus one of a
+    table over the later: two additions in place of S, always in the same order.
+    """
+
+    def __init__(self, part: BlockMoments, trials: slice, splits: _Splits) -> None:
+        count = part.block_bars * splits.width
+        self._splits = splits
+        self._factor = count / (count - 1)
+        self._sums = _subset_sums(part.sums[trials].T / count)
+        self._squares = _subset_sums(part.squares[trials].T / (count - 1))
+        self._centers = part.centers[trials]
+        self._floors = part.floors[trials]
+        inner = np.sort(part.squares[trials] - part.sums[trials] ** 2 / part.block_bars, axis=1)
+        least = inner[:, : splits.width].sum(axis=1) / (count - 1)
+        # The variance within blocks is a part of that of any half.
+        self._all_move = bool((least > 2.0 * self._floors).all())
+
+    def of(self, rows: IntArray) -> FloatArray:
+        """Return the ratios, shape (splits, trials)."""
+        low, high = self._splits.low[rows], self._splits.high[rows]
+        mean = self._sums[0][low]
+        mean += self._sums[1][high]
+        variance = self._squares[0][low]
+        variance += self._squares[1][high]
+        drift = mean * mean
+        drift *= self._factor
+        variance -= drift
+        mean += self._centers
+        if self._all_move:
+            np.sqrt(variance, out=variance)
+            mean /= variance
+            return mean
+        moved = variance > self._floors
+        deviation = np.sqrt(np.where(moved, variance, 1.0))
+        return np.where(moved, mean / deviation, 0.0)
+
+
+def _subset_sums(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return sums over every subset of the first half of the rows, and of the second."""
+    width = len(values) // 2
+    tables = []
+    for half in (values[:width], values[width:]):
+        table = np.zeros((1 << width, values.shape[1]))
+        for bit, row in enumerate(half):
+            table[1 << bit : 2 << bit] = table[: 1 << bit] + row
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def _half_pairs(
+    parts: Sequence[BlockMoments], splits: _Splits
+) -> Iterator[tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]]:
+    """Yield trials, splits, the complements of these, and the ratios in both.
+
+    In the order of `combinations` the complement of a choice is as far from the end as the choice
+    is from the beginning.
+    """
+    count = len(splits.low)
+    for part in parts:
+        for first in range(0, len(part.numbers), _SETS_AT_ONCE):
+            trials = slice(first, first + _SETS_AT_ONCE)
+            ratios = _Ratios(part, trials, splits)
+            numbers = part.numbers[trials]
+            step = max(1, _VALUES_AT_ONCE // len(numbers))
+            for start in range(0, count // 2, step):
+                rows = np.arange(start, min(start + step, count // 2))
+                mirrored = count - 1 - rows
+                yield numbers, rows, mirrored, ratios.of(rows), ratios.of(mirrored)
+
+
+class _Selection:
+    """The trial that each split selects so far, and its rank in the other half."""
+
+    def __init__(self, splits: int) -> None:
+        self.inside = np.full(splits, -np.inf)
+        self.outside = np.full(splits, np.nan)
+        self.selected = np.full(splits, np.iinfo(np.int64).max)
+        self.below = np.zeros(splits, dtype=np.int64)
+        self.not_above = np.zeros(splits, dtype=np.int64)
+
+    def take_best(
+        self, splits: IntArray, numbers: IntArray, inside: FloatArray, outside: FloatArray
+    ) -> None:
+        best = inside.argmax(axis=1)
+        places = np.arange(len(splits))
+        ratios, number = inside[places, best], numbers[best]
+        known = self.inside[splits]
+        is_first = (ratios == known) & (number < self.selected[splits])
+        taken = (ratios > known) | is_first
+        where = splits[taken]
+        self.inside[where] = ratios[taken]
+        self.selected[where] = number[taken]
+        self.outside[where] = outside[places, best][taken]
+
+    def take_ranks(self, splits: IntArray, outside: FloatArray) -> None:
+        own = self.outside[splits][:, np.newaxis]
+        self.below[splits] += np.count_nonzero(outside < own, axis=1)
+        self.not_above[splits] += np.count_nonzero(outside <= own, axis=1)
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float | None, float | None]:
     centered = x - x.mean()
-    spread = float(centered @ centered)
+    spread = float((centered * centered).sum())
     if not spread > 0.0:
         return None, None
-    slope = float(centered @ (y - y.mean())) / spread
+    slope = float((centered * (y - y.mean())).sum()) / spread
     return slope, float(y.mean() - slope * x.mean())

@@ -19,6 +19,7 @@ __all__ = [
     "expected_maximum_sharpe",
     "least_years",
     "most_trials",
+    "trials_worth",
 ]
 
 _EULER = 0.57721566490153286
@@ -150,6 +151,15 @@ def effective_trials(returns: npt.ArrayLike) -> float:
     total = centered[:, moved] / norms[moved]
     # The sum of a correlation matrix is the squared length of the sum of its unit vectors.
     pairs = float((total.sum(axis=1) ** 2).sum()) - int(moved.sum())
+    return trials_worth(pairs, count)
+
+
+def trials_worth(pairs: float, count: int) -> float:
+    """Return `effective_trials` of so many trials from the sum of the correlations of all pairs.
+
+    Args:
+        pairs: Sum over ordered pairs of two different trials.
+        count: Number of trials.
+    """
     mean = pairs / (count * (count - 1)) if count > 1 else 0.0
-    worth: float = 1.0 + (count - 1) * (1.0 - max(mean, 0.0))
-    return worth
+    return 1.0 + (count - 1) * (1.0 - max(mean, 0.0))

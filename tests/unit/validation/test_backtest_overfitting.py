@@ -101,5 +101,5 @@ def test_bad_input_is_refused(shape, blocks, words):
         backtest_overfitting(np.ones(shape), blocks=blocks)
     returns = np.ones((64, 3))
     returns[5, 2] = np.nan
-    with pytest.raises(ValueError, match="return of trial 2 at bar 5 is nan"):
+    with pytest.raises(ValueError, match="value of trial 2 at bar 5 is nan"):
         backtest_overfitting(returns, blocks=4)

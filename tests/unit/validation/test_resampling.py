@@ -104,12 +104,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert held / 200 == pytest.approx(0.9, abs=3 * math.sqrt(0.09 / 200) + 0.02)
 
 
-def test_the_block_length_is_that_of_arch_and_at_least_one():
-    series = returns_of()
-    assert block_length(series) == pytest.approx(
-        max(1.0, optimal_block_length(series)["stationary"].iloc[0])
-    )
-    assert block_length(np.random.default_rng(3).normal(size=400)) >= 1.0
+@pytest.mark.parametrize("bars", [12, 40, 157, 500, 5000])
+@pytest.mark.parametrize("memory", [0.0, 0.3, -0.5, 0.95])
+def test_the_block_length_is_that_of_arch_and_at_least_one(bars, memory):
+    noise = np.random.default_rng(bars).normal(0.0004, 0.01, bars)
+    series = noise.copy()
+    for bar in range(1, bars):
+        series[bar] += memory * series[bar - 1]
+    wanted = optimal_block_length(series)["stationary"].iloc[0]
+    assert block_length(series) == pytest.approx(max(1.0, wanted), rel=1e-9)
+
+
+def test_a_series_without_variance_or_length_has_blocks_of_one_bar():
+    assert block_length([0.01] * 50) == 1.0
+    assert block_length([0.01, 0.02]) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_nothing_better_than_the_benchmark_is_sure_to_be_luck():
     [
         (np.zeros((5, 3)), r"shape \(5, 3\); pass bars x trials with ten bars or more"),
         (np.zeros(50), r"shape \(50,\)"),
-        (np.full((50, 2), np.nan), "difference of trial 0 at bar 0 is nan"),
+        (np.full((50, 2), np.nan), "value of trial 0 at bar 0 is nan"),
     ],
 )
 def test_bad_input_is_refused(matrix, words):
