@@ -1,6 +1,7 @@
 """Script of rule `plan_batch`: fix every run of a batch with its key and directory."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ def main(job: "Snakemake") -> None:
             overrides=json.loads(job.params.overrides),
             sandbox=sandbox,
         )
-        make_plan(batch, expected_key=job.params.batch_key, sandbox=sandbox)
+        plan = make_plan(batch, expected_key=job.params.batch_key, sandbox=sandbox)
+    for backtest_id, words in plan.estimates.items():
+        sys.stderr.write(f"Search {plan.run(backtest_id).names[0]} ({backtest_id}): {words}\n")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ __all__ = [
     "EmptySeriesError",
     "InvalidNameError",
     "MetadataGenerationError",
+    "NoAdmissibleSetError",
     "OrderError",
     "OrderInvariantError",
     "Problem",
@@ -183,6 +184,10 @@ class RunFailedError(BacktrailError):
     """
 
     backtest_id: str | None = None
+
+
+class NoAdmissibleSetError(BacktrailError):
+    """A search of which no parameter set meets the constraints."""
 
 
 class ReportTemplateError(BacktrailError):

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from backtrail.artifacts.manifest import is_sealed
 from backtrail.batch.closing.linking import close_failed_batch
 from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
@@ -47,6 +48,7 @@ wildcard_constraints:
     backtest_id=SEED_ID,
     bundle="[A-Za-z0-9][A-Za-z0-9._-]*",
     shard="[0-9a-f]{16}",
+    chunk=r"\d{9}-\d{9}",
 
 
 def base_dir(wildcards):
@@ -89,24 +91,37 @@ def dataset_manifests(wildcards):
     ]
 
 
+def chunk_files(wildcards):
+    """Return the chunks of a search; a sealed one has none any more, and needs none."""
+    if is_sealed(BATCH.places.store.run(wildcards.backtest_id)):
+        return []
+    chunks = planned().searches.get(wildcards.backtest_id, ())
+    return [f"{BASE}/{wildcards.backtest_id}/.search/{chunk}.parquet" for chunk in chunks]
+
+
+def selected(wildcards):
+    """Return what the backtest of a search run waits for."""
+    if not origin(wildcards).is_search:
+        return []
+    return f"{BASE}/{wildcards.backtest_id}/results/selection.json"
+
+
 def executed(wildcards):
-    """Return what the catalog waits for: the seals of chains or the receipts of shards."""
+    """Return what the catalog waits for: the seals of chains and the receipts of shards."""
     plan = planned()
-    if plan.shards is None:
-        return [f"{BASE}/{run.backtest_id}/_SUCCESS" for run in plan.runs]
-    return run_receipts(wildcards)
+    seals = [f"{BASE}/{run.backtest_id}/_SUCCESS" for run in plan.chained]
+    return seals + (run_receipts(wildcards) if plan.shards is not None else [])
 
 
 def reported(wildcards):
     """Return what the comparison page waits for, so that each of its links has a page."""
     plan = planned()
-    if plan.shards is None:
-        return [
-            f"{BASE}/{run.backtest_id}/results/reports/{name}"
-            for run in plan.runs
-            for name in REPORTS.files
-        ]
-    return [f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards]
+    pages = [
+        f"{BASE}/{run.backtest_id}/results/reports/{name}"
+        for run in plan.chained
+        for name in REPORTS.files
+    ]
+    return pages + [f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards]
 
 
 def run_receipts(wildcards):

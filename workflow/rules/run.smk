@@ -34,6 +34,7 @@ rule run_backtest:
         spec=rules.capture_code.output.spec,
         code=rules.capture_code.output.code,
         dataset=ancient(dataset_manifest),
+        selection=selected,
     output:
         equity=update(f"{BASE}/{{backtest_id}}/results/backtest_results.parquet"),
         orders=update(f"{BASE}/{{backtest_id}}/results/orders.parquet"),

@@ -23,7 +23,18 @@ OUTPUT_FOLDERS = ("results", "features", "truth", "policy")
 
 # What of a run directory the program alone writes.
 RUN_RECORDS = frozenset(
-    {"code", "metadata", "inputs", "logs", "errors", "run.json", "_SUCCESS", "_FAILED", ".lock"}
+    {
+        ".lock",
+        ".search",
+        "_FAILED",
+        "_SUCCESS",
+        "code",
+        "errors",
+        "inputs",
+        "logs",
+        "metadata",
+        "run.json",
+    }
 )
 _TABLES = (
     "backtest_results",
@@ -50,6 +61,7 @@ RESERVED_RESULTS = frozenset(
         "optimization_results.csv",
         "market-data.json",
         "performance-metrics.json",
+        "selection.json",
         "strategy-config.json",
         _JSON_TWIN,
     }

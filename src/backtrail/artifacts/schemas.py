@@ -4,9 +4,22 @@ Timestamps are UTC. Money columns of fills and trades are exact decimals with te
 with nine; curves and ratios are float64. Missing is null, never 0.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import polars as pl
 
-__all__ = ["ARTIFACT_SCHEMAS", "MONEY", "QUANTITY", "TIMESTAMP", "ArtifactSchema"]
+__all__ = [
+    "ARTIFACT_SCHEMAS",
+    "MONEY",
+    "PARAMETER_COLUMN",
+    "QUANTITY",
+    "SEARCH_SCHEMAS",
+    "TIMESTAMP",
+    "ArtifactSchema",
+    "parameter_dtype",
+    "search_schema",
+]
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 MONEY = pl.Decimal(38, 10)
@@ -139,3 +152,59 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
         "traceback": pl.String(),
     },
 }
+
+PARAMETER_COLUMN = "params.{}"
+
+# Tables of a search run. A column for each searched parameter, `params.<name>`, follows `set`.
+SEARCH_SCHEMAS: dict[str, ArtifactSchema] = {
+    # One row per evaluated parameter set, in the order of the space.
+    "optimization_results": {
+        "set": pl.Int64(),  # number of the combination in the space, from 0 on
+        "total_return": pl.Float64(),  # a metric is null where it is undefined, or the set failed
+        "cagr": pl.Float64(),
+        "annual_volatility": pl.Float64(),
+        "sharpe_ratio": pl.Float64(),
+        "sortino_ratio": pl.Float64(),
+        "calmar_ratio": pl.Float64(),
+        "max_drawdown": pl.Float64(),  # zero or negative
+        "total_trades": pl.Float64(),
+        "win_rate": pl.Float64(),
+        "profit_factor": pl.Float64(),
+        "objective": pl.Float64(),  # what was maximized; null where it is undefined
+        "admissible": pl.Boolean(),  # whether the set got through and meets every constraint
+        "rank": pl.Int64(),  # 1 for the selected set; null where a set cannot be selected
+        "error": pl.String(),  # why the set failed; null when it got through
+    },
+    # The Pareto front: sets that no admissible one beats in growth without a deeper drawdown.
+    "frontier": {
+        "set": pl.Int64(),
+        "cagr": pl.Float64(),  # greatest first
+        "max_drawdown": pl.Float64(),
+        "sharpe_ratio": pl.Float64(),
+    },
+}
+
+
+def search_schema(name: str, params: Mapping[str, pl.DataType]) -> ArtifactSchema:
+    """Return the schema of a table of a search run.
+
+    Args:
+        name: Key of `SEARCH_SCHEMAS`.
+        params: Dtype of every searched parameter.
+    """
+    declared = dict(SEARCH_SCHEMAS[name])
+    columns = {PARAMETER_COLUMN.format(key): dtype for key, dtype in params.items()}
+    return {"set": declared.pop("set"), **columns, **declared}
+
+
+def parameter_dtype(values: Sequence[Any]) -> pl.DataType:
+    """Return the dtype of a parameter's column by the values that it may have; null is one of any.
+
+    Whole numbers beside others are numbers; values of several kinds are text.
+    """
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pl.Boolean()
+    if kinds == {int}:
+        return pl.Int64()
+    return pl.Float64() if kinds and kinds <= {int, float} else pl.String()

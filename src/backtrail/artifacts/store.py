@@ -155,6 +155,16 @@ class RunDir:
         return self.path / "metadata" / "uncommitted.diff"
 
     @property
+    def working(self) -> Path:
+        """Working files of a search run; the seal removes them."""
+        return self.path / ".search"
+
+    @property
+    def selection(self) -> Path:
+        """The set that a search run selected."""
+        return self.results / "selection.json"
+
+    @property
     def exports(self) -> Path:
         """Tables written for other tools after the seal; derived."""
         return self.results / "exports"
@@ -185,6 +195,14 @@ class RunDir:
     def read_manifest(self) -> dict[str, Any] | None:
         """Return `run.json`, or None while the run has not begun."""
         return _read_json(self.manifest) if self.manifest.exists() else None
+
+    def read_selection(self) -> dict[str, Any]:
+        """Return what a search run selected.
+
+        Raises:
+            ArtifactManagerError: If it is missing or unreadable.
+        """
+        return _read_json(self.selection)
 
     @contextmanager
     def lease(self) -> Iterator[None]:

@@ -12,14 +12,16 @@ from typing import Any
 import polars as pl
 
 from backtrail.arrow import column_bytes, positive_bytes
-from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
+from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS, ArtifactSchema
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import atomic_path, write_bytes
 
 __all__ = ["build_table", "content_checksum", "read_table", "write_csv", "write_table"]
 
 
-def build_table(name: str, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+def build_table(
+    name: str, columns: Mapping[str, Sequence[Any]], schema: ArtifactSchema | None = None
+) -> pl.DataFrame:
     """Build the frame of an artifact from plain columns.
 
     Args:
@@ -27,11 +29,12 @@ def build_table(name: str, columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame
         columns: Lists or arrays (of the standard library or NumPy) of equal length; timestamps as
             int64 microseconds UTC, decimals as `Decimal`. NaN in float columns means missing and
             becomes null.
+        schema: Its columns, when they are not declared under its name alone.
 
     Raises:
         ArtifactManagerError: If columns are missing, unknown or do not fit their type.
     """
-    schema = ARTIFACT_SCHEMAS[name]
+    schema = ARTIFACT_SCHEMAS[name] if schema is None else schema
     if set(columns) != set(schema):
         raise ArtifactManagerError(
             f"table {name!r} has the columns {sorted(columns)}; declared are {sorted(schema)}"

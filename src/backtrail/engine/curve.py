@@ -10,7 +10,7 @@ from backtrail.engine.journal import Steps
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 
-__all__ = ["curve_table"]
+__all__ = ["benchmark_returns", "curve_table"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -40,10 +40,10 @@ def curve_table(
     before = None if solvent is None else solvent[:-1]
     returns = np.full(n, np.nan)
     np.subtract(_over(total[1:], total[:-1], before), 1.0, out=returns[1:])
-    benchmark_returns: Column = [None] * n
+    compared: Column = [None] * n
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
-        benchmark_returns = _nullable(_benchmark_returns(source, benchmark, timestamps))
+        compared = _nullable(benchmark_returns(source, benchmark, timestamps))
     return {
         "timestamp": timestamps,
         "portfolio_value": total,
@@ -53,7 +53,7 @@ def curve_table(
         "net_exposure": _nullable(_over(net, total, solvent)),
         "returns": _nullable(returns),
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
-        "benchmark_returns": benchmark_returns,
+        "benchmark_returns": compared,
     }
 
 
@@ -96,9 +96,19 @@ def _nullable(values: FloatArray) -> Column:
     return items
 
 
-def _benchmark_returns(
+def benchmark_returns(
     market: Market, benchmark: str, timestamps: npt.NDArray[np.int64]
 ) -> FloatArray:
+    """Return what holding a symbol earned per bar, dividends reinvested.
+
+    Args:
+        market: Prices that have the symbol.
+        benchmark: The symbol.
+        timestamps: Bars that returns are wanted for; the last close up to each counts.
+
+    Returns:
+        NaN at the first bar, and before the symbol has a price.
+    """
     column = market.index[benchmark]
     bars = market.bars
     factor = market.factors[column]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from backtrail.engine import Bars, EngineConfig, SignalBars, Strategy, run_event, run_signal
 from backtrail.engine.market import Market
+from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
 from backtrail.engine.strategy import params_from
 from backtrail.metrics.summary import summarize_tables
@@ -28,24 +29,13 @@ from backtrail.optimization.kernel import (
     find_changes,
     simulate_block,
 )
+from backtrail.optimization.search import SWEEP_METRICS
 
 __all__ = ["SWEEP_METRICS", "Sweep", "SweepResult"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-SWEEP_METRICS: Final = (
-    "total_return",
-    "cagr",
-    "annual_volatility",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "calmar_ratio",
-    "max_drawdown",
-    "total_trades",
-    "win_rate",
-    "profit_factor",
-)
 _POLICIES: Final = {"clip": CLIP, "reject": REJECT, "overdraw": OVERDRAW}
 _BLOCK: Final = 256  # sets that go through the kernel in one call
 _LARGEST_CURVES: Final = 1 << 21  # values of equity that a block may keep
@@ -79,13 +69,24 @@ class Sweep:
         bars: Prices.
         config: Execution rules, costs and capital. Money is float64 here, whatever `ledger` says.
         periods_per_year: Bars per year, for what is annualised.
+        attributes: Set on the context of a strategy in event form before `initialize`.
+        sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.
     """
 
     def __init__(
-        self, strategy: Strategy, bars: Bars, config: EngineConfig, *, periods_per_year: float
+        self,
+        strategy: Strategy,
+        bars: Bars,
+        config: EngineConfig,
+        *,
+        periods_per_year: float,
+        attributes: Mapping[str, object] | None = None,
+        sessions: SessionSource | None = None,
     ) -> None:
         self._strategy = strategy
         self._bars = bars
+        self._attributes = attributes
+        self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
         self.is_compiled: Final = (
@@ -174,8 +175,17 @@ class Sweep:
         columns: Mapping[str, FloatArray],
         number: int,
     ) -> None:
-        runner = run_signal if self._strategy.form == "signal" else run_event
-        result = runner(self._strategy, self._bars, self._config, params=values)
+        if self._strategy.form == "signal":
+            result = run_signal(self._strategy, self._bars, self._config, params=values)
+        else:
+            result = run_event(
+                self._strategy,
+                self._bars,
+                self._config,
+                params=values,
+                attributes=self._attributes,
+                sessions=self._sessions,
+            )
         rows = summarize_tables(result.tables, periods_per_year=self._periods)
         found = {row.metric: row.value for row in rows}
         for name, column in columns.items():

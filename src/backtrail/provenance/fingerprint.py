@@ -42,6 +42,15 @@ RESULT_CODE = (
 )
 
 
+# What decides a search and its validation besides.
+SEARCH_CODE = (
+    "optimization",
+    "validation",
+    "batch/execution/searching.py",
+    "batch/execution/set_evaluation.py",
+)
+
+
 def _strip_docstring(node: ast.AST) -> list[ast.stmt] | None:
     if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         return None
@@ -140,6 +149,10 @@ def package_fingerprint(*parts: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def library_fingerprint() -> str:
-    """Return the fingerprint of all code that decides the results of a run, 16 hex digits."""
-    return package_fingerprint(*RESULT_CODE)
+def library_fingerprint(*, search: bool = False) -> str:
+    """Return the fingerprint of all code that decides the results of a run, 16 hex digits.
+
+    Args:
+        search: For a run that searches a parameter space.
+    """
+    return package_fingerprint(*RESULT_CODE, *(SEARCH_CODE if search else ()))

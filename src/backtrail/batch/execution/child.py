@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from backtrail.artifacts.paths import RunPaths
@@ -56,6 +57,8 @@ def main(
     os.dup2(stderr, 2)
     process = os.getpid()
     try:
+        if asked["kind"] == "sets":
+            _search_module().load_kernel()
         _limit(asked["limits"])
         answer = _answer(asked, watch, bars, benchmark)
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
@@ -80,7 +83,11 @@ def _answer(
         recorder.start()
         assert bars is not None
         try:
-            tables = _run(_load(code_dir, entry, functions), asked, bars, benchmark)
+            strategy = _load(code_dir, entry, functions)
+            if asked["kind"] == "sets":
+                tables = _evaluate(strategy, asked, bars, benchmark)
+            else:
+                tables = _run(strategy, asked, bars, benchmark)
         except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
             return {"error": _describe(error, asked["code_dir"]), "usage": recorder.report()}
         return {"tables": tables, "usage": recorder.report()}
@@ -137,6 +144,30 @@ def _run(
         periods_per_year=asked["periods_per_year"],
         attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
     )
+
+
+def _evaluate(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    columns: dict[str, Any] = _search_module().evaluate_sets(
+        strategy,
+        asked,
+        asked["places"],
+        asked["numbers"],
+        _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
+        seed=asked["seed"],
+        periods_per_year=asked["periods_per_year"],
+        memory_bytes=int(asked["limits"]["memory_bytes"]),
+        attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
+    )
+    return columns
+
+
+def _search_module() -> ModuleType:
+    """Import what only searches need; Numba takes longer to import than a run to execute."""
+    return importlib.import_module("backtrail.batch.execution.set_evaluation")
 
 
 def _mapped(descriptor: int) -> Bars:

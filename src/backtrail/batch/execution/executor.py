@@ -98,11 +98,39 @@ class Executor:
             StrategyFailedError: If the strategy failed; its output is kept in the logs.
             ArtifactManagerError: If the strategy wrote a file under a name that is not its own.
         """
-        sandbox = self.sandbox
+        twins = self.csv_twins if csv_twins is None else csv_twins
+        if "search" in spec["identity"]:
+            from backtrail.batch.execution.searching import execute_search
+
+            return execute_search(self, spec, code, target, csv_twins=twins)
+        made = _results_in(target)
+        outcome = self.run_child(spec, code, target)
         # Polars is imported here and in `_packed_bars`, while the sandbox imports NumPy and the
         # engine; a job that finds its runs sealed needs neither.
         from backtrail.batch.execution.results import write_results
 
+        captured = [file["path"] for file in spec["code"]["files"]]
+        try:
+            if outcome.answer is None:
+                raise StrategyFailedError(outcome)
+            gather_written(code, captured, target.path, made)
+        finally:
+            remove_written(code, captured)
+        tables = {name: outcome.answer["tables"][name] for name in (*RESULT_TABLES, "summary")}
+        return outcome, write_results(tables, target, csv_twins=twins, identity=spec["identity"])
+
+    def run_child(
+        self, spec: Mapping[str, Any], code: Path, target: RunDir, **asked: Any
+    ) -> Outcome:
+        """Let a child work on a spec, and keep what it prints in the logs of `target`.
+
+        Args:
+            spec: The run spec; its identity says which bars the child gets.
+            code: Folder of the captured code.
+            target: Takes what the strategy writes.
+            asked: What the request has beside that of a run; see `Sandbox.run`.
+        """
+        sandbox = self.sandbox
         identity = spec["identity"]
         request = {
             "code_dir": str(code.resolve()),
@@ -114,6 +142,7 @@ class Executor:
             "backtest_id": spec["backtest_id"],
             "target": str(target.path.resolve()),
             "periods_per_year": dataset_periods(identity["dataset"]),
+            **asked,
         }
         with (
             tempfile.TemporaryFile() as stdout,
@@ -124,15 +153,7 @@ class Executor:
             )
             _keep(stdout, target, "stdout.txt")
             _keep(stderr, target, "stderr.txt")
-        try:
-            if outcome.answer is None:
-                raise StrategyFailedError(outcome)
-            gather_written(code, request["files"], target.path)
-        finally:
-            remove_written(code, request["files"])
-        twins = self.csv_twins if csv_twins is None else csv_twins
-        tables = {name: outcome.answer["tables"][name] for name in (*RESULT_TABLES, "summary")}
-        return outcome, write_results(tables, target, csv_twins=twins, identity=identity)
+        return outcome
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
         """Return the packed bars of the universe, then those of a benchmark outside it."""
@@ -162,6 +183,12 @@ class Executor:
             self._bars[key] = stream
         self._bars.move_to_end(key)
         return self._bars[key]
+
+
+def _results_in(target: RunDir) -> list[str]:
+    """Return the results that a run has already, relative to it."""
+    found = (path for path in target.results.rglob("*") if path.is_file())
+    return [path.relative_to(target.path).as_posix() for path in found]
 
 
 def _keep(stream: BinaryIO, target: RunDir, name: str) -> None:

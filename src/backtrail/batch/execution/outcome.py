@@ -3,11 +3,11 @@
 import os
 import pickle
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Limits", "Outcome", "StrategyFailedError", "read_outcome"]
+__all__ = ["Limits", "Outcome", "StrategyFailedError", "joined_outcome", "read_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,34 @@ class StrategyFailedError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         super().__init__(f"{outcome.kind}: {outcome.message}")
+
+
+def joined_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return how several children ended together, of which the last one's answer counts.
+
+    Times are added up, of memory the largest counts, and what they used is joined.
+
+    Args:
+        outcomes: Of children that succeeded, at least one.
+    """
+    usage: dict[str, Any] = {}
+    for outcome in outcomes:
+        for name, seen in (outcome.usage or {}).items():
+            if isinstance(seen, Mapping):
+                usage[name] = {**usage.get(name, {}), **seen}
+            else:
+                known = usage.get(name, [])
+                usage[name] = [*known, *(item for item in seen if item not in known)]
+    return Outcome(
+        outcomes[-1].answer,
+        None,
+        "",
+        "",
+        sum(outcome.seconds for outcome in outcomes),
+        sum(outcome.cpu_seconds for outcome in outcomes),
+        max(outcome.max_rss_mb for outcome in outcomes),
+        usage,
+    )
 
 
 def read_outcome(

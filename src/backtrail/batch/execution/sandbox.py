@@ -121,7 +121,8 @@ class Sandbox:
         Args:
             request: `code_dir`, `entry`, the captured `files`, `identity`, `periods_per_year`, the
                 derived `seed`, `backtest_id`, the directory `target` that takes what the strategy
-                writes, and `functions` when the strategy is not found by name.
+                writes, and `functions` when the strategy is not found by name. For sets of a
+                search `kind` is `sets`, with `run_key`, and `places` or `numbers`.
             limits: Time and memory the run may use.
             bars: Packed bars, and those of a benchmark outside the universe.
             stdout: Takes what the strategy prints.

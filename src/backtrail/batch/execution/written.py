@@ -11,7 +11,9 @@ from backtrail.errors import ArtifactManagerError
 __all__ = ["gather_written", "remove_written"]
 
 
-def gather_written(code: Path, captured: Collection[str], target: Path) -> None:
+def gather_written(
+    code: Path, captured: Collection[str], target: Path, made: Collection[str] = ()
+) -> None:
     """Move what a strategy wrote beside its code to the results, under the same relative names.
 
     To be called before the program writes results of its own. What the strategy wrote into its
@@ -21,6 +23,7 @@ def gather_written(code: Path, captured: Collection[str], target: Path) -> None:
         code: The folder of captured code.
         captured: The captured files, relative to it.
         target: The directory of the run.
+        made: Files that the program itself has made there before, relative to it.
 
     Raises:
         ArtifactManagerError: If a name is the program's own, unfit or taken, or something is no
@@ -39,7 +42,8 @@ def gather_written(code: Path, captured: Collection[str], target: Path) -> None:
         if not entry.is_dir() or entry.is_symlink():
             _require_fit(entry, entry.name, entry.name)
             continue
-        for name in _written(entry, frozenset()):
+        known = {name.removeprefix(f"{entry.name}/") for name in made}
+        for name in _written(entry, known):
             _require_fit(entry / name, f"{entry.name}/{name}", f"{entry.name}/{name}")
 
 

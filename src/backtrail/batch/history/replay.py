@@ -138,7 +138,8 @@ def _replay(
         return Replay(run.backtest_id, run.backtest_id, "refused", problems, restored=restored)
     spec, manifest = run.read_spec(), graded_manifest(run)
     assert manifest is not None
-    present, library = describe_environment(), library_fingerprint()
+    present = describe_environment()
+    library = library_fingerprint(search="search" in spec["identity"])
     changed = environment_difference(json.loads(run.environment.read_bytes()), present)
     if spec["identity"]["library"] != library:
         changed.append(f"backtrail's own code {spec['identity']['library']} -> {library}")

@@ -19,6 +19,7 @@ from backtrail.errors import ConfigError, Problem
 
 __all__ = [
     "SCHEMA_PATH",
+    "entry_defaults",
     "load_schema",
     "read_config",
     "read_sections",
@@ -180,6 +181,28 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
         **{name: deepcopy(item["default"]) for name, item in settings.items()},
         **filled["defaults"],
     }
+    return filled
+
+
+def entry_defaults(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of an entry's key with the schema's defaults, in whatever depth it has some.
+
+    Args:
+        key: A key of batch entries whose value has keys of its own.
+        values: What the entry says.
+    """
+    node = load_schema()["$defs"]["entry"]["properties"][key]
+    return _filled(values, _resolve(node))
+
+
+def _filled(values: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+    filled = deepcopy(dict(values))
+    for name, child in node["properties"].items():
+        child = _resolve(child)
+        if name not in filled and "default" in child:
+            filled[name] = deepcopy(child["default"])
+        if isinstance(filled.get(name), dict) and "properties" in child:
+            filled[name] = _filled(filled[name], child)
     return filled
 
 

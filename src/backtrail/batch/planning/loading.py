@@ -14,6 +14,7 @@ from backtrail.batch.planning.config import read_config, schema_problems, with_d
 from backtrail.batch.planning.limits import run_limits
 from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest, expand_batch
+from backtrail.batch.planning.searches import is_single_mistake, probed_params
 from backtrail.canonical import sha256_json
 from backtrail.data.bundles import BundleConfig, Waiver
 from backtrail.data.manifest import RECEIPT_FILE
@@ -273,7 +274,7 @@ def open_batch(
         {
             "config": values,
             "closures": {name: closure.code_hash for name, closure in closures.items()},
-            "library": library_fingerprint(),
+            "library": library_fingerprint(search=_searches(values)),
         }
     )
     base_dir = values.get("backtest_output", {}) if isinstance(values, dict) else {}
@@ -309,6 +310,13 @@ def secret_waivers(settings: Mapping[str, Any]) -> list[SecretWaiver]:
         for item in (waivers if isinstance(waivers, list) else ())
         if isinstance(item, dict) and item.keys() >= {"file", "reason"}
     ]
+
+
+def _searches(values: Mapping[str, Any]) -> bool:
+    """Say whether an entry of a config searches, however broken the rest is."""
+    batch = values.get("batch")
+    entries = batch.values() if isinstance(batch, dict) else ()
+    return any(isinstance(entry, dict) and bool(entry.get("optimize")) for entry in entries)
 
 
 def _strategies(values: Mapping[str, Any]) -> list[str]:
@@ -453,8 +461,13 @@ def _params_problems(
     source: str,
     root: Path,
 ) -> list[Problem]:
+    probes = [
+        (request, params)
+        for request in requests
+        for params in probed_params(request.params, request.search)
+    ]
     with importable(closure, root) as folder:
-        outcome = sandbox.check_params(folder, closure.entry, [item.params for item in requests])
+        outcome = sandbox.check_params(folder, closure.entry, [params for _, params in probes])
     if outcome.answer is None:
         # A strategy that cannot even be imported is a failing run, not a wrong config: the others
         # of the batch go on, and the run keeps the error. Only a broken contract stops the batch.
@@ -465,21 +478,23 @@ def _params_problems(
         return [Problem(where, f"{closure.entry}: {outcome.message}", remedy)]
     return [
         _params_problem(request, item["error"], source)
-        for request, item in zip(requests, outcome.answer["params"], strict=True)
-        if "error" in item
+        for (request, _), item in zip(probes, outcome.answer["params"], strict=True)
+        if "error" in item and (request.search is None or is_single_mistake(item["error"]))
     ]
 
 
-# What `params_from` says of parameters one by one, whatever values the others have.
-_SINGLE = re.compile(r"strategy \S+(: | takes no parameters)")
 _NAMED = re.compile(r"parameter '(\w+)'")
 
 
 def _params_problem(request: RunRequest, error: str, source: str) -> Problem:
-    if _SINGLE.match(error):
-        keys = [f"{key}.{name}" for name in _NAMED.findall(error) for key in ("params", "grid")]
-        origin = request.origin(*(keys or ("params", "grid")), "strategy")
-        return Problem(f"{source}: batch.{origin}.params", error, f"mend it ({request.strategy})")
+    if is_single_mistake(error):
+        named = _NAMED.findall(error)
+        keys = [f"{key}.{name}" for name in named for key in ("params", "grid", "optimize.space")]
+        origin = request.origin(*(keys or ("params", "grid", "optimize")), "strategy")
+        place = "params"
+        if request.search is not None and not {*named}.issubset(request.params):
+            place = "optimize.space"
+        return Problem(f"{source}: batch.{origin}.{place}", error, f"mend it ({request.strategy})")
     origin = request.origin("params", "grid", "strategy")
     shown = ", ".join(f"{key}={value!r}" for key, value in request.params.items())
     how = "mend the value, or filter it with 'where'" if request.has_grid else "mend it"

@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.sandbox import Sandbox
+from backtrail.batch.planning.chunks import chunk_ranges, estimate_search
 from backtrail.batch.planning.claiming import Claimant, store_code
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.resolving import ResolvedRun, outdated_bundles, resolve_runs
+from backtrail.batch.planning.windows import BarDates
 from backtrail.canonical import sha256_json
 from backtrail.errors import BatchChangedError
 from backtrail.files import lease, remove_stale, write_json
+from backtrail.optimization.search import Search, in_sample_identity
 from backtrail.provenance.closure import log_capture
 
-__all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "run_origin"]
+__all__ = ["Plan", "PlannedRun", "RunOrigin", "make_plan", "plan_search", "run_origin"]
 
 _REPORTS_PER_SHARD = 50
 _DOUBTS = ("warnings", "notes")
@@ -50,12 +54,25 @@ class Plan:
         datasets: Dataset id of every bundle used.
         runs: The runs, in the order of the config, each once.
         shards: Ids per shard, by the hash of its ordered run keys; None when runs have chains.
+        searches: Names of the chunks of every search run, by its id. They have chains always.
+        estimates: What each search is expected to take, in words.
     """
 
     batch_key: str
     datasets: Mapping[str, str]
     runs: tuple[PlannedRun, ...]
     shards: Mapping[str, tuple[str, ...]] | None
+    searches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    estimates: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def chained(self) -> tuple[PlannedRun, ...]:
+        """The runs with a chain of jobs of their own: all, or with shards the searches."""
+        return tuple(run for run in self.runs if self.shards is None or self.is_search(run))
+
+    def is_search(self, run: PlannedRun) -> bool:
+        """Say whether a run searches a parameter space."""
+        return run.backtest_id in self.searches
 
     @property
     def plan_key(self) -> str:
@@ -64,11 +81,11 @@ class Plan:
 
     @cached_property
     def report_shards(self) -> dict[str, tuple[str, ...]]:
-        """Ids per shard of reports: all runs, in shards as large as the largest of the plan."""
+        """Ids per shard of reports: runs without a chain, in shards as large as the largest one."""
         if self.shards is None:
             return {}
         size = max([_REPORTS_PER_SHARD, *map(len, self.shards.values())])
-        return _chunks(self.runs, size)
+        return _chunks([run for run in self.runs if not self.is_search(run)], size)
 
     def run(self, backtest_id: str) -> PlannedRun:
         """Return a run of the plan by its id."""
@@ -98,6 +115,8 @@ class Plan:
             values["datasets"],
             runs,
             None if shards is None else {key: tuple(ids) for key, ids in shards.items()},
+            {key: tuple(chunks) for key, chunks in values.get("searches", {}).items()},
+            values.get("estimates", {}),
         )
 
     def save(self, path: Path) -> None:
@@ -122,6 +141,8 @@ class Plan:
                 "shards": None
                 if self.shards is None
                 else {key: list(ids) for key, ids in self.shards.items()},
+                "searches": {key: list(chunks) for key, chunks in self.searches.items()},
+                "estimates": dict(self.estimates),
             },
         )
 
@@ -132,12 +153,14 @@ class RunOrigin:
 
     Attributes:
         names: Every name its batch has for the run.
+        is_search: Whether it searches a parameter space.
     """
 
     names: tuple[str, ...]
     strategy: str
     bundle: str
     dataset_id: str
+    is_search: bool = False
 
 
 def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
@@ -148,7 +171,8 @@ def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
     """
     if backtest_id in plan:
         run = plan.run(backtest_id)
-        return RunOrigin(run.names, run.strategy, run.bundle, plan.datasets[run.bundle])
+        dataset_id = plan.datasets[run.bundle]
+        return RunOrigin(run.names, run.strategy, run.bundle, dataset_id, plan.is_search(run))
     spec = store.read_spec(backtest_id)
     labels, identity = spec["labels"], spec["identity"]
     return RunOrigin(
@@ -156,6 +180,7 @@ def run_origin(plan: Plan, store: RunStore, backtest_id: str) -> RunOrigin:
         identity["strategy"]["entry"],
         labels["bundle"],
         identity["dataset"]["dataset_id"],
+        "search" in identity,
     )
 
 
@@ -194,6 +219,11 @@ def make_plan(
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
     for run in resolved:
         unique.setdefault(run.run_key, (run, []))[1].append(run.request.name)
+    searches = {
+        run.run_key: plan_search(batch, run)
+        for run, _ in unique.values()
+        if run.request.search is not None
+    }
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
         remove_stale(store.plans, recursive=True)
@@ -201,14 +231,38 @@ def make_plan(
         store_code(store, batch.root, batch.closures.values())
         claimant = Claimant(store, batch.root)
         runs = [_claim(batch, claimant, run, names) for run, names in unique.values()]
+        plain = [run for run in runs if unique[run.run_key][0].request.search is None]
         plan = Plan(
             batch.batch_key,
             {run.bundle: unique[run.run_key][0].identity["dataset"]["dataset_id"] for run in runs},
             tuple(runs),
-            _shards(runs, batch.shard_size(len(runs))),
+            _shards(plain, batch.shard_size(len(plain))),
+            {run.backtest_id: searches[run.run_key][0] for run in runs if run.run_key in searches},
+            {run.backtest_id: searches[run.run_key][1] for run in runs if run.run_key in searches},
         )
         plan.save(batch.root / batch.plan_path)
     return plan
+
+
+def plan_search(batch: Batch, run: ResolvedRun) -> tuple[tuple[str, ...], str]:
+    """Return the chunks of a search, and what it is expected to take, in words.
+
+    Args:
+        batch: The batch.
+        run: A run of it that searches.
+    """
+    search = Search.of({"identity": run.identity, "run_key": run.run_key})
+    identity, request = in_sample_identity(run.identity), run.request
+    dates = BarDates(batch.places.bundles / request.bundle / identity["dataset"]["dataset_id"])
+    end = date.fromisoformat(str(identity["end"]))
+    estimate = estimate_search(
+        search,
+        identity,
+        dates.bar_count(identity["symbols"], request.start, end),
+        batch.limits,
+        sets_per_job=batch.config["execution"]["sets_per_job"],
+    )
+    return chunk_ranges(search, estimate), str(estimate)
 
 
 def _log_captures(batch: Batch) -> None:

@@ -2,13 +2,18 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from backtrail.batch.planning.config import load_schema
 from backtrail.batch.planning.costs import exact_settings, setting_problems
+from backtrail.batch.planning.searches import (
+    search_problems,
+    search_settings,
+    validate_settings,
+)
 from backtrail.data.bundles import (
     ADAPTERS,
     FILE_ADAPTERS,
@@ -100,6 +105,9 @@ class RunRequest:
         lineage: The entry and those it extends, nearest first, each with the keys it sets.
         functions: What of the file is the strategy, where that is not found by name: qualified
             names under `initialize`, `handle_data` and `analyze`, or one under `class`.
+        search: What the run searches, as its identity says it; None for a plain run. Its `params`
+            are then the fixed ones.
+        validate: How the search is validated; None when it is not.
     """
 
     name: str
@@ -113,6 +121,8 @@ class RunRequest:
     settings: RunSettings
     lineage: Lineage
     functions: Mapping[str, str] | None = None
+    search: Mapping[str, Any] | None = None
+    validate: Mapping[str, Any] | None = None
 
     def origin(self, *keys: str) -> str:
         """Return the entry in which a mistake of some keys stands; see `Lineage.origin`."""
@@ -182,6 +192,8 @@ def _keys(entry: Mapping[str, Any]) -> Iterator[str]:
         yield key
         if key in ("params", "grid"):
             yield from (f"{key}.{name}" for name in entry[key])
+        if key == "optimize" and entry[key] is not None:
+            yield from (f"{key}.space.{name}" for name in entry[key]["space"])
 
 
 def _circle(batch: Mapping[str, Any], circle: list[str], source: str) -> Problem:
@@ -201,7 +213,8 @@ def _inherit(batch: Mapping[str, Any], lineage: Lineage) -> dict[str, Any]:
         # A grid is replaced as a whole: half of an inherited one would be a surprise.
         entry = {**entry, **own, "params": params}
     entry.pop("extends", None)
-    return entry
+    dropped = [key for key in ("optimize", "validate") if key in entry and entry[key] is None]
+    return {key: value for key, value in entry.items() if key not in dropped}
 
 
 def _bundle_name_problems(
@@ -244,9 +257,12 @@ def entry_problems(
     for key, found, remedy in setting_problems({**defaults, **entry}):
         place = where(key) if lineage.has(key) else f"{source}: defaults"
         yield Problem(f"{place}.{key}", found, remedy)
-    if "where" in entry and "grid" not in entry:
+    if "where" in entry and "grid" not in entry and "optimize" not in entry:
         place = f"{where('where')}.where"
-        yield Problem(place, "there is no grid to filter", "add 'grid' or drop 'where'")
+        remedy = "add 'grid' or 'optimize', or drop 'where'"
+        yield Problem(place, "there is no grid to filter", remedy)
+    benchmark = entry.get("benchmark", defaults.get("benchmark"))
+    yield from search_problems(lineage, entry, benchmark, source)
 
 
 def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> Iterator[Problem]:
@@ -267,7 +283,7 @@ def _grid_problems(lineage: Lineage, entry: Mapping[str, Any], source: str) -> I
 def entry_requests(
     lineage: Lineage, entry: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[RunRequest]:
-    """Yield the runs of one entry, one per combination of its grid.
+    """Yield the runs of one entry: one per combination of its grid, or one that searches them.
 
     Args:
         lineage: The entry and those it extends.
@@ -278,32 +294,44 @@ def entry_requests(
         ValueError: If its condition cannot be read, or lets no combination pass.
     """
     name = lineage.entries[0][0]
-    settings = _settings({**defaults, **entry})
-    symbols = entry.get("symbols", "all")
+    symbols, params = entry.get("symbols", "all"), entry.get("params", {})
+    request = RunRequest(
+        name=name,
+        entry=name,
+        strategy=entry["strategy"],
+        bundle=entry["bundle"],
+        symbols=None if symbols == "all" else tuple(symbols),
+        start=date.fromisoformat(entry["start"]),
+        end=date.fromisoformat(entry["end"]),
+        params=params,
+        settings=_settings({**defaults, **entry}),
+        lineage=lineage,
+    )
+    search = search_settings(entry)
+    if search is not None:
+        searched = {item["name"] for item in search["space"]}
+        fixed = {key: value for key, value in params.items() if key not in searched}
+        yield replace(request, params=fixed, search=search, validate=validate_settings(entry))
+        return
     grid = entry.get("grid", {})
-    space = ParameterSet.from_grid(grid, where=entry.get("where"), fixed=entry.get("params", {}))
+    for combination in _combinations(grid, entry.get("where"), params):
+        suffix = ",".join(f"{key}={combination[key]}" for key in grid)
+        yield replace(request, name=f"{name}/{suffix}" if grid else name, params=combination)
+
+
+def _combinations(
+    grid: Mapping[str, Any], where: str | None, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    space = ParameterSet.from_grid(grid, where=where, fixed=params)
     if space.size > _MOST_RUNS:
         raise ValueError(
             f"{space.size:,} combinations are more than a batch can hold ({_MOST_RUNS:,}); "
-            "take larger steps"
+            "take larger steps, or search them inside one run by 'optimize'"
         )
     combinations = list(space.generate_combinations())
     if not combinations:
-        raise ValueError(f"where {entry.get('where')!r} lets no combination of the grid pass")
-    for params in combinations:
-        suffix = ",".join(f"{key}={params[key]}" for key in grid)
-        yield RunRequest(
-            name=f"{name}/{suffix}" if grid else name,
-            entry=name,
-            strategy=entry["strategy"],
-            bundle=entry["bundle"],
-            symbols=None if symbols == "all" else tuple(symbols),
-            start=date.fromisoformat(entry["start"]),
-            end=date.fromisoformat(entry["end"]),
-            params=params,
-            settings=settings,
-            lineage=lineage,
-        )
+        raise ValueError(f"where {where!r} lets no combination of the grid pass")
+    return combinations
 
 
 def _settings(values: Mapping[str, Any]) -> RunSettings:

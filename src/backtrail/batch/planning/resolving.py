@@ -1,14 +1,16 @@
 """Deciding the identity of every run of a batch from its code, its data and its parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from backtrail.batch.execution.sandbox import Outcome, Sandbox
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.requests import RunRequest
+from backtrail.batch.planning.searches import is_single_mistake, probed_params
 from backtrail.batch.planning.windows import BarDates, data_problems
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.inventory import find_dataset
@@ -102,7 +104,6 @@ def resolve_runs(
     ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    fingerprint = library_fingerprint()
     return [
         ResolvedRun(
             request,
@@ -113,7 +114,7 @@ def resolve_runs(
                 form,
                 params,
                 seed=batch.config["seed"],
-                library=fingerprint,
+                library=library_fingerprint(search=request.search is not None),
             ),
             bars[request.bundle].manifest.content,
         )
@@ -127,7 +128,8 @@ def _parameters(
     """Return each request's strategy form, and its parameters with the defaults filled in.
 
     A strategy that cannot be imported has no form and keeps its parameters as given: its runs
-    fail, are catalogued, and mending the strategy makes other runs.
+    fail, are catalogued, and mending the strategy makes other runs. The parameters of a search are
+    those that it does not vary.
     """
     resolved: list[tuple[str | None, Mapping[str, Any]]] = [
         (None, request.params) for request in requests
@@ -140,7 +142,8 @@ def _parameters(
         for indices in groups.values():
             first = requests[indices[0]]
             closure = batch.closures[first.strategy]
-            given = [requests[index].params for index in indices]
+            probes = [probed_params(requests[i].params, requests[i].search) for i in indices]
+            given = [params for group in probes for params in group]
             with importable(closure, batch.root) as folder:
                 outcome = checker.check_params(folder, closure.entry, given, first.functions)
             if outcome.kind == "StrategyError":  # the contract of strategies is broken
@@ -149,17 +152,35 @@ def _parameters(
                 problems.append(Problem(where, found, "see strategies/README.md for the forms"))
             if outcome.answer is None:
                 continue
-            for index, item in zip(indices, outcome.answer["params"], strict=True):
-                if "error" in item:
-                    origin = requests[index].origin("params", "grid", "strategy")
-                    where = f"{batch.source}: batch.{origin}.params"
-                    remedy = f"see Params in {first.strategy}"
-                    problems.append(Problem(where, item["error"], remedy))
-                else:
-                    resolved[index] = (outcome.answer["form"], item["values"])
+            answers = iter(outcome.answer["params"])
+            for index, group in zip(indices, probes, strict=True):
+                request, found_ones = requests[index], list(islice(answers, len(group)))
+                problems += _mistakes(request, found_ones, batch.source)
+                resolved[index] = (outcome.answer["form"], _kept_params(request, found_ones))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return resolved
+
+
+def _mistakes(
+    request: RunRequest, answers: Sequence[Mapping[str, Any]], source: str
+) -> Iterator[Problem]:
+    """Yield what is wrong with a run's parameters; a set that a search refuses is no mistake."""
+    for item in answers:
+        if "error" in item and (request.search is None or is_single_mistake(item["error"])):
+            origin = request.origin("params", "grid", "optimize", "strategy")
+            where = f"{source}: batch.{origin}.params"
+            yield Problem(where, item["error"], f"see Params in {request.strategy}")
+
+
+def _kept_params(request: RunRequest, answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    whole: Mapping[str, Any] | None = next(
+        (item["values"] for item in answers if "values" in item), None
+    )
+    if whole is None:
+        return request.params
+    searched = {item["name"] for item in (request.search or {"space": ()})["space"]}
+    return {name: value for name, value in whole.items() if name not in searched}
 
 
 def _identity(
@@ -179,10 +200,15 @@ def _identity(
     }
     # What few runs have is left out of the others, so that it enters no identity but theirs.
     year = dataset.sessions.get("year")
-    rare = {"margin": dict(settings.margin), "instruments": own}
+    rare = {
+        "margin": dict(settings.margin),
+        "instruments": own,
+        "search": request.search,
+        "validate": request.validate,
+    }
     return {
         **{name: values for name, values in rare.items() if values},
-        "run_type": "backtest",
+        "run_type": "backtest" if request.search is None else "optimization",
         "engine": settings.engine,
         "ledger": settings.ledger,
         "strategy": _strategy(request, closure, form),

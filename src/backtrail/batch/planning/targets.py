@@ -28,6 +28,7 @@ _MADE_BY_A_STAGE = "|".join(
         r"run\.json",
         "_SUCCESS",
         "results/reports/.*",
+        r"\.search/.*",
     )
 )
 # Pattern of the files of a run that no stage declares as its output, a strategy's own among them.
@@ -74,7 +75,7 @@ def run_targets(
         home = (base_dir / planned.backtest_id).as_posix()
         if planned.backtest_id in damaged:
             targets += [f"{home}/{name}" for name in damaged[planned.backtest_id].missing]
-        if plan.shards is None:
+        if plan.shards is None or plan.is_search(planned):
             targets += [f"{home}/_SUCCESS", *(f"{home}/{_REPORTS}/{name}" for name in reports)]
         elif planned.backtest_id in sharded and not is_sealed(run):
             # Its shard was done; the run has been deleted since. Who is pending has a shard still.

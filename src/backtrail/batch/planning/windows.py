@@ -1,6 +1,6 @@
 """Whether the data of a bundle fit what a run asks for: symbols, dates, and bars between them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ __all__ = ["BarDates", "data_problems"]
 
 # Config windows and data rarely begin on the same day; a week covers weekends and holidays.
 _COVERAGE_SLACK_DAYS = 7
+_LEAST_BARS = 3
+_LEAST_BLOCK = 2  # returns whose standard deviation a block needs
 
 
 class BarDates:
@@ -110,38 +112,59 @@ class BarDates:
         before_date = dates[after - 1].astype(object) if after else None
         return before_date, dates[after].astype(object) if after < len(dates) else None
 
+    def bar_count(self, symbols: Sequence[str], start: date, end: date) -> int:
+        """Return how many different timestamps the bars of some symbols have in a window."""
+        import polars as pl
+
+        chosen = pl.col("symbol").is_in(list(symbols))
+        if self._sessions is None:
+            wanted = chosen & pl.col("timestamp").dt.date().is_between(start, end)
+            return len(self._read(lambda scan: scan.filter(wanted).select("timestamp").unique()))
+        moments = self._read(lambda scan: scan.filter(chosen).select("timestamp").unique())
+        days = _session_days(moments["timestamp"], self._sessions)
+        return int(days.is_between(start, end).sum())
+
     @cached_property
     def _dates(self) -> "dict[str, npt.NDArray[np.datetime64]]":
         import polars as pl
 
+        if self._sessions is None:
+            day = pl.col("timestamp").dt.date().alias("day")
+            days = self._read(lambda scan: scan.select("symbol", day).unique().sort("day"))
+        else:
+            bars = self._read(lambda scan: scan.select("symbol", "timestamp"))
+            days = _by_session(bars, self._sessions)
+        parts = days.partition_by("symbol", as_dict=True)
+        return {str(key[0]): part["day"].to_numpy() for key, part in parts.items()}
+
+    def _read(self, query: "Callable[[pl.LazyFrame], pl.LazyFrame]") -> "pl.DataFrame":
+        import polars as pl
+
         path = self.path / BARS_FILE
-        scan = pl.scan_parquet(path)
         try:
-            if self._sessions is None:
-                day = pl.col("timestamp").dt.date().alias("day")
-                days = scan.select("symbol", day).unique().sort("day").collect()
-            else:
-                days = _by_session(scan.select("symbol", "timestamp").collect(), self._sessions)
+            return query(pl.scan_parquet(path)).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DatasetError(
                 f"{path} cannot be read: {str(error).splitlines()[0]}; remove the dataset's "
                 "directory and ingest the bundle again"
             ) from error
-        parts = days.partition_by("symbol", as_dict=True)
-        return {str(key[0]): part["day"].to_numpy() for key, part in parts.items()}
 
 
 def _by_session(frame: "pl.DataFrame", sessions: "EngineSessions") -> "pl.DataFrame":
     import polars as pl
 
+    moments = frame["timestamp"].unique().sort()
+    dates = pl.DataFrame({"timestamp": moments, "day": _session_days(moments, sessions)})
+    return frame.join(dates, on="timestamp").select("symbol", "day").unique().sort("day")
+
+
+def _session_days(moments: "pl.Series", sessions: "EngineSessions") -> "pl.Series":
+    import polars as pl
+
     from backtrail.engine.schedule import days_in
 
-    moments = frame["timestamp"].unique().sort()
     days = days_in(sessions, moments.to_physical().to_numpy())
-    dates = pl.DataFrame(
-        {"timestamp": moments, "day": pl.Series(days).cast(pl.Int32).cast(pl.Date)}
-    )
-    return frame.join(dates, on="timestamp").select("symbol", "day").unique().sort("day")
+    return pl.Series(days).cast(pl.Int32).cast(pl.Date)
 
 
 def data_problems(request: RunRequest, bars: BarDates, source: str) -> list[Problem]:
@@ -175,7 +198,8 @@ def data_problems(request: RunRequest, bars: BarDates, source: str) -> list[Prob
             for name, key in unknown.items()
         ]
     problems = list(_coverage_problems(request, bars, wanted, source))
-    return problems or list(_empty_problems(request, bars, wanted, source))
+    problems = problems or list(_empty_problems(request, bars, wanted, source))
+    return problems or list(_search_problems(request, bars, wanted, source))
 
 
 def _coverage_problems(
@@ -218,6 +242,41 @@ def _empty_problems(
         where = f"{source}: batch.{request.origin(*keys)}.benchmark"
         remedy = _nearest_words(bars, [benchmark], start)
         yield Problem(where, f"the benchmark {benchmark!r} has no bar {window}", remedy)
+
+
+def _search_problems(
+    request: RunRequest, bars: BarDates, wanted: Sequence[str], source: str
+) -> Iterator[Problem]:
+    """Yield what of a search's validation does not fit the length of its history."""
+    validate = request.validate or {}
+    holdout = validate.get("holdout")
+    if request.search is None or not validate:
+        return
+    where = f"{source}: batch.{request.origin('validate', 'start', 'end', 'symbols')}.validate"
+    end = request.end
+    if holdout is not None:
+        start = date.fromisoformat(holdout["start"])
+        end = start - timedelta(days=1)
+        if not bars.bar_count(wanted, start, request.end):
+            found = f"there is no bar from {start} to {request.end}"
+            yield Problem(f"{where}.holdout.start", found, "name an earlier date")
+    count = bars.bar_count(wanted, request.start, end)
+    history = f"the history before the holdout has {count:,} bars ({request.start} to {end})"
+    if count < _LEAST_BARS:
+        remedy = "let the holdout begin later, or the entry earlier"
+        yield Problem(f"{where}.holdout.start", history, remedy)
+    folds = validate.get("walk_forward")
+    if folds is not None:
+        parts = ("warm_up", "in_sample", "embargo", "out_of_sample")
+        needed = sum(folds[name] for name in parts)
+        if needed > count:
+            sums = " + ".join(f"{name} {folds[name]:,}" for name in parts)
+            remedy = f"one fold takes {needed:,} bars ({sums}); take shorter windows"
+            yield Problem(f"{where}.walk_forward", history, remedy)
+    blocks = validate.get("overfitting", {}).get("blocks", 0)
+    if count - 1 < _LEAST_BLOCK * blocks:
+        remedy = f"{blocks} blocks of at least {_LEAST_BLOCK} returns take more; take fewer blocks"
+        yield Problem(f"{where}.overfitting.blocks", history, remedy)
 
 
 def _closed(bars: BarDates, request: RunRequest) -> str:

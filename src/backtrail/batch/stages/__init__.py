@@ -1,4 +1,4 @@
-"""The stages of a run: capture, execute, seal, report.
+"""The stages of a run: capture, for a search evaluate and select, then execute, seal, report.
 
 Chains call them one job at a time, shards call them in a loop; there is no other way through a
 run. Every stage holds the run's lease, looks at the seal again, and leaves a sealed run as it is:
@@ -10,9 +10,11 @@ from backtrail.batch.stages.executing import run_backtest
 from backtrail.batch.stages.reporting import render_report, render_report_again, render_run
 from backtrail.batch.stages.restoring import restore_run
 from backtrail.batch.stages.sealing import seal_run
+from backtrail.batch.stages.searching import evaluate_chunk, select_parameters
 
 __all__ = [
     "capture_code",
+    "evaluate_chunk",
     "render_report",
     "render_report_again",
     "render_run",
@@ -20,4 +22,5 @@ __all__ = [
     "restore_run",
     "run_backtest",
     "seal_run",
+    "select_parameters",
 ]

@@ -96,6 +96,9 @@ def failure_record(
     usage: Mapping[str, Any] | None,
     run: RunDir,
     now: datetime,
+    *,
+    stage: str = "run_backtest",
+    details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run whose strategy failed: what, where, and the last log lines.
 
@@ -105,6 +108,8 @@ def failure_record(
         usage: From `keep_inputs`; None when the child was ended before it could tell.
         run: The run, for its logs.
         now: When it failed.
+        stage: The rule that failed.
+        details: What else is to be said of the error.
     """
     unknown = ["the run was ended before it could tell what it had used"]
     gaps = unknown if usage is None else usage_gaps(usage)
@@ -117,7 +122,8 @@ def failure_record(
         "grade": "D",
         "gaps": ["the run failed; it has no results", *gaps],
         "error": {
-            "stage": "run_backtest",
+            **(details or {}),
+            "stage": stage,
             "kind": outcome.kind,
             "message": outcome.message,
             "traceback": outcome.traceback,
@@ -157,8 +163,12 @@ def sealed_record(
     if not is_captured:
         gaps.insert(0, "the code was not captured; the run cannot be repeated")
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
+    searched = {}
+    if "search" in record["identity"]:
+        searched = {"selection": run.read_selection()}
     return {
         **record,
+        **searched,
         "status": "completed",
         "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,
@@ -167,15 +177,25 @@ def sealed_record(
     }
 
 
-def trial_record(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the ledger counts of a run: one strategy family, one parameter set."""
+def trial_record(
+    spec: Mapping[str, Any], selection: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what the ledger counts of a run: a strategy family, and how many parameter sets.
+
+    Args:
+        spec: The run spec.
+        selection: What a search run selected, and from how many; None for a plain run.
+    """
     identity = spec["identity"]
+    sets, sha256 = 1, sha256_json([identity["params"]])
+    if selection is not None:
+        sets, sha256 = selection["sets"], selection["sets_sha256"]
     return {
         "run_key": spec["run_key"],
         "dataset_id": identity["dataset"]["dataset_id"],
         "family": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "run_type": identity["run_type"],
-        "sets": 1,
-        "sets_sha256": sha256_json([identity["params"]]),
+        "sets": sets,
+        "sets_sha256": sha256,
     }

@@ -1,12 +1,17 @@
 """Stage `seal_run`: every file listed with its checksum, the trial counted, the seal set."""
 
+from typing import Any
+
 from backtrail.artifacts.manifest import inventory, seal
-from backtrail.artifacts.store import RunStore
+from backtrail.artifacts.store import RunDir, RunStore
 from backtrail.batch.stages.materials import write_metadata
 from backtrail.batch.stages.records import sealed_record, trial_record
 from backtrail.batch.stages.restoring import sealed_and_whole
+from backtrail.batch.stages.working import WorkingFiles, close_parts
 from backtrail.errors import SealError
 from backtrail.files import write_json
+from backtrail.provenance.inputs import keep_inputs
+from backtrail.provenance.objects import ObjectStore
 
 __all__ = ["seal_run"]
 
@@ -27,6 +32,9 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             status = "not begun" if record is None else record["status"]
             raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
         spec = run.read_spec()
+        selection = None
+        if "search" in spec["identity"]:
+            record, selection = _close_search(store, run, record), run.read_selection()
         write_metadata(run, spec, record, status="completed")
         listed = inventory(run, record["contents"])
         for file in spec["code"]["files"]:
@@ -42,6 +50,18 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             / "trials"
             / spec["identity"]["dataset"]["dataset_id"]
             / f"{spec['run_key']}.json",
-            trial_record(spec),
+            trial_record(spec, selection),
         )
         seal(run, sealed_record(record, run, listed))
+
+
+def _close_search(store: RunStore, run: RunDir, record: dict[str, Any]) -> dict[str, Any]:
+    """Take what the stages of a search made and used into its manifest; remove working files.
+
+    The manifest is written before they go: a seal that is killed between the two finds it so.
+    """
+    objects = ObjectStore(store.objects)
+    closed = close_parts(run, record, lambda usage: keep_inputs(usage, objects, run.path))
+    write_json(run.manifest, closed, durable=True)
+    WorkingFiles(run).remove()
+    return closed
