@@ -119,7 +119,7 @@ def reported(wildcards):
     pages = [
         f"{BASE}/{run.backtest_id}/results/reports/{name}"
         for run in plan.chained
-        for name in REPORTS.files
+        for name in [*REPORTS.files, *([targets.SEARCH_REPORT] if plan.is_search(run) else [])]
     ]
     return pages + [f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards]
 

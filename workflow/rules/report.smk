@@ -51,6 +51,41 @@ rule render_report:
         "../../scripts/render_report.py"
 
 
+rule render_search_report:
+    input:
+        seal=f"{BASE}/{{backtest_id}}/_SUCCESS",
+    output:
+        page=report(
+            update(f"{BASE}/{{backtest_id}}/results/reports/search_report.html"),
+            caption="../report/search_report.rst",
+            category="Backtests",
+            subcategory=lambda wildcards: run_labels(wildcards)["bundle"],
+            labels=lambda wildcards: {**run_labels(wildcards), "report": "search"},
+        ),
+    log:
+        "logs/render_search_report/{backtest_id}.log",
+    benchmark:
+        "logs/render_search_report/{backtest_id}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="5m",
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
+        kinds=["search"],
+        theme=REPORTS.theme,
+        sections=list(REPORTS.sections),
+        templates=str(REPORTS.templates or ""),
+        code=page_fingerprint(REPORTS),
+    message:
+        "Rendering the search page of {wildcards.backtest_id}"
+    script:
+        "../../scripts/render_report.py"
+
+
 rule render_index:
     input:
         runs=f"{BASE}/runs.parquet",

@@ -25,7 +25,8 @@ def add_report_commands(commands: Any) -> None:
         "--kind",
         action="append",
         choices=tuple(REPORT_FILES),
-        help="which report; may be given again (default: reports.kinds of the config)",
+        help="which report; may be given again (default: reports.kinds of the config, and search "
+        "for a run that searched)",
     )
     report.add_argument(
         "--theme",
@@ -48,6 +49,7 @@ def _report(options: argparse.Namespace) -> int:
     from backtrail.batch.history.reading import find_run
     from backtrail.batch.planning.reporting import read_report_config
     from backtrail.batch.stages import render_run
+    from backtrail.reports.search import is_search
 
     store, places = existing_store(options), read_places(options)
     config = read_report_config(config_files(options), Path.cwd())
@@ -58,7 +60,10 @@ def _report(options: argparse.Namespace) -> int:
     runs = [find_run(store, name) for name in options.runs]
     made: dict[str, list[str]] = {}
     for run in runs:
-        pages = render_run(store, run.backtest_id, places.bundles, config=config)
+        wanted = config
+        if not options.kind and is_search(run.path):
+            wanted = replace(config, kinds=(*config.kinds, "search"))
+        pages = render_run(store, run.backtest_id, places.bundles, config=wanted)
         made[run.backtest_id] = [str(page) for page in pages]
         if not options.json:
             for page in pages:

@@ -39,6 +39,7 @@ _TEXT_KEYS = (
     "error",
     "report",
     "advanced",
+    "search",
 )
 _UNFINISHED = frozenset({"failed", "running", "planned", "claimed"})
 
@@ -60,8 +61,8 @@ def render_index(
         rows: One mapping per run: `backtest_id`, `name`, `entry` (of the batch), `strategy`,
             `code_hash`, `params` (mapping), `bundle`, `dataset_id`, `status`, `grade`, `run_type`,
             `start`, `end`, `metrics` (mapping of name to value or None), `error` (reason or None),
-            `report` and `advanced` (paths relative to the page, or None), `synthetic`, and
-            `version`, which is another one when the run's results are.
+            `report`, `advanced` and `search` (paths relative to the page, or None), `synthetic`,
+            and `version`, which is another one when the run's results are.
         out: The HTML file to write; what it needs is written to `.index/` beside it.
         equity: Returns dates and equity of a run, 1.0 at its start, or None; asked only for runs
             whose curves are not written yet.

@@ -19,8 +19,9 @@ REPORT_FILES: Final[Mapping[str, str]] = {
     "basic": "basic_report.html",
     "advanced": "advanced_report.html",
     "pdf": "basic_report.pdf",
+    "search": "search_report.html",
 }
-"""File of each kind of report in `results/reports/`."""
+"""File of each kind of report in `results/reports/`; `search` is that of runs that search."""
 
 ADVANCED_SECTIONS: Final = (
     "returns",

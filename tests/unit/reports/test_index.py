@@ -29,6 +29,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "error": None,
         "report": f"{backtest_id}/results/reports/basic_report.html",
         "advanced": None,
+        "search": None,
         "version": f"{number}" * 8,
         "equity": [["2020-01-31", 1.0], ["2020-02-29", 1.0 + number / 10]],
         "synthetic": False,

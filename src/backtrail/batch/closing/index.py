@@ -55,7 +55,9 @@ def _synthetic_datasets(bundles_dir: Path) -> set[str]:
 def _index_row(store: RunStore, row: dict[str, Any], synthetic: set[str]) -> dict[str, Any]:
     name = row["backtest_id"]
     reports = f"{name}/results/reports"
-    basic, advanced = (f"{reports}/{REPORT_FILES[kind]}" for kind in ("basic", "advanced"))
+    basic, advanced, search = (
+        f"{reports}/{REPORT_FILES[kind]}" for kind in ("basic", "advanced", "search")
+    )
     return {
         "backtest_id": name,
         "name": row["name"],
@@ -74,6 +76,7 @@ def _index_row(store: RunStore, row: dict[str, Any], synthetic: set[str]) -> dic
         "error": f"{row['error_kind']}: {row['error_message']}" if row["error_kind"] else None,
         "report": _first_there(store, (basic, f"{name}/errors/failed_run.html")),
         "advanced": _first_there(store, (advanced,)),
+        "search": _first_there(store, (search,)),
         "synthetic": row["dataset_id"] in synthetic,
         "version": row["manifest_sha256"],
     }

@@ -11,9 +11,11 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
 from backtrail.provenance.objects import ObjectStore
+from backtrail.reports.settings import REPORT_FILES
 
 __all__ = [
     "RESTORED_PATHS",
+    "SEARCH_REPORT",
     "damaged_runs",
     "object_targets",
     "run_targets",
@@ -34,7 +36,8 @@ _MADE_BY_A_STAGE = "|".join(
 # Pattern of the files of a run that no stage declares as its output, a strategy's own among them.
 RESTORED_PATHS = f"(?!(?:{_MADE_BY_A_STAGE})$).+"
 _REPORTS = "results/reports"
-_BASIC_REPORT = "basic_report.html"
+_BASIC_REPORT = REPORT_FILES["basic"]
+SEARCH_REPORT = REPORT_FILES["search"]
 
 
 def damaged_runs(plan: Plan, store: RunStore) -> dict[str, Damage]:
@@ -62,7 +65,8 @@ def run_targets(
         store: The run store.
         base_dir: The store's folder as the config writes it, for the paths.
         damaged: What `damaged_runs` found.
-        reports: Pages that a run with a chain has; one in a shard has the basic report.
+        reports: Pages that a run with a chain has, a search its own besides; one in a shard has
+            the basic report.
 
     Raises:
         SealError: If something in sealed runs was altered; every such run is named.
@@ -76,7 +80,8 @@ def run_targets(
         if planned.backtest_id in damaged:
             targets += [f"{home}/{name}" for name in damaged[planned.backtest_id].missing]
         if plan.shards is None or plan.is_search(planned):
-            targets += [f"{home}/_SUCCESS", *(f"{home}/{_REPORTS}/{name}" for name in reports)]
+            pages = [*reports, *([SEARCH_REPORT] if plan.is_search(planned) else [])]
+            targets += [f"{home}/_SUCCESS", *(f"{home}/{_REPORTS}/{name}" for name in pages)]
         elif planned.backtest_id in sharded and not is_sealed(run):
             # Its shard was done; the run has been deleted since. Who is pending has a shard still.
             targets += [f"{home}/_SUCCESS", f"{home}/{_REPORTS}/{_BASIC_REPORT}"]

@@ -87,6 +87,14 @@ def _render(
             run.path, bundles_dir=bundles_dir, out=out, grade=grade, trials=trials, config=config
         )
         return
+    if kind == "search":
+        from backtrail.reports.search import render_search_report
+
+        trials = _trials(store, run)
+        render_search_report(
+            run.path, bundles_dir=bundles_dir, out=out, grade=grade, trials=trials, config=config
+        )
+        return
     if kind == "pdf":
         from backtrail.reports.pdf import render_pdf_report as render
     else:

@@ -71,7 +71,8 @@
     return made;
   };
   const reports = (i) => {
-    const links = [["basic", text.report[i]], ["advanced", text.advanced[i]]]
+    const links = [["basic", text.report[i]], ["advanced", text.advanced[i]],
+      ["search", text.search[i]]]
       .filter(([, path]) => path)
       .flatMap(([label, path]) => [" ", element("a", { href: address(path),
         ariaLabel: label + " report of " + (text.name[i] ?? "") },
@@ -266,7 +267,7 @@
   const clear = document.getElementById("clear");
   clear.addEventListener("click", () => { ticked.clear(); draw(); compare(); });
   document.getElementById("runs-csv").addEventListener("click", () => {
-    const texts = Object.keys(text).filter((key) => !["report", "advanced"].includes(key));
+    const texts = Object.keys(text).filter((key) => !["report", "advanced", "search"].includes(key));
     const names = [...paramNames].sort();
     page.save("runs", [[...texts, ...names, ...order], ...rows.map((i) => [
       ...texts.map((key) => text[key][i]), ...names.map((key) => params[i][key]),
