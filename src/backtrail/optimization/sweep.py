@@ -105,6 +105,11 @@ class Sweep:
         if self.is_compiled:
             self._arguments = _kernel_arguments(self._bars, self._config)
 
+    @property
+    def bars(self) -> Bars:
+        """The bars of the account."""
+        return self._bars
+
     def evaluate(
         self, sets: Iterable[Mapping[str, Any]], *, keep_returns: bool = False
     ) -> SweepResult:
