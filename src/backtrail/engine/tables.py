@@ -15,7 +15,7 @@ from backtrail.engine.simulation import Simulation
 from backtrail.engine.trades import trade_table
 from backtrail.errors import ConfigError, Problem
 
-__all__ = ["build_result", "check_benchmark"]
+__all__ = ["benchmark_returns", "build_result", "check_benchmark"]
 
 FloatArray = npt.NDArray[np.float64]
 Recorded = Sequence[tuple[int, str, float | None]]
@@ -130,10 +130,10 @@ def _curve_table(
     returns = np.full(n, np.nan)
     np.divide(total[1:], total[:-1], out=returns[1:], where=solvent[:-1])
     returns[1:] -= 1.0
-    benchmark_returns: Column = [None] * n
+    compared: Column = [None] * n
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
-        benchmark_returns = _nullable(_benchmark_returns(source, benchmark, timestamps))
+        compared = _nullable(benchmark_returns(source, benchmark, timestamps))
     return {
         "timestamp": timestamps,
         "portfolio_value": total,
@@ -143,7 +143,7 @@ def _curve_table(
         "net_exposure": _nullable(net_exposure),
         "returns": _nullable(returns),
         "drawdown": total / np.maximum.accumulate(total) - 1.0,
-        "benchmark_returns": benchmark_returns,
+        "benchmark_returns": compared,
     }
 
 
@@ -164,9 +164,19 @@ def _nullable(values: FloatArray) -> Column:
     return items
 
 
-def _benchmark_returns(
+def benchmark_returns(
     market: Market, benchmark: str, timestamps: npt.NDArray[np.int64]
 ) -> FloatArray:
+    """Return what holding a symbol earned per bar, dividends reinvested.
+
+    Args:
+        market: Prices that have the symbol.
+        benchmark: The symbol.
+        timestamps: Bars that returns are wanted for; the last close up to each counts.
+
+    Returns:
+        NaN at the first bar, and before the symbol has a price.
+    """
     column = market.index[benchmark]
     bars = market.bars
     factor = market.factors[column]

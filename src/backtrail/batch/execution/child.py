@@ -85,7 +85,7 @@ def _answer(
         try:
             strategy = _load(code_dir, entry, functions)
             if asked["kind"] == "sets":
-                tables = _evaluate(strategy, asked, bars)
+                tables = _evaluate(strategy, asked, bars, benchmark)
             else:
                 tables = _run(strategy, asked, bars, benchmark)
         except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
@@ -146,7 +146,9 @@ def _run(
     )
 
 
-def _evaluate(strategy: Strategy, asked: Mapping[str, Any], bars: int) -> dict[str, Any]:
+def _evaluate(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
     paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
     columns: dict[str, Any] = _search_module().evaluate_sets(
         strategy,
@@ -154,8 +156,10 @@ def _evaluate(strategy: Strategy, asked: Mapping[str, Any], bars: int) -> dict[s
         asked["places"],
         asked["numbers"],
         _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
         seed=asked["seed"],
         periods_per_year=asked["periods_per_year"],
+        memory_bytes=int(asked["limits"]["memory_bytes"]),
         attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
     )
     return columns

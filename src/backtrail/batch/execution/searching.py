@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -22,7 +23,7 @@ from backtrail.artifacts.tables import build_table, content_checksum, write_csv,
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError, joined_outcome
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.errors import NoAdmissibleSetError
-from backtrail.files import write_bytes, write_json
+from backtrail.files import atomic_path, write_bytes, write_json
 from backtrail.optimization.parameters import ParameterDefinition
 from backtrail.optimization.sampling import sample_numbers
 from backtrail.optimization.search import (
@@ -40,15 +41,16 @@ from backtrail.optimization.selection import (
     pareto_front,
     set_places,
 )
+from backtrail.validation.streaming import SearchPart
 from backtrail.wording import counted
 
 __all__ = [
     "SEARCH_RESULTS",
+    "EvaluatedSets",
     "SearchExecutor",
     "backtest_spec",
     "evaluate_places",
     "execute_search",
-    "join_rows",
     "searched_numbers",
     "write_selection",
 ]
@@ -83,6 +85,54 @@ class SearchExecutor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedSets:
+    """What evaluating some sets of a search gave.
+
+    Attributes:
+        rows: A row per set: number, metrics, error.
+        statistics: What the sets leave behind for the test of overfitting; None without one.
+    """
+
+    rows: pl.DataFrame
+    statistics: SearchPart | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["EvaluatedSets"]) -> "EvaluatedSets":
+        """Return the sets of all parts in the order of the space, whatever that of the parts.
+
+        Args:
+            parts: At least one; no set is in two.
+        """
+        statistics = [part.statistics for part in parts if part.statistics is not None]
+        return cls(
+            pl.concat([part.rows for part in parts]).sort("set"),
+            SearchPart.merge(statistics) if statistics else None,
+        )
+
+    def save(self, rows: Path) -> None:
+        """Write the sets of a chunk, the rows last; `load` reads them.
+
+        Args:
+            rows: File of the rows; the statistics lie beside it.
+        """
+        if self.statistics is not None:
+            arrays: Any = self.statistics.arrays()
+            with atomic_path(rows.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
+                np.savez(stream, **arrays)
+        with atomic_path(rows) as temporary:
+            self.rows.write_parquet(temporary)
+
+    @classmethod
+    def load(cls, rows: Path) -> "EvaluatedSets":
+        """Read what `save` wrote."""
+        statistics = None
+        if rows.with_suffix(".npz").exists():
+            with np.load(rows.with_suffix(".npz")) as arrays:
+                statistics = SearchPart.from_arrays(dict(arrays))
+        return cls(pl.read_parquet(rows), statistics)
+
+
 def execute_search(
     executor: SearchExecutor,
     spec: Mapping[str, Any],
@@ -109,13 +159,14 @@ def execute_search(
     """
     search = Search.of(spec)
     numbers = searched_numbers(search)
-    outcomes, frames = [], []
+    outcomes, found = [], []
     for first in range(0, search.draws, _PLACES_AT_ONCE):
         places = (first, min(first + _PLACES_AT_ONCE, search.draws))
-        outcome, rows = evaluate_places(executor, spec, code, places, numbers)
+        outcome, some = evaluate_places(executor, spec, code, places, numbers)
         outcomes.append(outcome)
-        frames.append(rows)
-    contents = write_selection(spec, join_rows(frames), target, csv_twins=csv_twins)
+        found.append(some)
+    evaluated = EvaluatedSets.join(found)
+    contents = write_selection(spec, evaluated.rows, target, csv_twins=csv_twins)
     outcome, made = executor.execute(backtest_spec(spec, target), code, target, csv_twins=csv_twins)
     return joined_outcome([*outcomes, outcome]), {**contents, **made}
 
@@ -159,7 +210,7 @@ def evaluate_places(
     numbers: Sequence[int] | None,
     *,
     logs: Path | None = None,
-) -> tuple[Outcome, pl.DataFrame]:
+) -> tuple[Outcome, EvaluatedSets]:
     """Evaluate the sets of some places in a child of their own, on bars before the holdout.
 
     The child works on a copy of the captured code, so that chunks of one run do not meet; what the
@@ -174,7 +225,7 @@ def evaluate_places(
         logs: Folder that takes what the strategy printed.
 
     Returns:
-        How the child ended, and a row per set: number, metrics, error.
+        How the child ended, and what it found.
 
     Raises:
         StrategyFailedError: If the child could not load the strategy, or outran a limit.
@@ -200,7 +251,10 @@ def evaluate_places(
             shutil.copytree(scratch.logs, logs, dirs_exist_ok=True)
     if outcome.answer is None:
         raise StrategyFailedError(outcome)
-    return outcome, _rows(outcome.answer["tables"])
+    columns = outcome.answer["tables"]
+    arrays = columns.get("statistics")
+    statistics = None if arrays is None else SearchPart.from_arrays(arrays)
+    return outcome, EvaluatedSets(_rows(columns), statistics)
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
@@ -214,11 +268,6 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
             pl.Series("error", columns["error"], dtype=pl.String),
         ]
     )
-
-
-def join_rows(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of all chunks in the order of the space; a set that two have is one."""
-    return pl.concat(frames).unique("set", keep="first").sort("set")
 
 
 def write_selection(

@@ -11,17 +11,23 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from backtrail.batch.execution.evaluation import calendar_sessions, engine_config
 from backtrail.engine import Bars
+from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy
+from backtrail.engine.tables import benchmark_returns
 from backtrail.optimization.kernel import STATE_SIZE, find_changes, simulate_block
 from backtrail.optimization.search import SWEEP_METRICS, Search
 from backtrail.optimization.sweep import Sweep
+from backtrail.validation.streaming import SearchPart, SearchStatistics
 
-__all__ = ["evaluate_sets", "load_kernel"]
+__all__ = ["default_block", "evaluate_sets", "load_kernel", "without_ruin"]
 
 _BLOCK: Final = 4096  # sets that are looked at together; memory does not grow with their number
+_MOST_RETURNS: Final = 1 << 22  # values of the return matrix that is kept for the statistics
+_COPIES: Final = 16  # of that matrix that fit into the memory of a run, with room to spare
 
 
 def load_kernel() -> None:
@@ -46,11 +52,13 @@ def evaluate_sets(
     places: Sequence[int],
     numbers: Sequence[int] | None,
     bars: Bars,
+    benchmark_bars: Bars | None,
     *,
     seed: int,
     periods_per_year: float,
+    memory_bytes: int,
     attributes: Mapping[str, object] | None = None,
-) -> dict[str, Sequence[Any]]:
+) -> dict[str, Any]:
     """Evaluate some sets of a search; one that fails is a row with its error.
 
     Args:
@@ -59,13 +67,16 @@ def evaluate_sets(
         places: First combination of a grid, and the one after the last.
         numbers: The combinations of a sample, in place of `places`.
         bars: Prices, in-sample.
+        benchmark_bars: Prices of a benchmark outside the universe.
         seed: Of the engine, as in the run of the selected set.
         periods_per_year: Bars per year, for annual metrics.
+        memory_bytes: Memory that this may take.
         attributes: Set on the context of a strategy in event form.
 
     Returns:
         `set`, the number of each combination, a column for each metric, NaN where undefined, and
-        `error`.
+        `error`; with a test of overfitting also `statistics`, arrays of what the sets leave behind
+        for it, as `SearchPart` gives them.
     """
     search = Search.of(spec)
     sweep = Sweep(
@@ -78,15 +89,82 @@ def evaluate_sets(
     )
     chosen = iter(range(*places) if numbers is None else numbers)
     passing = _passing(search, chosen)
+    statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
+    size = _BLOCK
+    if statistics is not None:
+        left_out = spec["identity"]["validate"]["overfitting"]["warm_up"]
+        most = min(_MOST_RETURNS, memory_bytes // (8 * _COPIES))
+        size = max(1, min(_BLOCK, most // len(bars.timestamps)))
     columns: dict[str, Any] = {"set": array("q"), "error": []}
     columns |= {name: array("d") for name in SWEEP_METRICS}
-    while block := list(islice(passing, _BLOCK)):
-        result = sweep.evaluate([values for _, values in block])
-        columns["set"].extend(number for number, _ in block)
+    parts = []
+    while block := list(islice(passing, size)):
+        numbered = np.array([number for number, _ in block], dtype=np.int64)
+        wanted = [values for _, values in block]
+        result = sweep.evaluate(wanted, keep_returns=statistics is not None)
+        columns["set"].frombytes(numbered.tobytes())
         columns["error"].extend(result.errors)
         for name in SWEEP_METRICS:
             columns[name].frombytes(result.metrics[name].tobytes())
+        if statistics is not None and result.returns is not None:
+            through = np.array([error is None for error in result.errors])
+            returns = without_ruin(result.returns[through])[:, left_out:]
+            parts.append(statistics.measure(returns, numbered[through]))
+    if statistics is not None:
+        none = np.zeros((0, len(bars.timestamps) - 1 - left_out))
+        parts = parts or [statistics.measure(none)]
+        columns["statistics"] = SearchPart.merge(parts).arrays()
     return columns
+
+
+def _statistics(
+    identity: Mapping[str, Any], search: Search, bars: Bars, benchmark_bars: Bars | None
+) -> SearchStatistics | None:
+    """Return what measures the returns of sets, the same for every chunk; None without a test."""
+    asked = identity.get("validate", {}).get("overfitting")
+    if asked is None:
+        return None
+    left_out = asked["warm_up"]
+    count = len(bars.timestamps) - 1 - left_out
+    against = np.zeros(count)
+    if asked["against"] == "benchmark":
+        market = Market(bars if benchmark_bars is None else benchmark_bars)
+        held = benchmark_returns(market, identity["benchmark"], bars.timestamps)[1 + left_out :]
+        against = np.nan_to_num(held, nan=0.0)  # before its first bar there is cash
+    return SearchStatistics(
+        against,
+        blocks=asked["blocks"],
+        block=asked["block"] or default_block(count),
+        samples=asked["bootstraps"],
+        seed=search.seed,
+    )
+
+
+def default_block(returns: int) -> int:
+    """Return the mean length of resampled blocks for a history: the cube root of its length.
+
+    It is the order at which the error of a block bootstrap is least (Hall, Horowitz and Jing 1995),
+    and depends on nothing that chunks could differ in.
+    """
+    length: int = round(returns ** (1 / 3))
+    return max(1, length)
+
+
+def without_ruin(returns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return rows of returns in which an account that lost everything stays at nothing.
+
+    The bar of its ruin has a return of -1, every later one 0.
+
+    Args:
+        returns: Per bar, one row per set.
+    """
+    over = np.logical_or.accumulate(~(returns > -1.0), axis=1)
+    if not over.any():
+        return returns
+    kept = np.where(over, 0.0, returns)
+    rows = np.flatnonzero(over.any(axis=1))
+    kept[rows, over[rows].argmax(axis=1)] = -1.0
+    return kept
 
 
 def _passing(search: Search, numbers: Iterator[int]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -26,6 +26,7 @@ _LOOKED_AT: Final = 20_000  # combinations, to see how many the condition lets p
 # Seconds per set and bar, and per set: by the kernel, and by the event engine.
 _COMPILED: Final = (5e-9, 2e-5)
 _EVENTS: Final = (5e-6, 2e-3)
+_RESAMPLED: Final = 2.6e-10  # seconds per set, bar and draw of the tests against the benchmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ def estimate_search(
     sets, is_exact = _count_sets(search)
     is_compiled = _goes_through_kernel(identity)
     per_bar, per_set = _COMPILED if is_compiled else _EVENTS
-    guess = per_set + per_bar * bars * len(identity["symbols"])
+    draws = identity.get("validate", {}).get("overfitting", {}).get("bootstraps", 0)
+    guess = per_set + (per_bar * len(identity["symbols"]) + _RESAMPLED * draws) * bars
     seconds = guess if seconds_per_set is None else seconds_per_set
     least = max(1, int(_WORTH_A_START / seconds))
     room = max(limits.memory_bytes - _BYTES_OF_KERNEL, limits.memory_bytes // 4)

@@ -18,13 +18,13 @@ from backtrail.batch.stages.records import begin_record
 from backtrail.batch.stages.restoring import sealed_and_whole
 from backtrail.batch.stages.working import WorkingFiles
 from backtrail.errors import BacktrailError
-from backtrail.files import atomic_path, lease, write_bytes, write_json
+from backtrail.files import lease, write_bytes, write_json
 from backtrail.optimization.search import Search
 
 if TYPE_CHECKING:
-    import polars as pl
+    from backtrail.batch.execution.searching import EvaluatedSets
 
-__all__ = ["evaluate_chunk", "select_parameters"]
+__all__ = ["cover", "evaluate_chunk", "searched_sets", "select_parameters"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,20 +61,18 @@ def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Exec
     _log_progress(run, work, chunk)
 
 
-def _evaluate(executor: Executor, run: RunDir, work: WorkingFiles, chunk: str) -> "pl.DataFrame":
+def _evaluate(executor: Executor, run: RunDir, work: WorkingFiles, chunk: str) -> None:
     executor.sandbox  # noqa: B018  it imports the engine while Polars is imported here
     from backtrail.batch.execution.searching import evaluate_places, searched_numbers
 
     spec = run.read_spec()
     numbers = searched_numbers(Search.of(spec), work.numbers)
-    outcome, rows = evaluate_places(
+    outcome, evaluated = evaluate_places(
         executor, spec, run.code, chunk_range(chunk), numbers, logs=work.logs(chunk)
     )
     record = {name: value for name, value in asdict(outcome).items() if name != "answer"}
-    write_json(work.record(chunk), {**record, "sets": len(rows)})
-    with atomic_path(work.rows(chunk)) as temporary:
-        rows.write_parquet(temporary)
-    return rows
+    write_json(work.record(chunk), {**record, "sets": len(evaluated.rows)})
+    evaluated.save(work.rows(chunk))
 
 
 def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, chunk: str) -> None:
@@ -108,10 +106,11 @@ def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, ch
 
 
 def _log_progress(run: RunDir, work: WorkingFiles, chunk: str) -> None:
-    done = work.chunk_records()
+    chunks = work.chunks()
+    done = [work.read_record(name) for name in chunks]
     sets = sum(record["sets"] for record in done)
     seconds = sum(record["seconds"] for record in done)
-    places = sum(stop - first for first, stop in map(chunk_range, work.chunks()))
+    places = sum(stop - first for first, stop in map(chunk_range, chunks))
     left = Search.of(run.read_spec()).draws - places
     _log.info(
         "chunk %s of %s: %s sets evaluated so far, %s per second and process, about %.0f s of one "
@@ -161,21 +160,24 @@ def select_parameters(store: RunStore, backtest_id: str, executor: Executor) -> 
 
 
 def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[str, Any]) -> None:
-    from backtrail.batch.execution.searching import SEARCH_RESULTS, join_rows, write_selection
+    from backtrail.batch.execution.searching import SEARCH_RESULTS, write_selection
 
-    for first, stop in _gaps(work.chunks(), Search.of(spec).draws):
-        _evaluate(executor, run, work, chunk_name(first, stop))
-    chunks = work.chunks()
-    contents = write_selection(
-        spec, join_rows(_read_rows(work, chunks)), run, csv_twins=executor.csv_twins
-    )
+    chunks = _whole_search(executor, run, work, Search.of(spec).draws)
+    evaluated = _joined(work, chunks)
+    contents = write_selection(spec, evaluated.rows, run, csv_twins=executor.csv_twins)
     outcomes = [
         Outcome(
-            None, None, "", "", item["seconds"], item["cpu_seconds"], item["max_rss_mb"],
+            None,
+            None,
+            "",
+            "",
+            item["seconds"],
+            item["cpu_seconds"],
+            item["max_rss_mb"],
             item["usage"],
         )
-        for item in work.chunk_records()
-    ]  # fmt: skip
+        for item in map(work.read_record, chunks)
+    ]
     files = [f"results/{name}" for name in SEARCH_RESULTS if (run.results / name).exists()]
     work.add_part(
         "select_parameters",
@@ -186,19 +188,51 @@ def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[s
     )
 
 
-def _read_rows(work: WorkingFiles, chunks: Sequence[str]) -> "list[pl.DataFrame]":
-    import polars as pl
+def searched_sets(executor: Executor, run: RunDir) -> "EvaluatedSets":
+    """Return what evaluating every set of a search gave, for a stage between it and the seal.
 
-    return [pl.read_parquet(work.rows(chunk)) for chunk in chunks]
+    Chunks that are missing are evaluated here.
+
+    Args:
+        executor: Where they are.
+        run: The run; its lease is held.
+    """
+    work, spec = WorkingFiles(run), run.read_spec()
+    return _joined(work, _whole_search(executor, run, work, Search.of(spec).draws))
 
 
-def _gaps(chunks: Sequence[str], draws: int) -> list[tuple[int, int]]:
-    """Return the places that no chunk has; chunks of another plan may overlap."""
-    gaps, reached = [], 0
+def _joined(work: WorkingFiles, chunks: Sequence[str]) -> "EvaluatedSets":
+    from backtrail.batch.execution.searching import EvaluatedSets
+
+    return EvaluatedSets.join([EvaluatedSets.load(work.rows(chunk)) for chunk in chunks])
+
+
+def _whole_search(executor: Executor, run: RunDir, work: WorkingFiles, draws: int) -> list[str]:
+    """Return chunks that cover a search once, after evaluating what none of them has."""
+    chunks, gaps = cover(work.chunks(), draws)
+    for chunk in gaps:
+        _evaluate(executor, run, work, chunk)
+    return sorted([*chunks, *gaps])
+
+
+def cover(chunks: Sequence[str], draws: int) -> tuple[list[str], list[str]]:
+    """Return the chunks that cover a search without overlapping, and the chunks that are missing.
+
+    Chunks of another plan of the same run may lie across those of this one; what overlaps a chunk
+    before it is left out.
+
+    Args:
+        chunks: Names of the chunks that there are.
+        draws: Number of places of the search.
+    """
+    taken, gaps, reached = [], [], 0
     for first, stop in sorted(map(chunk_range, chunks)):
+        if first < reached:
+            continue
         if first > reached:
-            gaps.append((reached, first))
-        reached = max(reached, stop)
+            gaps.append(chunk_name(reached, first))
+        taken.append(chunk_name(first, stop))
+        reached = stop
     if reached < draws:
-        gaps.append((reached, draws))
-    return gaps
+        gaps.append(chunk_name(reached, draws))
+    return taken, gaps

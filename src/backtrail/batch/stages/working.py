@@ -55,9 +55,10 @@ class WorkingFiles:
         """Return the names of the chunks that have rows, in order."""
         return sorted(path.stem for path in self.path.glob("*.parquet"))
 
-    def chunk_records(self) -> list[dict[str, Any]]:
-        """Return what each chunk with rows took and used."""
-        return [json.loads(self.record(chunk).read_bytes()) for chunk in self.chunks()]
+    def read_record(self, chunk: str) -> dict[str, Any]:
+        """Return what a chunk took and used."""
+        record: dict[str, Any] = json.loads(self.record(chunk).read_bytes())
+        return record
 
     def part(self, name: str) -> Path:
         """Return the record of a stage between the chunks and the seal."""
