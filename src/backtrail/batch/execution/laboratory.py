@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.batch.execution.evaluation import calendar_sessions, engine_config
+from backtrail.batch.execution.set_evaluation import without_ruin
 from backtrail.canonical import derive_seed
 from backtrail.engine import Bars, RunResult, SignalBars, run_event, run_signal
 from backtrail.engine.market import Market
@@ -20,7 +21,7 @@ from backtrail.optimization.search import SWEEP_METRICS, Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
 from backtrail.validation import shared_rows
 
-__all__ = ["Laboratory", "finite"]
+__all__ = ["Laboratory"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -131,7 +132,7 @@ class Laboratory:
             raise RuntimeError(f"the selected set failed on other bars: {result.errors[0]}")
         assert result.returns is not None
         figure = float(result.metrics[self.metric][0])
-        return finite(result.returns)[0], None if np.isnan(figure) else figure
+        return without_ruin(result.returns)[0], None if np.isnan(figure) else figure
 
     def figures(self, sets: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, int]:
         """Return the metric of parameter sets on all bars; those that failed only counted."""
@@ -166,11 +167,6 @@ class Laboratory:
             attributes=self._attributes,
             sessions=partial(calendar_sessions, bars),
         )
-
-    def benchmark_returns(self) -> FloatArray:
-        """Return the benchmark's return per bar but the first."""
-        known = self.result.tables["backtest_results"]["benchmark_returns"][1:]
-        return finite(np.array([np.nan if value is None else value for value in known]))
 
     def decisions(self, bars: Bars) -> FloatArray:
         """Return what the selected set decides at each bar.
@@ -222,13 +218,8 @@ class Laboratory:
         market = Market(bars)
         marks = np.column_stack([market.mark_column(k) for k in range(len(bars.symbols))])
         worth = (marks[1:] + bars.dividends[1:]) * bars.splits[1:]
-        return finite(worth / marks[:-1] - 1.0)
+        return np.nan_to_num(worth / marks[:-1] - 1.0, nan=0.0)
 
     def shared_rows(self) -> tuple[int, int]:
         """Return the rows between which every symbol has bars."""
         return shared_rows(self.bars)
-
-
-def finite(returns: FloatArray) -> FloatArray:
-    """Return the same with zero where an account or a symbol has no return, as after ruin."""
-    return np.where(np.isfinite(returns), returns, 0.0)

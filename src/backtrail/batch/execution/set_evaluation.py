@@ -91,8 +91,8 @@ def evaluate_sets(
     passing = _passing(search, chosen)
     statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
     size = _BLOCK
+    left_out = spec["identity"].get("validate", {}).get("overfitting", {}).get("warm_up", 0)
     if statistics is not None:
-        left_out = spec["identity"]["validate"]["overfitting"]["warm_up"]
         most = min(_MOST_RETURNS, memory_bytes // (8 * _COPIES))
         size = max(1, min(_BLOCK, most // len(bars.timestamps)))
     columns: dict[str, Any] = {"set": array("q"), "error": []}

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.batch.execution.laboratory import Laboratory
-from backtrail.engine import run_signal
+from backtrail.batch.execution.set_evaluation import without_ruin
+from backtrail.engine import Bars, run_signal
+from backtrail.engine.strategy import Strategy
 from backtrail.errors import EmptySeriesError, OrderInvariantError
 from backtrail.optimization.selection import judge_sets
 from backtrail.validation import (
@@ -31,6 +33,7 @@ from backtrail.validation import (
     check_noise,
     check_random_entries,
     check_warm_up,
+    cluster_trials,
     cuts_between,
     draw_positions,
     make_folds,
@@ -39,6 +42,7 @@ from backtrail.validation import (
     price_noise,
     reorder_trades,
     search_forward,
+    spread_evenly,
     still_bars,
     truncated_bars,
     without_first,
@@ -55,12 +59,27 @@ _POINTS: Final = 200  # of the bands of paths
 _BAND_PATHS: Final = 1_000
 _CUTS: Final = 12
 _STARTS: Final = (0.02, 0.05, 0.1)  # of the bars, where later histories begin
-_TURNS: Final = 1_000
+_MOST_CLUSTERED: Final = 1_000
 
 
-def answer(lab: Laboratory, task: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer to one of `TASKS` as plain values: no NaN, no NumPy."""
-    plain: dict[str, Any] = _plain(TASKS[task](lab, asked))
+def answer(
+    strategy: Strategy,
+    asked: Mapping[str, Any],
+    bars: Bars,
+    benchmark_bars: Bars | None,
+    attributes: Mapping[str, object],
+) -> dict[str, Any]:
+    """Return the answer to the task of a request as plain values: no NaN, no NumPy.
+
+    Args:
+        strategy: From `load_strategy`.
+        asked: The request: `task`, and what `Laboratory` takes.
+        bars: Prices before the holdout.
+        benchmark_bars: Prices of a benchmark outside the universe.
+        attributes: Set on the context of a strategy in event form.
+    """
+    lab = Laboratory(strategy, asked, bars, benchmark_bars, attributes)
+    plain: dict[str, Any] = _plain(TASKS[asked["task"]](lab))
     return plain
 
 
@@ -96,7 +115,7 @@ class _Windows:
         if keep_returns:
             ((_, result),) = lab.blocks(sweep, numbers, keep_returns=True)
             assert result.returns is not None
-            returns = np.where(np.isfinite(result.returns), result.returns, 0.0)
+            returns = without_ruin(result.returns)
             if window.start == 0:
                 returns = np.column_stack([np.zeros(len(returns)), returns])
             figures = result.metrics[lab.metric]
@@ -113,7 +132,7 @@ class _Windows:
         return Window(int(first), int(last) + 1)
 
 
-def _walk_forward(lab: Laboratory, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _walk_forward(lab: Laboratory) -> dict[str, Any]:
     options = lab.options["walk_forward"]
     bars = len(lab.bars.timestamps)
     folds = make_folds(bars, **options)
@@ -175,7 +194,7 @@ def _moment(microseconds: np.int64) -> str:
     return (_EPOCH + timedelta(microseconds=int(microseconds))).isoformat()
 
 
-def _monte_carlo(lab: Laboratory, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _monte_carlo(lab: Laboratory) -> dict[str, Any]:
     options = lab.options["monte_carlo"]
     curve = lab.result.tables["backtest_results"]
     returns = np.array([math.nan if x is None else x for x in curve["returns"][1:]], np.float64)
@@ -312,7 +331,7 @@ def _bands(lab: Laboratory, returns: FloatArray, block: float) -> dict[str, Any]
     }
 
 
-def _bias(lab: Laboratory, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _bias(lab: Laboratory) -> dict[str, Any]:
     options = lab.options["bias"]
     checks: list[Check] = []
     if options["look_ahead"]:
@@ -383,13 +402,32 @@ def _costs(lab: Laboratory) -> Check:
     )
 
 
-def _overfitting(lab: Laboratory, asked: Mapping[str, Any]) -> dict[str, Any]:
-    from backtrail.batch.execution.luck_answer import luck_of
+def _overfitting(lab: Laboratory) -> dict[str, Any]:
+    """Return the returns of the selected set, and how many ideas the search tried.
 
-    return luck_of(lab, asked)
+    The ideas are counted among an even sample of the sets, on the bars that all are judged by.
+    """
+    first = lab.options["overfitting"]["warm_up"]
+    numbers = lab.numbers[spread_evenly(len(lab.numbers), _MOST_CLUSTERED)]
+    sample = []
+    for _, result in lab.blocks(lab.sweep(lab.bars), numbers, keep_returns=True):
+        passed = np.array([error is None for error in result.errors])
+        assert result.returns is not None
+        sample.append(without_ruin(result.returns[passed])[:, first:])
+    returns = np.concatenate(sample)
+    clusters = cluster_trials(returns)
+    return {
+        "chosen": lab.chosen(lab.bars)[0][first:],
+        "clusters": {
+            "labels": clusters.labels,
+            "count": clusters.count,
+            "sharpe_variance": clusters.sharpe_variance,
+            "least_correlation": clusters.least_correlation,
+        },
+    }
 
 
-TASKS: Final[Mapping[str, Callable[[Laboratory, Mapping[str, Any]], dict[str, Any]]]] = {
+TASKS: Final[Mapping[str, Callable[[Laboratory], dict[str, Any]]]] = {
     "walk_forward": _walk_forward,
     "monte_carlo": _monte_carlo,
     "measure_overfitting": _overfitting,
