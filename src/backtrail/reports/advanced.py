@@ -18,11 +18,13 @@ from backtrail.reports.rundata import read_prices, session_days
 from backtrail.reports.series import pack_counts, pack_floats, pack_moments
 from backtrail.reports.settings import ReportConfig
 from backtrail.reports.sources import captured_code
+from backtrail.reports.validation import read_validation
 
 __all__ = ["render_advanced_report"]
 
 _TITLES = {
     "chart": "Chart",
+    "validation": "Validation",
     "returns": "Returns",
     "rolling": "Rolling",
     "exposure": "Exposure",
@@ -70,6 +72,7 @@ def render_advanced_report(
     fills = contents.run.table("fills")
     windows = _windows(contents)
     indicators, unshown = _indicators(contents)
+    validation = read_validation(run_dir) if "validation" in settings.sections else None
     return write_page(
         out,
         "advanced.html.j2",
@@ -83,7 +86,12 @@ def render_advanced_report(
         scripts=("report.js", "advanced.js"),
         config=settings,
         **{**contents.values(grade=grade, trials=trials), "unshown": unshown},
-        parts=[(name, _TITLES[name]) for name in ("chart", *settings.sections)],
+        parts=[
+            (name, _TITLES[name])
+            for name in ("chart", *settings.sections)
+            if name != "validation" or validation is not None
+        ],
+        validation=validation,
         windows=windows,
         **_window_words(contents),
         year_rows=_year_rows(contents),

@@ -6,8 +6,7 @@ best of so many sets without skill would have shown.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import polars as pl
 
 from backtrail.errors import ArtifactManagerError
 from backtrail.reports.formatting import (
-    NO_VALUE,
     UNITS,
     metric_label,
-    metric_text,
     params_text,
     plain_text,
 )
@@ -26,6 +23,7 @@ from backtrail.reports.header import header_of
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
 from backtrail.reports.settings import ReportConfig
+from backtrail.reports.validation import LuckCard, luck_cards
 
 __all__ = ["SHOWN_SETS", "is_search", "render_search_report"]
 
@@ -35,13 +33,6 @@ SHOWN_SETS = 20_000
 _PARAMETER = "params."
 _NOT_METRICS = frozenset({"set", "objective", "admissible", "rank", "error"})
 _ERRORS_SHOWN = 200  # characters of a failed set's error
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    name: str
-    value: str
-    meaning: str
 
 
 def is_search(run_dir: Path) -> bool:
@@ -112,7 +103,7 @@ def render_search_report(
         admissible=int(results["admissible"].sum()),
         selection=selection,
         chosen=params_text(selection["params"]),
-        luck=_luck_cards(luck, results.height),
+        luck=[_sets_card(results.height), *luck_cards(luck)],
         verdict=verdict.get("summary"),
         parameters=[name.removeprefix(_PARAMETER) for name in _parameters(results)],
         curves=bool(curves),
@@ -218,64 +209,5 @@ def _curves(run: RunRecord) -> dict[str, Any] | None:
     }
 
 
-def _luck_cards(luck: Mapping[str, Any], sets: int) -> Sequence[_Card]:
-    """Return how much was tried, and what the best set is worth in view of it."""
-    cards = [_Card("Sets in this search", f"{sets:,}", "Every one of them is a trial.")]
-    if not luck:
-        return cards
-    trials, pbo = luck.get("trials") or {}, luck.get("pbo") or {}
-    spa, check = luck.get("spa") or {}, luck.get("reality_check") or {}
-    rows = (
-        (
-            "Trials ever counted",
-            trials.get("ledger"),
-            "count",
-            "Sets of this strategy on this dataset in the trial ledger, deleted runs included.",
-        ),
-        (
-            "Effective trials",
-            trials.get("effective"),
-            "count",
-            "Groups of sets that move alike: how many ideas were tried.",
-        ),
-        (
-            "Best Sharpe without skill",
-            luck.get("expected_maximum_sharpe"),
-            "",
-            "What the best of so many trials without any skill is expected to show.",
-        ),
-        (
-            "PSR",
-            luck.get("psr"),
-            "",
-            "Probability that the true Sharpe ratio is positive, were this the only trial.",
-        ),
-        (
-            "DSR",
-            luck.get("dsr"),
-            "",
-            "The same in view of all trials: deflated Sharpe ratio.",
-        ),
-        (
-            "PBO",
-            pbo.get("probability"),
-            "fraction",
-            "Probability that selecting the best set in sample selects one of the worse half.",
-        ),
-        (
-            "SPA p-value",
-            spa.get("consistent"),
-            "",
-            "Hansen's test of whether any set beats the benchmark.",
-        ),
-        (
-            "Reality check p-value",
-            check.get("p_value"),
-            "",
-            "White's test of the same.",
-        ),
-    )
-    for name, value, unit, meaning in rows:
-        shown = NO_VALUE if value is None else metric_text(float(value), unit)
-        cards.append(_Card(name, shown, meaning))
-    return cards
+def _sets_card(sets: int) -> LuckCard:
+    return LuckCard("Sets in this search", f"{sets:,}", "Every one of them is a trial.")

@@ -24,6 +24,7 @@ REPORT_FILES: Final[Mapping[str, str]] = {
 """File of each kind of report in `results/reports/`; `search` is that of runs that search."""
 
 ADVANCED_SECTIONS: Final = (
+    "validation",
     "returns",
     "rolling",
     "exposure",
@@ -33,7 +34,7 @@ ADVANCED_SECTIONS: Final = (
     "metrics",
     "code",
 )
-"""Parts of the advanced report after its chart, in their order on the page."""
+"""Parts of the advanced report after its chart, in their order; a run may lack the first."""
 
 
 @dataclass(frozen=True, slots=True)

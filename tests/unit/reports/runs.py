@@ -370,12 +370,12 @@ def _sma_metrics(equity: np.ndarray, rows: list[dict[str, Any]]) -> dict[str, fl
 
 
 LUCK = {
-    "trials": {"own": 72, "ledger": 90, "effective": 6},
+    "trials": {"own": 72, "all": 90, "effective": 6.2},
     "psr": 0.985,
     "dsr": 0.31,
     "expected_maximum_sharpe": 0.61,
     "pbo": {"probability": 0.58},
-    "spa": {"lower": 0.4, "consistent": 0.62, "upper": 0.8},
+    "spa": {"lower": 0.4, "p_value": 0.62, "upper": 0.8},
     "reality_check": {"p_value": 0.71},
 }
 
@@ -465,3 +465,79 @@ def search_run(
     if parts:
         pl.concat(parts).write_parquet(results / "optimization_curves.parquet")
     return store
+
+
+def write_validation(store: Store, **changes: Any) -> None:
+    """Write what the stages of validation leave of a run; a part set to None is left out."""
+
+    def window(first: str, last: str) -> dict[str, Any]:
+        return {"first_at": f"{first}T00:00:00+00:00", "last_at": f"{last}T00:00:00+00:00"}
+
+    def period(fold: int, out: float) -> dict[str, Any]:
+        return {
+            "fold": fold,
+            "in_sample": window(f"200{fold}-01-03", f"200{fold}-12-28"),
+            "out_of_sample": window(f"200{fold + 1}-01-09", f"200{fold + 1}-06-30"),
+            "params": {"fast": 5 + fold, "slow": 60},
+            "in_sample_figure": 0.81,
+            "out_of_sample_figure": out,
+            "in_sample_annual_return": 0.0812,
+            "out_of_sample_annual_return": out / 10,
+        }
+
+    quantiles = {"0.05": -0.31, "0.5": -0.2, "0.95": -0.1}
+    parts: dict[str, Any] = {
+        "verdict": {
+            "summary": "The best of 72 sets looks superb by itself, but <b>luck</b>: no edge.",
+            "passed": False,
+            "gates": [
+                {"name": "psr", "passed": True, "words": "surely above zero (PSR 0.99)"},
+                {"name": "dsr", "passed": False, "words": "luck of 72 trials (DSR 0.31)"},
+            ],
+            "holdout": {"start": "2016-01-04", "end": "2018-12-31", "words": "withheld"},
+        },
+        "overfitting/overfitting": {**LUCK, "assumptions": ["annual, 252 bars"]},
+        "walk-forward/period-results": {
+            "metric": "sharpe_ratio",
+            "periods": [period(1, 0.42), period(2, -0.3)],
+        },
+        "walk-forward/efficiency-metrics": {
+            "efficiency": None,
+            "efficiency_words": "out of sample over in sample",
+            "degradation": 0.25,
+            "degradation_words": "1 less the ratio",
+            "total_return": 0.1234,
+        },
+        "walk-forward/stability-metrics": {
+            "parameters": [
+                {"name": "fast", "values": [6, 7], "low": 5, "high": 10, "share": 1.0},
+                {"name": "slow", "values": [60, None], "low": None, "high": None, "share": None},
+            ]
+        },
+        "monte-carlo/confidence-intervals": {
+            "intervals": [
+                {
+                    "statistic": "cagr",
+                    "observed": 0.0533,
+                    "low": 0.0029,
+                    "high": 0.1054,
+                    "level": 0.95,
+                }
+            ]
+        },
+        "monte-carlo/simulation-results": {
+            "reordering": {"max_drawdown": {"observed": -0.18, "quantiles": quantiles}}
+        },
+        "controls/bias": {
+            "checks": {
+                "look_ahead": {
+                    "passed": False,
+                    "words": "At bar 40 a decision changed.",
+                    "false_alarm_rate": 0.0,
+                }
+            }
+        },
+    }
+    for name, value in {**parts, **changes}.items():
+        if value is not None:
+            store.write_json(store.run_dir / "results/validation" / f"{name}.json", value)

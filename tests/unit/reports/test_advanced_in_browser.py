@@ -18,7 +18,7 @@ DARK = "rgb(19, 23, 34)"
 
 
 def rendered(store: runs.Store, **options):
-    out = store.root / "advanced_report.html"
+    out = store.root / "shown_in_browser.html"
     return render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=out, **options)
 
 
@@ -168,3 +168,25 @@ def test_odd_runs_paint_without_a_complaint(browser, tmp_path):
             see(browser, name)
         assert browser.run("window.hit === undefined")
         assert silent(browser, page), browser.complaints()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_validation_panel_fits_and_its_tables_are_saved(browser, tmp_path, width):
+    store = runs.write_small_run(tmp_path)
+    runs.write_validation(store)
+    out = tmp_path / "advanced.html"
+    render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=out)
+    browser.open(out, width=width)
+    assert browser.requests() == [out.as_uri()]
+    assert browser.complaints() == []
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    assert (
+        browser.run(
+            "document.querySelector('nav.sections a[href=\"#part-validation\"]').textContent"
+        )
+        == "Validation"
+    )
+    browser.downloads_to(tmp_path)
+    browser.run("document.querySelector('button[data-name=gates]').click()")
+    saved = browser.wait_for(tmp_path / f"{runs.BACKTEST_ID}-gates.csv").splitlines()
+    assert saved[1] == "Probabilistic Sharpe ratio,✓ yes,surely above zero (PSR 0.99)"

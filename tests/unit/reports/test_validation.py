@@ -1,0 +1,117 @@
+"""The validation panel: what the files of a run's validation say, and nothing else."""
+
+import re
+
+import pytest
+
+from backtrail.errors import ArtifactManagerError
+from backtrail.reports.advanced import render_advanced_report
+from backtrail.reports.settings import ReportConfig
+from backtrail.reports.validation import read_validation
+
+from . import runs
+
+
+def page_of(store, **options):
+    out = store.root / "advanced.html"
+    render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=out, **options)
+    return out.read_text(encoding="utf-8")
+
+
+def rows_of(page, table):
+    body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', page, re.DOTALL).group(1)
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [
+        [
+            re.sub(r"<[^>]+>", "", cell).strip()
+            for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+        ]
+        for row in rows
+    ]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return runs.write_small_run(tmp_path)
+
+
+def test_a_run_without_validation_has_no_such_part(store):
+    page = page_of(store)
+    assert "part-validation" not in page
+    assert read_validation(store.run_dir) is None
+
+
+def test_every_finding_stands_on_the_page_with_its_numbers(store):
+    runs.write_validation(store)
+    page = page_of(store)
+    assert "superb by itself, but &lt;b&gt;luck&lt;/b&gt;: no edge." in page
+    assert "Holdout, 2016-01-04 to 2018-12-31: withheld." in page
+    assert rows_of(page, "gates") == [
+        ["Probabilistic Sharpe ratio", "✓ yes", "surely above zero (PSR 0.99)"],
+        ["Deflated Sharpe ratio", "✗ no", "luck of 72 trials (DSR 0.31)"],
+    ]
+    assert rows_of(page, "folds") == [
+        [
+            "2",
+            "2001-01-03 to 2001-12-28",
+            "2002-01-09 to 2002-06-30",
+            "fast=6, slow=60",
+            "0.81",
+            "0.42",
+            "8.12%",
+            "4.20%",
+        ],
+        [
+            "3",
+            "2002-01-03 to 2002-12-28",
+            "2003-01-09 to 2003-06-30",
+            "fast=7, slow=60",
+            "0.81",
+            "-0.30",
+            "8.12%",
+            "-3.00%",
+        ],
+    ]
+    assert "Efficiency –: out of sample over in sample." in page
+    assert rows_of(page, "stability") == [
+        ["fast", "6, 7", "5 to 10", "100.0%"],
+        ["slow", "60, –", "none", "–"],
+    ]
+    assert rows_of(page, "intervals") == [["CAGR", "5.33%", "0.29%", "10.5%", "95.0%"]]
+    assert rows_of(page, "paths") == [["Max drawdown", "-18.0%", "-31.0%", "-20.0%", "-10.0%"]]
+    assert rows_of(page, "checks") == [
+        ["Look-ahead", "✗ no", "At bar 40 a decision changed.", "0.00%"]
+    ]
+    cards = dict(re.findall(r"<span>([^<]*)</span><b>([^<]*)</b>", page))
+    assert (cards["Trials ever counted"], cards["DSR"], cards["PBO"]) == ("90", "0.31", "58.0%")
+
+
+def test_parts_that_were_not_asked_for_are_left_out(store):
+    names = (
+        "overfitting/overfitting",
+        "walk-forward/period-results",
+        "walk-forward/efficiency-metrics",
+        "walk-forward/stability-metrics",
+        "monte-carlo/confidence-intervals",
+        "monte-carlo/simulation-results",
+        "controls/bias",
+    )
+    runs.write_validation(store, **dict.fromkeys(names))
+    page = page_of(store)
+    assert 'id="gates"' in page
+    for table in ("folds", "stability", "intervals", "paths", "checks", "luck"):
+        assert f'id="{table}"' not in page
+    assert "part-validation" not in page_of(store, config=ReportConfig(sections=("returns",)))
+
+
+def test_orders_that_say_nothing_about_a_run_without_trades_are_left_out(store):
+    runs.write_validation(store, **{"monte-carlo/simulation-results": {"reordering": None}})
+    assert 'id="paths"' not in page_of(store)
+
+
+def test_a_damaged_file_is_named(store):
+    runs.write_validation(store)
+    path = store.run_dir / "results/validation/verdict.json"
+    path.write_text("{")
+    with pytest.raises(ArtifactManagerError, match=re.escape(str(path))):
+        page_of(store)
