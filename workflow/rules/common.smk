@@ -10,6 +10,7 @@ from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import Plan, run_origin
+from backtrail.batch.planning.validation_steps import judged_files, validation_steps
 from backtrail.canonical import canonical_json
 from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
@@ -104,6 +105,22 @@ def selected(wildcards):
     if not origin(wildcards).is_search:
         return []
     return f"{BASE}/{wildcards.backtest_id}/results/selection.json"
+
+
+def judged(wildcards):
+    """Return what the verdict of a search run rests on."""
+    identity = BATCH.places.store.run(wildcards.backtest_id).read_spec()["identity"]
+    return [f"{BASE}/{wildcards.backtest_id}/results/{name}" for name in judged_files(identity)]
+
+
+def validated(wildcards):
+    """Return what the seal of a search run waits for beside its backtest."""
+    if not origin(wildcards).is_search:
+        return []
+    identity = BATCH.places.store.run(wildcards.backtest_id).read_spec()["identity"]
+    if not validation_steps(identity):
+        return []
+    return f"{BASE}/{wildcards.backtest_id}/results/validation/verdict.json"
 
 
 def executed(wildcards):

@@ -75,6 +75,7 @@ rule run_backtest:
 rule seal_run:
     input:
         equity=rules.run_backtest.output.equity,
+        verdict=validated,
     output:
         metadata=update(f"{BASE}/{{backtest_id}}/metadata/backtest_metadata.json"),
         manifest=update(f"{BASE}/{{backtest_id}}/run.json"),

@@ -66,7 +66,7 @@ RESERVED_RESULTS = frozenset(
         _JSON_TWIN,
     }
 )
-_RESERVED_FOLDERS = frozenset({"reports", "validation"})
+_RESERVED_FOLDERS = frozenset({"deploy", "reports", "validation"})
 # Control characters, the other system's separator, and what a workflow takes for a wildcard.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\{}]")
 

@@ -16,6 +16,7 @@ __all__ = [
     "QUANTITY",
     "SEARCH_SCHEMAS",
     "TIMESTAMP",
+    "VALIDATION_SCHEMAS",
     "ArtifactSchema",
     "parameter_dtype",
     "search_schema",
@@ -181,6 +182,26 @@ SEARCH_SCHEMAS: dict[str, ArtifactSchema] = {
         "cagr": pl.Float64(),  # greatest first
         "max_drawdown": pl.Float64(),
         "sharpe_ratio": pl.Float64(),
+    },
+}
+
+# Tables of a validation, by their names below `results/validation/`.
+VALIDATION_SCHEMAS: dict[str, ArtifactSchema] = {
+    # The sets that each fold chose, on the bars that followed, one fold after another.
+    "walk-forward/equity": {
+        "timestamp": TIMESTAMP,
+        "returns": pl.Float64(),  # per bar; each fold begins in cash
+        "equity": pl.Float64(),  # growth of 1
+    },
+    # Growth of 1 in resampled histories, at up to 200 bars.
+    "monte-carlo/paths": {
+        "bars": pl.Int64(),  # since the start
+        "observed": pl.Float64(),  # growth in the history that happened
+        "quantile_05": pl.Float64(),
+        "quantile_25": pl.Float64(),
+        "quantile_50": pl.Float64(),
+        "quantile_75": pl.Float64(),
+        "quantile_95": pl.Float64(),
     },
 }
 

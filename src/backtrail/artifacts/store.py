@@ -390,6 +390,23 @@ class RunStore:
         with suppress(FileExistsError):
             os.link(self.key_path(run_key), claimed)
 
+    def count_trials(self, dataset_id: str, family: str, run_key: str) -> int:
+        """Return how many parameter sets of a family were ever evaluated on a dataset.
+
+        Deleted runs count, and so does a set that several runs had: the count is on the safe side.
+
+        Args:
+            dataset_id: The dataset.
+            family: Strategy file, relative to the project.
+            run_key: A run that does not count.
+
+        Raises:
+            ArtifactManagerError: If a record of the ledger is unreadable.
+        """
+        records = sorted((self.ledger / "trials" / dataset_id).glob("*.json"))
+        trials = [_read_json(path) for path in records if path.stem != run_key]
+        return sum(int(trial["sets"]) for trial in trials if trial["family"] == family)
+
     def restore_spec(self, backtest_id: str) -> RunDir:
         """Return a run's directory; when it or its spec was deleted, it is made again.
 

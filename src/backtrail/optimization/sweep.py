@@ -30,8 +30,9 @@ from backtrail.optimization.kernel import (
     simulate_block,
 )
 from backtrail.optimization.search import SWEEP_METRICS
+from backtrail.validation.histories import without_first
 
-__all__ = ["SWEEP_METRICS", "Sweep", "SweepResult"]
+__all__ = ["SWEEP_METRICS", "Sweep", "SweepResult", "lasting_weights"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -71,6 +72,10 @@ class Sweep:
         periods_per_year: Bars per year, for what is annualised.
         attributes: Set on the context of a strategy in event form before `initialize`.
         sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.
+        first: Row at which the account begins. The bars before it only fill indicators: metrics and
+            returns are of the rows from it on. In signal form the account begins in cash and takes
+            at this row the weights that last; in event form the strategy trades from the first
+            bar, and the rest of its account is looked at.
     """
 
     def __init__(
@@ -82,19 +87,28 @@ class Sweep:
         periods_per_year: float,
         attributes: Mapping[str, object] | None = None,
         sessions: SessionSource | None = None,
+        first: int = 0,
     ) -> None:
         self._strategy = strategy
-        self._bars = bars
+        self._known = bars
+        self._first = first
+        self._bars = without_first(bars, first) if first else bars
         self._attributes = attributes
         self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
         self.is_compiled: Final = (
-            strategy.target_weights is not None and _is_plain(bars) and _has_rules_for(config)
+            strategy.target_weights is not None and _is_plain(self._bars) and _has_rules_for(config)
         )
-        if self.is_compiled:
+        if strategy.target_weights is not None:
             self._signal_bars = SignalBars(Market(bars))
-            self._arguments = _kernel_arguments(bars, self._config)
+        if self.is_compiled:
+            self._arguments = _kernel_arguments(self._bars, self._config)
+
+    @property
+    def bars(self) -> Bars:
+        """The bars of the account."""
+        return self._bars
 
     def evaluate(
         self, sets: Iterable[Mapping[str, Any]], *, keep_returns: bool = False
@@ -166,7 +180,8 @@ class Sweep:
     def _weights(self, values: Mapping[str, Any]) -> object:
         function = self._strategy.target_weights
         assert function is not None
-        return function(self._signal_bars, params_from(self._strategy, values))
+        weights = function(self._signal_bars, params_from(self._strategy, values))
+        return lasting_weights(weights, self._known, self._first) if self._first else weights
 
     def _run_engine(
         self,
@@ -175,24 +190,27 @@ class Sweep:
         columns: Mapping[str, FloatArray],
         number: int,
     ) -> None:
+        tables: Mapping[str, Mapping[str, Any]]
         if self._strategy.form == "signal":
-            result = run_signal(self._strategy, self._bars, self._config, params=values)
+            weights = self._weights(values)
+            tables = run_signal(lambda *_: weights, self._bars, self._config).tables
         else:
             result = run_event(
                 self._strategy,
-                self._bars,
+                self._known,
                 self._config,
                 params=values,
                 attributes=self._attributes,
                 sessions=self._sessions,
             )
-        rows = summarize_tables(result.tables, periods_per_year=self._periods)
+            tables = _from_row(result.tables, int(self._bars.timestamps[0]), self._first)
+        rows = summarize_tables(tables, periods_per_year=self._periods)
         found = {row.metric: row.value for row in rows}
         for name, column in columns.items():
             value = found[name]
             column[number] = math.nan if value is None else value
         if len(curve):
-            curve[:] = np.asarray(result.tables["backtest_results"]["portfolio_value"])
+            curve[:] = np.asarray(tables["backtest_results"]["portfolio_value"])
 
 
 class _Changes:
@@ -243,6 +261,42 @@ class _Changes:
             new = np.empty(size, dtype=old.dtype)
             new[:used] = old[:used]
             setattr(self, name, new)
+
+
+def lasting_weights(weights: object, bars: Bars, first: int) -> FloatArray:
+    """Return the weights from a row on, that row with those that last until then.
+
+    Args:
+        weights: What a signal function returned for the bars.
+        bars: Its bars.
+        first: The row.
+
+    Raises:
+        StrategyError: If it is no array of finite numbers and NaN of the right shape.
+    """
+    checked = check_weights(weights, bars)
+    rows = np.arange(first + 1)[:, np.newaxis]
+    given = np.where(np.isnan(checked[: first + 1]), -1, rows).max(axis=0)
+    kept = checked[first:].copy()
+    columns = np.arange(checked.shape[1])
+    kept[0] = np.where(given >= 0, checked[given, columns], np.nan)
+    return kept
+
+
+def _from_row(
+    tables: Mapping[str, Mapping[str, Any]], begins_at: int, first: int
+) -> dict[str, Mapping[str, Any]]:
+    """Return what the metrics need of a run, from a row on; round trips by their entry."""
+    if not first:
+        return dict(tables)
+    curve = {name: values[first:] for name, values in tables["backtest_results"].items()}
+    cut: dict[str, Mapping[str, Any]] = {"backtest_results": curve}
+    for name, moment in (("trades", "entry_at"), ("fills", "timestamp")):
+        kept = [row for row, at in enumerate(tables[name][moment]) if at >= begins_at]
+        cut[name] = {
+            column: [values[row] for row in kept] for column, values in tables[name].items()
+        }
+    return cut
 
 
 def _text(error: Exception) -> str:

@@ -20,8 +20,10 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
         "psr": 0.95,
         "dsr": 0.95,
         "pbo": 0.5,
+        "reality_check": None,
         "spa": 0.05,
         "walk_forward_efficiency": 0.5,
+        "ruin": 0.05,
         "parameter_noise": 0.5,
         "price_noise": 0.5,
         "look_ahead": 0.0,
@@ -31,7 +33,7 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
         "random_entries": 0.05,
     }
 )
-_AT_MOST: Final = frozenset({"pbo", "spa"})
+_AT_MOST: Final = frozenset({"pbo", "reality_check", "ruin", "spa"})
 _FAULTS: Final = ("look_ahead", "warm_up", "noise", "costs")
 _SUPERB: Final = 0.99
 _GOOD: Final = 0.95
@@ -78,6 +80,7 @@ def judge(
     sets: int,
     trials: int,
     benchmark: str,
+    metric: str = "Sharpe ratio",
     gates: Mapping[str, float | None] = DEFAULT_GATES,
 ) -> Verdict:
     """Judge what was measured.
@@ -91,6 +94,7 @@ def judge(
         sets: Number of sets the chosen one is the best of.
         trials: Number of trials ever made, for the words.
         benchmark: What `spa` is against, in words such as `holding SPX`.
+        metric: What noise is measured by, in words.
         gates: Thresholds; None is no gate, and so is a name that is missing.
 
     Raises:
@@ -99,7 +103,7 @@ def judge(
     unknown = sorted(set(gates) - set(DEFAULT_GATES))
     if unknown:
         raise ValueError(f"there is no gate {unknown[0]!r}; use {', '.join(DEFAULT_GATES)}")
-    words = _Words(sets, trials, benchmark)
+    words = _Words(sets, trials, benchmark, metric)
     found = []
     for name in DEFAULT_GATES:
         threshold = gates.get(name)
@@ -142,6 +146,7 @@ class _Words:
     sets: int
     trials: int
     benchmark: str
+    metric: str
 
     def of(self, name: str, figure: float | None, threshold: float, passed: bool) -> str:
         if figure is None:
@@ -176,6 +181,16 @@ class _Words:
             f"{threshold:g})"
         )
 
+    def _reality_check(self, figure: float, threshold: float, passed: bool) -> str:
+        subject = "the best of them" if passed else "none of them surely"
+        return (
+            f"{subject} beats {self.benchmark}, not studentized (Reality Check p-value "
+            f"{_number(figure)}, at most {threshold:g})"
+        )
+
+    def _ruin(self, figure: float, threshold: float, passed: bool) -> str:
+        return f"{figure:.1%} of other orders of its trades end in ruin (at most {threshold:.0%})"
+
     def _walk_forward_efficiency(self, figure: float, threshold: float, passed: bool) -> str:
         start = "what was chosen earned" if figure >= 0.0 else "what was chosen lost"
         return (
@@ -185,13 +200,13 @@ class _Words:
 
     def _parameter_noise(self, figure: float, threshold: float, passed: bool) -> str:
         return (
-            f"{figure:.0%} of the neighboring sets keep half of its Sharpe ratio "
+            f"{figure:.0%} of the neighboring sets keep half of its {self.metric} "
             f"(asked {threshold:.0%})"
         )
 
     def _price_noise(self, figure: float, threshold: float, passed: bool) -> str:
         return (
-            f"{figure:.0%} of histories with slightly other prices keep half of its Sharpe ratio "
+            f"{figure:.0%} of histories with slightly other prices keep half of its {self.metric} "
             f"(asked {threshold:.0%})"
         )
 
@@ -200,7 +215,9 @@ _TITLES: Final = {
     "psr": "the probabilistic Sharpe ratio",
     "dsr": "the deflated Sharpe ratio",
     "pbo": "the probability of backtest overfitting",
+    "reality_check": "the Reality Check",
     "spa": "the test against the benchmark",
+    "ruin": "the share of orders that end in ruin",
     "walk_forward_efficiency": "the efficiency of the walk forward",
     "parameter_noise": "the share of neighbors that keep the result",
     "price_noise": "the share of disturbed histories that keep the result",

@@ -21,6 +21,7 @@ from backtrail.engine import (
 from backtrail.engine.strategy import Strategy
 from backtrail.metrics.summary import summarize_tables
 from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
+from backtrail.validation import without_first
 from tests.unit.engine.support import config, make_bars
 
 RULES = st.fixed_dictionaries(
@@ -159,6 +160,7 @@ UNCOMPILED = """
 import numpy as np
 from tests.unit.optimization.test_sweep import RANDOM, config, random_bars
 from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
+from backtrail.validation import without_first
 bars = random_bars(7, 3, events=True)
 found = Sweep(RANDOM, bars, config(cost="0.001", capital="10000"), periods_per_year=252).evaluate(
     [{"seed": number} for number in range(5)]
@@ -255,3 +257,61 @@ def test_sets_of_several_blocks_stand_in_the_order_they_were_given():
         [7, 107, 207, 307, 400, 407, 507]
     )
     assert np.isnan(found.returns[307]).all()
+
+
+def known_weights(bars, params):
+    """Weights by the mean of ten bars, NaN wherever nothing changes."""
+    sums = np.cumsum(np.vstack([np.zeros(bars.close.shape[1]), bars.close]), axis=0)
+    above = np.zeros(bars.close.shape)
+    above[9:] = bars.close[9:] > (sums[10:] - sums[:-10]) / 10.0
+    changed = np.diff(above, axis=0, prepend=np.nan) != 0.0
+    return np.where(changed, above, np.nan)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_account_may_begin_when_the_indicators_are_full(compiled):
+    bars = random_bars(3, rows=120)
+    # With the margin the kernel has no rules, and the event engine takes over.
+    rules = config(shares="fractional", margin=MarginConfig(None if compiled else Decimal("0.9")))
+    own = Strategy("known", "signal", Seeded, target_weights=known_weights)
+    sweep = Sweep(own, bars, rules, periods_per_year=252, first=40)
+    assert sweep.is_compiled is compiled
+    found = sweep.evaluate([{"seed": 0}], keep_returns=True)
+    assert found.errors == (None,)
+    # The account of the rows from 40 on, that begins with the weight which lasts there.
+    whole = known_weights(bars, None)
+    lasting = whole[40:].copy()
+    lasting[0] = whole[:41][~np.isnan(whole[:41, 0])][-1]
+    later = without_first(bars, 40)
+    wanted = run_signal(lambda *_: lasting, later, rules)
+    equity = np.asarray(wanted.tables["backtest_results"]["portfolio_value"])
+    assert found.returns[0] == pytest.approx(equity[1:] / equity[:-1] - 1.0, abs=1e-9)
+    rows = {row.metric: row.value for row in summarize_tables(wanted.tables, periods_per_year=252)}
+    for name in SWEEP_METRICS:
+        assert found.metrics[name][0] == pytest.approx(rows[name], rel=1e-9), name
+
+
+class Buyer(TradingAlgorithm):
+    """Buys one share every third bar and sells all at the twelfth."""
+
+    def initialize(self, context):
+        context.bar = 0
+
+    def handle_data(self, context, data):
+        if context.bar % 12 == 11:
+            self.order_target("A", 0)
+        elif context.bar % 3 == 0:
+            self.order("A", 1)
+        context.bar += 1
+
+
+def test_in_event_form_the_account_goes_on_and_is_looked_at_from_there():
+    bars = random_bars(4, rows=80)
+    bars = replace(bars, symbols=("A",))
+    own = Strategy("buyer", "class", None, algorithm=Buyer)
+    whole = Sweep(own, bars, config(), periods_per_year=252).evaluate([{}], keep_returns=True)
+    later = Sweep(own, bars, config(), periods_per_year=252, first=30)
+    found = later.evaluate([{}], keep_returns=True)
+    assert found.returns[0] == pytest.approx(whole.returns[0][30:])
+    # Round trips are entered at the bars 1, 13, 25, 37, 49, 61 and 73.
+    assert (whole.metrics["total_trades"][0], found.metrics["total_trades"][0]) == (6.0, 3.0)

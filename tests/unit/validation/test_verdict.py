@@ -125,7 +125,7 @@ def test_a_search_with_nothing_to_measure_says_so():
 
 FIGURES = {
     "psr": 0.9937, "dsr": 0.921, "pbo": 0.54, "spa": 0.44, "walk_forward_efficiency": 0.31,
-    "parameter_noise": 1.0, "price_noise": 0.85,
+    "parameter_noise": 1.0, "price_noise": 0.85, "ruin": 0.0, "reality_check": 0.6,
 }  # fmt: skip
 CLEAN = Check("look_ahead", True, 0.0, 0.0, 0.0, "No decision changed.")
 
@@ -148,7 +148,7 @@ def test_superb_by_itself_and_no_edge_is_said_in_plain_words():
         "on the bars that followed (asked 50%): no edge."
     )
     assert [gate.name for gate in found.gates if gate.passed] == [
-        "psr", "parameter_noise", "price_noise", "look_ahead"
+        "psr", "ruin", "parameter_noise", "price_noise", "look_ahead"
     ]  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_who_passes_everything_is_told_so():
     found = judged(good)
     assert found.passed is True
     assert found.summary == (
-        "The best of 72 sets looks superb by itself (PSR 0.994), and passes all 8 gates: an edge "
+        "The best of 72 sets looks superb by itself (PSR 0.994), and passes all 9 gates: an edge "
         "that no test took away."
     )
 
@@ -190,6 +190,12 @@ def test_gates_are_those_of_the_config():
     )
     entries = Check("random_entries", True, 0.03, 0.05, 0.05, "Of 99 times few did as well.")
     assert judged(checks=[entries], gates={"random_entries": 0.01}).gates[0].passed is False
+    strict = judged(gates={"reality_check": 0.1, "ruin": 0.0})
+    assert strict.summary.endswith(
+        "but none of them surely beats holding SPX, not studentized (Reality Check p-value 0.60, "
+        "at most 0.1): no edge."
+    )
+    assert strict.gates[1].words == "0.0% of other orders of its trades end in ruin (at most 0%)"
     nothing = judged(gates={})
     assert nothing.passed is False
     assert nothing.summary == "The best of 72 sets was not judged: no gate was set or measured."

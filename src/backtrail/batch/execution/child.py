@@ -57,7 +57,7 @@ def main(
     os.dup2(stderr, 2)
     process = os.getpid()
     try:
-        if asked["kind"] == "sets":
+        if asked["kind"] in ("sets", "validation"):
             _search_module().load_kernel()
         _limit(asked["limits"])
         answer = _answer(asked, watch, bars, benchmark)
@@ -86,6 +86,8 @@ def _answer(
             strategy = _load(code_dir, entry, functions)
             if asked["kind"] == "sets":
                 tables = _evaluate(strategy, asked, bars, benchmark)
+            elif asked["kind"] == "validation":
+                tables = _validate(strategy, asked, bars, benchmark)
             else:
                 tables = _run(strategy, asked, bars, benchmark)
         except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
@@ -163,6 +165,21 @@ def _evaluate(
         attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
     )
     return columns
+
+
+def _validate(
+    strategy: Strategy, asked: Mapping[str, Any], bars: int, benchmark: int | None
+) -> dict[str, Any]:
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    answers = importlib.import_module("backtrail.batch.execution.validation_answers")
+    answer: dict[str, Any] = answers.answer(
+        strategy,
+        asked,
+        _mapped(bars),
+        None if benchmark is None else _mapped(benchmark),
+        {"artifact_manager": paths, "output_dir": paths.output_dir},
+    )
+    return answer
 
 
 def _search_module() -> ModuleType:

@@ -21,6 +21,7 @@ from backtrail.artifacts.schemas import PARAMETER_COLUMN, parameter_dtype, searc
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, content_checksum, write_csv, write_table
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError, joined_outcome
+from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.errors import NoAdmissibleSetError
 from backtrail.files import atomic_path, write_bytes, write_json
@@ -48,6 +49,7 @@ __all__ = [
     "SEARCH_RESULTS",
     "EvaluatedSets",
     "SearchExecutor",
+    "ask_beside",
     "backtest_spec",
     "evaluate_places",
     "execute_search",
@@ -168,7 +170,14 @@ def execute_search(
     evaluated = EvaluatedSets.join(found)
     contents = write_selection(spec, evaluated.rows, target, csv_twins=csv_twins)
     outcome, made = executor.execute(backtest_spec(spec, target), code, target, csv_twins=csv_twins)
-    return joined_outcome([*outcomes, outcome]), {**contents, **made}
+    outcomes.append(outcome)
+    from backtrail.batch.execution.validating import validate
+
+    for step in validation_steps(spec["identity"]):
+        outcome, further = validate(executor, spec, code, target, step, lambda: evaluated)
+        outcomes.append(outcome)
+        made = {**made, **further}
+    return joined_outcome(outcomes), {**contents, **made}
 
 
 def backtest_spec(spec: Mapping[str, Any], run: RunDir) -> dict[str, Any]:
@@ -232,29 +241,49 @@ def evaluate_places(
     """
     inside = {**spec, "identity": in_sample_identity(spec["identity"])}
     chosen = None if numbers is None else list(numbers[places[0] : places[1]])
-    with tempfile.TemporaryDirectory(prefix="backtrail-sets-") as folder:
+    asked = {"kind": "sets", "places": list(places), "numbers": chosen}
+    outcome, columns = ask_beside(executor, inside, code, asked, logs=logs)
+    arrays = columns.get("statistics")
+    statistics = None if arrays is None else SearchPart.from_arrays(arrays)
+    return outcome, EvaluatedSets(_rows(columns), statistics)
+
+
+def ask_beside(
+    executor: SearchExecutor,
+    spec: Mapping[str, Any],
+    code: Path,
+    asked: Mapping[str, Any],
+    *,
+    logs: Path | None = None,
+) -> tuple[Outcome, dict[str, Any]]:
+    """Ask a child that works on a copy of the captured code, so that children do not meet.
+
+    Args:
+        executor: Where the child is started.
+        spec: The run spec; its identity says which bars the child gets.
+        code: Folder of the captured code.
+        asked: What the request has beside that of a run.
+        logs: Folder that takes what the strategy printed.
+
+    Returns:
+        How the child ended, and its answer.
+
+    Raises:
+        StrategyFailedError: If it gave none.
+    """
+    with tempfile.TemporaryDirectory(prefix="backtrail-beside-") as folder:
         scratch = RunDir(Path(folder))
         for file in spec["code"]["files"]:
             copy = scratch.code / file["path"]
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(code / file["path"], copy)
-        outcome = executor.run_child(
-            inside,
-            scratch.code,
-            scratch,
-            kind="sets",
-            run_key=spec["run_key"],
-            places=list(places),
-            numbers=chosen,
-        )
+        outcome = executor.run_child(spec, scratch.code, scratch, run_key=spec["run_key"], **asked)
         if logs is not None:
             shutil.copytree(scratch.logs, logs, dirs_exist_ok=True)
     if outcome.answer is None:
         raise StrategyFailedError(outcome)
-    columns = outcome.answer["tables"]
-    arrays = columns.get("statistics")
-    statistics = None if arrays is None else SearchPart.from_arrays(arrays)
-    return outcome, EvaluatedSets(_rows(columns), statistics)
+    answer: dict[str, Any] = outcome.answer["tables"]
+    return outcome, answer
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:

@@ -91,6 +91,7 @@ def evaluate_sets(
     passing = _passing(search, chosen)
     statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
     size = _BLOCK
+    left_out = spec["identity"].get("validate", {}).get("overfitting", {}).get("warm_up", 0)
     if statistics is not None:
         most = min(_MOST_RETURNS, memory_bytes // (8 * _COPIES))
         size = max(1, min(_BLOCK, most // len(bars.timestamps)))
@@ -107,10 +108,11 @@ def evaluate_sets(
             columns[name].frombytes(result.metrics[name].tobytes())
         if statistics is not None and result.returns is not None:
             through = np.array([error is None for error in result.errors])
-            returns = without_ruin(result.returns[through])
+            returns = without_ruin(result.returns[through])[:, left_out:]
             parts.append(statistics.measure(returns, numbered[through]))
     if statistics is not None:
-        parts = parts or [statistics.measure(np.zeros((0, len(bars.timestamps) - 1)))]
+        none = np.zeros((0, len(bars.timestamps) - 1 - left_out))
+        parts = parts or [statistics.measure(none)]
         columns["statistics"] = SearchPart.merge(parts).arrays()
     return columns
 
@@ -122,11 +124,12 @@ def _statistics(
     asked = identity.get("validate", {}).get("overfitting")
     if asked is None:
         return None
-    count = len(bars.timestamps) - 1
+    left_out = asked["warm_up"]
+    count = len(bars.timestamps) - 1 - left_out
     against = np.zeros(count)
     if asked["against"] == "benchmark":
         market = Market(bars if benchmark_bars is None else benchmark_bars)
-        held = benchmark_returns(market, identity["benchmark"], bars.timestamps)[1:]
+        held = benchmark_returns(market, identity["benchmark"], bars.timestamps)[1 + left_out :]
         against = np.nan_to_num(held, nan=0.0)  # before its first bar there is cash
     return SearchStatistics(
         against,

@@ -48,12 +48,17 @@ class Claimant:
         Raises:
             ArtifactManagerError: If the store cannot be written, or the id is another run's.
         """
+        identity, counted = dict(run.identity), {}
+        if "search" in identity:
+            dataset, family = identity["dataset"]["dataset_id"], identity["strategy"]["entry"]
+            counted = {"trials_before": self.store.count_trials(dataset, family, run.run_key)}
 
         def make_spec(claimed: str) -> dict[str, Any]:
             return {
+                **counted,
                 "backtest_id": claimed,
                 "run_key": run.run_key,
-                "identity": dict(run.identity),
+                "identity": identity,
                 "labels": {"names": list(names), "bundle": run.request.bundle},
                 "code": closure.as_record(),
                 "data": {"content": dict(run.content)},

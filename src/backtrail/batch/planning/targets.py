@@ -10,6 +10,7 @@ from backtrail.artifacts.paths import RESERVED_RESULTS, is_twin
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
+from backtrail.batch.planning.validation_steps import VALIDATION_FILES
 from backtrail.provenance.objects import ObjectStore
 
 __all__ = [
@@ -24,6 +25,7 @@ _DECLARED_RESULTS = sorted(name for name in RESERVED_RESULTS if not is_twin(name
 _MADE_BY_A_STAGE = "|".join(
     (
         *(re.escape(f"results/{name}") for name in _DECLARED_RESULTS),
+        *(re.escape(f"results/{name}") for files in VALIDATION_FILES.values() for name in files),
         r"metadata/(?:run_spec|code_manifest|backtest_metadata)\.json",
         r"run\.json",
         "_SUCCESS",

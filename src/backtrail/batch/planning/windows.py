@@ -213,8 +213,9 @@ def _search_problems(
             sums = " + ".join(f"{name} {folds[name]:,}" for name in parts)
             remedy = f"one fold takes {needed:,} bars ({sums}); take shorter windows"
             yield Problem(f"{where}.walk_forward", history, remedy)
-    blocks = validate.get("overfitting", {}).get("blocks", 0)
-    if count - 1 < _LEAST_BLOCK * blocks:
+    overfitting = validate.get("overfitting", {})
+    blocks = overfitting.get("blocks", 0)
+    if count - 1 - overfitting.get("warm_up", 0) < _LEAST_BLOCK * blocks:
         remedy = f"{blocks} blocks of at least {_LEAST_BLOCK} returns take more; take fewer blocks"
         yield Problem(f"{where}.overfitting.blocks", history, remedy)
 

@@ -11,6 +11,7 @@ from backtrail.batch.stages.reporting import render_report, render_report_again,
 from backtrail.batch.stages.restoring import restore_run
 from backtrail.batch.stages.sealing import seal_run
 from backtrail.batch.stages.searching import evaluate_chunk, select_parameters
+from backtrail.batch.stages.validating import validate_run
 
 __all__ = [
     "capture_code",
@@ -23,4 +24,5 @@ __all__ = [
     "run_backtest",
     "seal_run",
     "select_parameters",
+    "validate_run",
 ]

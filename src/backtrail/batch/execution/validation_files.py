@@ -1,0 +1,191 @@
+"""What the files of a validation say, from what its children answered; pure.
+
+The schemas of the JSON files lie in `workflow/schemas`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from backtrail.data.calendars import periods_per_year
+from backtrail.optimization.search import Search, in_sample_end
+from backtrail.validation.luck import SearchLuck
+from backtrail.validation.superiority import SuperiorityTest
+from backtrail.validation.trials import most_trials
+
+__all__ = [
+    "benchmark_words",
+    "bias_file",
+    "monte_carlo_files",
+    "overfitting_file",
+    "walk_forward_files",
+]
+
+_EFFICIENCY_WORDS: Final = (
+    "mean annual return out of sample over that in sample, both averaged over the folds that chose "
+    "a set; negative when what was chosen lost afterwards, null when the in-sample mean is not "
+    "positive"
+)
+_DEGRADATION_WORDS: Final = (
+    "1 less mean metric out of sample over that in sample; 0 is none, 1 all of it, more a loss"
+)
+_STABLE_WORDS: Final = (
+    "shortest run of neighboring values with three quarters of the choices; null when it takes "
+    "more than half of the values"
+)
+
+
+def walk_forward_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files of the walk forward, by their names below `validation/`.
+
+    Args:
+        spec: The spec of the run.
+        answer: Of the child.
+    """
+    folder = "walk-forward"
+    search = Search.of(spec)
+    return {
+        f"{folder}/walk-forward-config.json": {
+            **spec["identity"]["validate"]["walk_forward"],
+            "objective": search.objective_words,
+            "constraints": list(search.constraints),
+            "select": search.select,
+            "metric": answer["metric"],
+            "window": _in_sample(spec),
+        },
+        f"{folder}/period-results.json": {"metric": answer["metric"], "periods": answer["folds"]},
+        f"{folder}/stability-metrics.json": {
+            "parameter_changes": answer["changes"],
+            "parameters": answer["stability"],
+            "words": _STABLE_WORDS,
+        },
+        f"{folder}/efficiency-metrics.json": {
+            "efficiency": answer["efficiency"],
+            "efficiency_words": _EFFICIENCY_WORDS,
+            "degradation": answer["degradation"],
+            "degradation_words": _DEGRADATION_WORDS,
+            "metric": answer["metric"],
+            "bars": len(answer["equity"]["returns"]),
+            "total_return": answer["equity"]["equity"][-1] - 1.0,
+        },
+        f"{folder}/equity.parquet": answer["equity"],
+    }
+
+
+def monte_carlo_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files of the Monte Carlo simulations, as `walk_forward_files`."""
+    folder = "monte-carlo"
+    options = spec["identity"]["validate"]["monte_carlo"]
+    return {
+        f"{folder}/simulation-config.json": {
+            **options,
+            "block": answer["block"],
+            "block_is_chosen": options["block"] is None,
+            "bars": answer["bars"],
+            "metric": answer["metric"],
+            "window": _in_sample(spec),
+        },
+        f"{folder}/simulation-results.json": {
+            name: answer[name]
+            for name in ("reordering", "parameter_noise", "price_noise", "metric")
+        },
+        f"{folder}/confidence-intervals.json": {
+            "method": "percentiles over the stationary bootstrap of returns per bar",
+            "intervals": answer["intervals"],
+        },
+        f"{folder}/paths.parquet": answer["paths"],
+    }
+
+
+def bias_file(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the file of the checks of bias, as `walk_forward_files`."""
+    checks = {check["name"]: _without(check, "name") for check in answer["checks"]}
+    return {"controls/bias.json": {"checks": checks, "window": _in_sample(spec)}}
+
+
+def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) -> dict[str, Any]:
+    """Return what `overfitting.json` says.
+
+    Args:
+        spec: The spec of the run.
+        luck: What was measured.
+        bars: Number of returns that it was measured on.
+    """
+    identity = spec["identity"]
+    periods = periods_per_year(identity["dataset"]["calendar"], identity["dataset"]["timeframe"])
+    options = identity["validate"]["overfitting"]
+    root, years = periods**0.5, bars / periods
+    best, clusters, split = luck.best, luck.clusters, luck.overfitting
+    least = luck.least_bars
+    is_finite = least is not None and least != float("inf")
+    return {
+        "trials": {
+            "own": luck.own_trials,
+            "before": luck.all_trials - luck.own_trials,
+            "all": luck.all_trials,
+            "effective": luck.effective_trials,
+            "clusters": None if clusters is None else clusters.count,
+            "clustered": 0 if clusters is None else len(clusters.labels),
+            "least_correlation": None if clusters is None else clusters.least_correlation,
+        },
+        "sharpe_ratio": None if best is None else best.ratio * root,
+        "sharpe_deviation": luck.sharpe_variance**0.5 * root,
+        "psr": luck.psr,
+        "dsr": luck.dsr,
+        "dsr_clusters": luck.dsr_clusters,
+        "expected_maximum_sharpe": luck.luck_sharpe * root,
+        "minimum_track_record": {"bars": least, "years": least / periods}
+        if is_finite and least is not None
+        else None,
+        "minimum_backtest_length": {"years": luck.least_years, "most_trials": most_trials(years)},
+        "pbo": None
+        if split is None
+        else {
+            "probability": split.probability,
+            "probability_of_loss": split.probability_of_loss,
+            "degradation": split.degradation,
+            "intercept": None if split.intercept is None else split.intercept * root,
+            "blocks": split.blocks,
+            "splits": len(split.logits),
+            "bars_dropped": split.bars_dropped,
+        },
+        "reality_check": _superiority(luck.reality_check),
+        "spa": None if luck.superiority is None else _superiority(luck.superiority),
+        "benchmark": benchmark_words(identity),
+        "history": {"bars": bars, "years": years, "left_out": options["warm_up"]},
+        "window": _in_sample(spec),
+        "assumptions": [
+            f"Sharpe ratios are annual, by {periods:g} bars per year, without a risk-free rate",
+            "psr, dsr and the track record take the error of the ratio by Bailey and Lopez de "
+            "Prado (2012)",
+            "dsr counts every trial of this strategy file on this dataset, deleted runs included, "
+            "and those of this search",
+            "pbo is by combinatorially symmetric cross-validation; reality_check and spa by the "
+            "stationary bootstrap",
+        ],
+    }
+
+
+def benchmark_words(identity: Mapping[str, Any]) -> str:
+    """Return what the tests of superiority compare with, in words."""
+    against = identity["validate"]["overfitting"]["against"]
+    return f"holding {identity['benchmark']}" if against == "benchmark" else "cash"
+
+
+def _superiority(found: SuperiorityTest) -> dict[str, Any]:
+    return {
+        "statistic": found.statistic,
+        "best_set": found.best,
+        "lower": found.p_lower,
+        "p_value": found.p_value,
+        "upper": found.p_upper,
+        "samples": found.samples,
+        "block": found.block,
+    }
+
+
+def _in_sample(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {"start": spec["identity"]["start"], "end": in_sample_end(spec["identity"])}
+
+
+def _without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
