@@ -17,6 +17,7 @@ from backtrail.catalog import tables
 from backtrail.catalog.tables import MAIN_METRICS
 from backtrail.data.manifest import HEAD_FILE, MANIFEST_FILE, DatasetManifest, read_head
 from backtrail.errors import ArtifactManagerError, DatasetError
+from backtrail.optimization.search import executed_identity
 from backtrail.provenance.attestation import read_attestations
 
 __all__ = [
@@ -156,7 +157,7 @@ def run_rows(run: RunDir) -> RunRows | None:
 
 def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> RunRows:
     backtest_id = manifest["backtest_id"]
-    identity = manifest["identity"]
+    identity = executed_identity(manifest)
     dataset_id = identity["dataset"]["dataset_id"]
     bundle = manifest["labels"]["bundle"]
     metrics = {} if is_altered else manifest.get("metrics", {})

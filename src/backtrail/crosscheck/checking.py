@@ -20,6 +20,7 @@ from backtrail.artifacts.store import RunDir
 from backtrail.canonical import derive_seed
 from backtrail.crosscheck.comparing import Difference, Fill, first_difference
 from backtrail.crosscheck.protocol import Adapter, CrossCheckError, adapter_of
+from backtrail.optimization.search import executed_identity
 from backtrail.provenance.closure import import_roots
 
 __all__ = ["CrossCheck", "cross_check"]
@@ -127,7 +128,10 @@ def _checked_spec(run: RunDir, adapter: Adapter) -> Mapping[str, Any]:
         raise CrossCheckError(
             f"run {run.backtest_id} is not what its manifest says ({names}); see `backtrail verify`"
         )
-    spec: dict[str, Any] = run.read_spec()
+    spec: dict[str, Any] = {
+        **run.read_spec(),
+        "identity": executed_identity(run.read_manifest() or {}),
+    }
     if not spec.get("code"):
         raise CrossCheckError(f"the code of run {run.backtest_id} was not captured")
     refusal = adapter.refusal(spec["identity"])

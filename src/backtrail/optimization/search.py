@@ -19,6 +19,7 @@ __all__ = [
     "TIE_RULE",
     "Search",
     "backtest_identity",
+    "executed_identity",
     "in_sample_end",
     "in_sample_identity",
 ]
@@ -132,3 +133,19 @@ def backtest_identity(identity: Mapping[str, Any], params: Mapping[str, Any]) ->
     """
     kept = {name: value for name, value in identity.items() if name not in ("search", "validate")}
     return {**kept, "end": in_sample_end(identity), "params": dict(params)}
+
+
+def executed_identity(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity by which a run's results are to be read.
+
+    That of a plain run is its own. Of a search it has the parameters that were selected, and both
+    end before the holdout.
+
+    Args:
+        record: A manifest; or a run spec, which knows no selection.
+    """
+    identity = dict(record["identity"])
+    if "search" not in identity:
+        return identity
+    selected = record.get("selection") or identity
+    return backtest_identity(identity, selected["params"])

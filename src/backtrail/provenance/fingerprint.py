@@ -47,7 +47,12 @@ SEARCH_CODE = (
     "optimization",
     "validation",
     "batch/execution/searching.py",
+    "batch/execution/laboratory.py",
     "batch/execution/set_evaluation.py",
+    "batch/execution/validating.py",
+    "batch/execution/validation_answers.py",
+    "batch/execution/validation_files.py",
+    "batch/execution/verdict_file.py",
 )
 
 

@@ -11,6 +11,7 @@ import backtrail
 from backtrail.canonical import derive_seed, pretty_json, utc_iso
 from backtrail.errors import CatalogError, MetadataGenerationError
 from backtrail.files import write_bytes
+from backtrail.optimization.search import executed_identity
 
 __all__ = ["METADATA_FILE", "BacktestMetadataGenerator", "BundleLinks", "describe_run_metadata"]
 
@@ -133,7 +134,8 @@ def describe_run_metadata(
         record: The run's manifest as it is now.
         environment: The run's `environment.json`.
     """
-    identity, code = spec["identity"], spec["code"]
+    searched = {"identity": spec["identity"], "selection": record.get("selection")}
+    identity, code = executed_identity(searched), spec["code"]
     strategy, dataset = identity["strategy"], identity["dataset"]
     origin = spec["origin"]
     return {

@@ -8,8 +8,9 @@ from typing import Any
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.rundata import RunRecord
+from backtrail.wording import counted
 
-__all__ = ["Fact", "Header", "header_of"]
+__all__ = ["Fact", "Header", "header_of", "selection_words"]
 
 _SHOWN_GAPS = 8
 
@@ -119,7 +120,34 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         Fact("Code", str(strategy["code_hash"]), code=True),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
+        *_search_facts(run),
     )
+
+
+def _search_facts(run: RunRecord) -> tuple[Fact, ...]:
+    found = []
+    if run.selection is not None:
+        found.append(Fact("Search", selection_words(run.selection)))
+    if run.holdout is not None:
+        found.append(Fact("Holdout", f"{run.holdout[0]} to {run.holdout[1]}, not looked at"))
+    return tuple(found)
+
+
+def selection_words(selection: Mapping[str, Any]) -> str:
+    """Return what a search did, in words.
+
+    Args:
+        selection: The content of `selection.json`.
+    """
+    chosen = "best neighborhood" if selection["select"] == "plateau" else "best"
+    text = f"{chosen} of {counted(selection['sets'], 'parameter set')} by {selection['method']}"
+    if selection["failed"]:
+        text += f", {selection['failed']:,} of which failed"
+    text += f"; {selection['objective']['words']}"
+    if selection["constraints"]:
+        admissible = f"{selection['admissible']:,} sets meet"
+        text += f"; {admissible} {' and '.join(selection['constraints'])}"
+    return f"{text}; {selection['tie_rule']}"
 
 
 def header_of(
@@ -146,6 +174,12 @@ def header_of(
     notes = []
     if identity["execution"]["fill"] == "same_close":
         notes.append("Orders fill at the close of the bar they were decided on (same close).")
+    if run.selection is not None:
+        sets = counted(run.selection["sets"], "parameter set")
+        notes.append(
+            f"These parameters were selected from {sets} on the same bars: every figure is in "
+            "sample, and the best of many looks good by luck alone."
+        )
     symbols = [str(symbol) for symbol in identity["symbols"]]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     title, *others = run.names

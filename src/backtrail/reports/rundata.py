@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
 from backtrail.data.datasets import Dataset
 from backtrail.engine.schedule import Sessions, days_in
 from backtrail.errors import ArtifactManagerError, DatasetError
+from backtrail.optimization.search import executed_identity
 
 __all__ = [
     "PRICE_COLUMNS",
@@ -49,9 +51,19 @@ class RunRecord:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Return what decides the run."""
-        identity: Mapping[str, Any] = self.spec["identity"]
-        return identity
+        """Return what decides the run's results; of a search, with the set that it selected."""
+        return executed_identity({"identity": self.spec["identity"], "selection": self.selection})
+
+    @property
+    def selection(self) -> Mapping[str, Any] | None:
+        """Return what a search selected, and from how many sets; None for a plain run."""
+        return self.manifest.get("selection")
+
+    @property
+    def holdout(self) -> tuple[str, str] | None:
+        """Return first and last date that a search withheld; None without any."""
+        holdout = self.spec["identity"].get("validate", {}).get("holdout")
+        return None if holdout is None else (holdout["start"], self.spec["identity"]["end"])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,6 +165,9 @@ def read_prices(
     if not path.is_file():
         raise DatasetError(f"{path} is missing; `backtrail data verify` names what is damaged")
     scan = pl.scan_parquet(path).filter(pl.col("symbol").is_in(list(symbols)))
+    if run.holdout is not None:  # nothing of a page may tell what these dates hold
+        withheld = date.fromisoformat(run.holdout[0])
+        scan = scan.filter(pl.col("timestamp").dt.date() < withheld)
     frame = scan.select("symbol", "timestamp", *columns).collect()
     parts = frame.partition_by("symbol", as_dict=True, include_key=False)
     return {str(key[0]): part for key, part in parts.items()}

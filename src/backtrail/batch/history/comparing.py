@@ -11,6 +11,7 @@ from backtrail.batch.history.listing import shortened
 from backtrail.batch.history.reading import describe_run
 from backtrail.canonical import sha256_file
 from backtrail.errors import SealError
+from backtrail.optimization.search import executed_identity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,7 @@ def compare_runs(runs: Sequence[RunDir]) -> Comparison:
     facts, params, metrics = [], [], []
     for run, record in described.values():
         facts.append(_facts(record))
-        params.append({f"param_{k}": v for k, v in record["identity"]["params"].items()})
+        params.append({f"param_{k}": v for k, v in executed_identity(record)["params"].items()})
         metrics.append(_metrics(run, record, units))
     columns: dict[str, pl.Series] = {}
     for name in FACTS:
@@ -97,7 +98,7 @@ def compare_runs(runs: Sequence[RunDir]) -> Comparison:
 
 
 def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
-    identity, labels = record["identity"], record["labels"]
+    identity, labels = executed_identity(record), record["labels"]
     began = record.get("started_at")
     return {
         "backtest_id": record["backtest_id"],

@@ -83,6 +83,8 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
         f"{row['start_date']}..{row['end_date']}",
         params_words(json.loads(row["params_json"])),
     ]
+    if row["run_type"] == "optimization":
+        facts.append("selected by a search")
     others = json.loads(row["names_json"])[1:]
     if others:
         facts.append(f"also {', '.join(others)}")
@@ -151,5 +153,6 @@ def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) ->
         if len(reasons) > _MOST_REASONS + 1:  # the last one says what comes of the others
             left = len(reasons) - _MOST_REASONS
             reasons[_MOST_REASONS - 1 : -1] = [f"and {left} more, which --json lists"]
+        reasons += [item.search] if item.search else []
         text += [f"{' ' * (width + len(_GAP))}{reason}" for reason in reasons]
     return "\n".join(text) + "\n"

@@ -31,6 +31,7 @@ def run_text(run: RunDir, *, with_files: bool = False) -> str:
     sections = {
         "Run": list(_facts(_about(run, described))),
         "What decided it": list(_facts(_identity(described))),
+        "Search": list(_search(described)),
         "Figures": list(_figures(run, described.get("metrics", {}))),
         "Files": list(_files(run, described.get("inventory"), with_files=with_files)),
         "Error": list(_error(described.get("error"))),
@@ -108,6 +109,27 @@ def _identity(described: Mapping[str, Any]) -> dict[str, str | None]:
         "seed": str(identity["seed"]),
         "library": identity["library"],
     }
+
+
+def _search(described: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was searched and what was selected; nothing for a plain run."""
+    search = described["identity"].get("search")
+    if search is None:
+        return
+    from backtrail.reports.header import selection_words
+
+    axes = {item["name"]: item["values"] for item in search["space"]}
+    holdout = described["identity"].get("validate", {}).get("holdout")
+    selection = described.get("selection")
+    facts = {
+        "space": params_words(axes),
+        "condition": search["where"],
+        "method": " ".join(str(search[name]) for name in ("method", "samples") if search[name]),
+        "selection": "none yet" if selection is None else selection_words(selection),
+        "selected": None if selection is None else params_words(selection["params"]),
+        "holdout": holdout and f"from {holdout['start']} on, not looked at",
+    }
+    yield from _facts(facts)
 
 
 def _model(values: Mapping[str, Any]) -> str:

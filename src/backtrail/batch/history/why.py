@@ -1,6 +1,5 @@
 """Why a run is not the one before it, in research words: code, data, parameters, settings."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from backtrail.batch.history.sides import (
     side_of_run,
     value_changes,
 )
+from backtrail.batch.planning.former import latest_by_name, planned_names
 from backtrail.batch.planning.loading import Batch
+from backtrail.batch.planning.plan import plan_search
 from backtrail.batch.planning.resolving import outdated_bundles, resolve_runs
 from backtrail.errors import ArtifactManagerError, DatasetError
 
@@ -52,6 +53,7 @@ class PreviewedRun:
         predecessor: The last run of this name, where there is one and it is another.
         reasons: Why a new run is not its predecessor, and what another one lacks; for a run with
             two names, the second of them says so.
+        search: What a search that has not been done is expected to take; None for other runs.
     """
 
     name: str
@@ -60,6 +62,7 @@ class PreviewedRun:
     backtest_id: str | None
     predecessor: str | None
     reasons: tuple[str, ...]
+    search: str | None = None
 
 
 def preview_batch(batch: Batch, *, sandbox: Sandbox | None = None) -> list[PreviewedRun]:
@@ -76,7 +79,7 @@ def preview_batch(batch: Batch, *, sandbox: Sandbox | None = None) -> list[Previ
     """
     outdated = outdated_bundles(batch)
     store = batch.places.store
-    named = _latest_by_name(store)
+    named = latest_by_name(store)
     previews = [
         PreviewedRun(item.name, None, "new", None, named.get(item.name), (outdated[item.bundle],))
         for item in batch.requests
@@ -100,7 +103,10 @@ def preview_batch(batch: Batch, *, sandbox: Sandbox | None = None) -> list[Previ
         first = first_names.setdefault(key, name)
         if first != name:  # why it is new depends on the name, the rest only on the run
             reasons = (*(reasons if state == "new" else ()), f"the same run as {first}")
-        previews.append(PreviewedRun(name, key, state, backtest_id, predecessor, reasons))
+        search = None
+        if run.request.search is not None and state in ("new", "open", "failed"):
+            search = plan_search(batch, run, named.get(name))[1]
+        previews.append(PreviewedRun(name, key, state, backtest_id, predecessor, reasons, search))
     return previews
 
 
@@ -154,24 +160,6 @@ def first_line(text: str) -> str:
     """Return the first line of a text that has one, without what a terminal might obey."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return "".join(letter if letter.isprintable() else " " for letter in line)
-
-
-def _planned_names(store: RunStore) -> Iterator[tuple[str, str]]:
-    """Yield every name that a plan gave a run, with the run's id, in the order of the plans."""
-    plans = sorted(store.plans.glob("*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
-    for path in plans:
-        for run in json.loads(path.read_bytes())["runs"]:
-            for name in run["names"]:
-                yield name, run["backtest_id"]
-
-
-def _latest_by_name(store: RunStore) -> dict[str, str]:
-    """Return the run that each name meant in the latest plan that had it."""
-    return {
-        name: backtest_id
-        for name, backtest_id in _planned_names(store)
-        if store.run(backtest_id).spec.exists()
-    }
 
 
 def explain_difference(
@@ -278,7 +266,7 @@ def explain_run(store: RunStore, run: RunDir, bundles_dir: Path) -> Explanation:
         ArtifactManagerError: If the run has no readable spec.
     """
     names: defaultdict[str, set[str]] = defaultdict(set)
-    for name, backtest_id in _planned_names(store):
+    for name, backtest_id in planned_names(store):
         names[backtest_id].add(name)
     own = names[run.backtest_id] | set(run.read_spec()["labels"]["names"])
     after, moment = side_of_run(store, run), _moment(run)

@@ -103,7 +103,8 @@ def estimate_search(
     draws = identity.get("validate", {}).get("overfitting", {}).get("bootstraps", 0)
     guess = per_set + (per_bar * len(identity["symbols"]) + _RESAMPLED * draws) * bars
     seconds = guess if seconds_per_set is None else seconds_per_set
-    least = max(1, int(_WORTH_A_START / seconds))
+    passing = sets / max(search.draws, 1)
+    least = max(1, int(_WORTH_A_START / (seconds * passing)))
     room = max(limits.memory_bytes - _BYTES_OF_KERNEL, limits.memory_bytes // 4)
     most = max(1, room // (2 * _BYTES_PER_SET))
     size = min(max(-(-search.draws // _MOST_JOBS), least), most)

@@ -14,7 +14,11 @@ from backtrail.batch.planning.config import read_config, schema_problems, with_d
 from backtrail.batch.planning.limits import run_limits
 from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest, expand_batch
-from backtrail.batch.planning.searches import is_single_mistake, probed_params
+from backtrail.batch.planning.searches import (
+    is_mistake,
+    is_single_mistake,
+    probed_params,
+)
 from backtrail.canonical import sha256_json
 from backtrail.data.bundles import BundleConfig, Waiver
 from backtrail.data.manifest import RECEIPT_FILE
@@ -478,8 +482,8 @@ def _params_problems(
         return [Problem(where, f"{closure.entry}: {outcome.message}", remedy)]
     return [
         _params_problem(request, item["error"], source)
-        for (request, _), item in zip(probes, outcome.answer["params"], strict=True)
-        if "error" in item and (request.search is None or is_single_mistake(item["error"]))
+        for (request, params), item in zip(probes, outcome.answer["params"], strict=True)
+        if "error" in item and is_mistake(item["error"], params, request.search)
     ]
 
 

@@ -12,6 +12,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.planning.chunks import chunk_ranges, estimate_search
 from backtrail.batch.planning.claiming import Claimant, store_code
+from backtrail.batch.planning.former import latest_by_name, seconds_per_set
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.resolving import ResolvedRun, outdated_bundles, resolve_runs
 from backtrail.batch.planning.windows import BarDates
@@ -219,10 +220,10 @@ def make_plan(
     unique: dict[str, tuple[ResolvedRun, list[str]]] = {}
     for run in resolved:
         unique.setdefault(run.run_key, (run, []))[1].append(run.request.name)
+    searching = [run for run, _ in unique.values() if run.request.search is not None]
+    named = latest_by_name(store) if searching else {}
     searches = {
-        run.run_key: plan_search(batch, run)
-        for run, _ in unique.values()
-        if run.request.search is not None
+        run.run_key: plan_search(batch, run, named.get(run.request.name)) for run in searching
     }
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
@@ -244,12 +245,15 @@ def make_plan(
     return plan
 
 
-def plan_search(batch: Batch, run: ResolvedRun) -> tuple[tuple[str, ...], str]:
+def plan_search(
+    batch: Batch, run: ResolvedRun, predecessor: str | None = None
+) -> tuple[tuple[str, ...], str]:
     """Return the chunks of a search, and what it is expected to take, in words.
 
     Args:
         batch: The batch.
         run: A run of it that searches.
+        predecessor: An earlier search of this name, whose time is a measure.
     """
     search = Search.of({"identity": run.identity, "run_key": run.run_key})
     identity, request = in_sample_identity(run.identity), run.request
@@ -261,6 +265,9 @@ def plan_search(batch: Batch, run: ResolvedRun) -> tuple[tuple[str, ...], str]:
         dates.bar_count(identity["symbols"], request.start, end),
         batch.limits,
         sets_per_job=batch.config["execution"]["sets_per_job"],
+        seconds_per_set=None
+        if predecessor is None
+        else seconds_per_set(batch.places.store, predecessor),
     )
     return chunk_ranges(search, estimate), str(estimate)
 

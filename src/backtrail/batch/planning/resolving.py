@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from backtrail.batch.execution.sandbox import Outcome, Sandbox
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.requests import RunRequest
-from backtrail.batch.planning.searches import is_single_mistake, probed_params
+from backtrail.batch.planning.searches import is_mistake, probed_params
 from backtrail.batch.planning.windows import BarDates, data_problems
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.data.inventory import find_dataset
@@ -155,7 +155,7 @@ def _parameters(
             answers = iter(outcome.answer["params"])
             for index, group in zip(indices, probes, strict=True):
                 request, found_ones = requests[index], list(islice(answers, len(group)))
-                problems += _mistakes(request, found_ones, batch.source)
+                problems += _mistakes(request, group, found_ones, batch.source)
                 resolved[index] = (outcome.answer["form"], _kept_params(request, found_ones))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -163,11 +163,13 @@ def _parameters(
 
 
 def _mistakes(
-    request: RunRequest, answers: Sequence[Mapping[str, Any]], source: str
+    request: RunRequest,
+    probes: Sequence[Mapping[str, Any]],
+    answers: Sequence[Mapping[str, Any]],
+    source: str,
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a run's parameters; a set that a search refuses is no mistake."""
-    for item in answers:
-        if "error" in item and (request.search is None or is_single_mistake(item["error"])):
+    for params, item in zip(probes, answers, strict=True):
+        if "error" in item and is_mistake(item["error"], params, request.search):
             origin = request.origin("params", "grid", "optimize", "strategy")
             where = f"{source}: batch.{origin}.params"
             yield Problem(where, item["error"], f"see Params in {request.strategy}")

@@ -15,6 +15,7 @@ from backtrail.optimization.search import SWEEP_METRICS
 
 __all__ = [
     "MOST_SETS",
+    "is_mistake",
     "is_single_mistake",
     "probed_params",
     "search_problems",
@@ -224,9 +225,7 @@ def probed_params(
     """Return the parameter sets that show what a strategy thinks of a run's parameters.
 
     Of a plain run it is its own. Of a search first some whole sets, of which one tells what the
-    other parameters are by default; then each axis alone, with its values or some of many. A
-    mistake in those is one of the config only when it is a single one, because a set that the
-    strategy refuses is a row with its error.
+    other parameters are by default; then each axis alone, with its values or some of many.
 
     Args:
         params: Those that are given; of a search, the fixed ones.
@@ -244,6 +243,24 @@ def probed_params(
         shown = dict.fromkeys([*range(0, len(values), stride), len(values) - 1])
         probes += [{**params, definition.name: values[index]} for index in shown]
     return probes
+
+
+def is_mistake(error: str, params: Mapping[str, Any], search: Mapping[str, Any] | None) -> bool:
+    """Say whether what a strategy thinks of probed parameters is a mistake of the config.
+
+    Of a search only what is wrong with one axis is: a whole set that is refused is a row with its
+    error, and what else is wrong with it is told of its axes.
+
+    Args:
+        error: What the strategy says.
+        params: A set of `probed_params`.
+        search: As there.
+    """
+    if search is None:
+        return True
+    names = {item["name"] for item in search["space"]}
+    is_whole = len(names) > 1 and names <= params.keys()
+    return is_single_mistake(error) and not is_whole
 
 
 def is_single_mistake(error: str) -> bool:

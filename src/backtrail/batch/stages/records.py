@@ -163,12 +163,8 @@ def sealed_record(
     if not is_captured:
         gaps.insert(0, "the code was not captured; the run cannot be repeated")
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
-    searched = {}
-    if "search" in record["identity"]:
-        searched = {"selection": run.read_selection()}
     return {
         **record,
-        **searched,
         "status": "completed",
         "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,

@@ -32,9 +32,8 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             status = "not begun" if record is None else record["status"]
             raise SealError(f"run {backtest_id} cannot be sealed: it is {status}; execute it first")
         spec = run.read_spec()
-        selection = None
         if "search" in spec["identity"]:
-            record, selection = _close_search(store, run, record), run.read_selection()
+            record = _close_search(store, run, record)
         write_metadata(run, spec, record, status="completed")
         listed = inventory(run, record["contents"])
         for file in spec["code"]["files"]:
@@ -50,7 +49,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             / "trials"
             / spec["identity"]["dataset"]["dataset_id"]
             / f"{spec['run_key']}.json",
-            trial_record(spec, selection),
+            trial_record(spec, record.get("selection")),
         )
         seal(run, sealed_record(record, run, listed))
 
@@ -64,4 +63,4 @@ def _close_search(store: RunStore, run: RunDir, record: dict[str, Any]) -> dict[
     closed = close_parts(run, record, lambda usage: keep_inputs(usage, objects, run.path))
     write_json(run.manifest, closed, durable=True)
     WorkingFiles(run).remove()
-    return closed
+    return {**closed, "selection": run.read_selection()}

@@ -184,6 +184,7 @@ def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[s
         joined_outcome(outcomes),
         contents,
         files,
+        timed_as="search",
         timings={"chunks": len(chunks)},
     )
 

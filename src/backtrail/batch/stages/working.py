@@ -71,6 +71,7 @@ class WorkingFiles:
         contents: Mapping[str, str],
         files: Sequence[str],
         *,
+        timed_as: str | None = None,
         timings: Mapping[str, Any] | None = None,
     ) -> None:
         """Record that a stage is done: what it made, what it used, how long it took.
@@ -80,15 +81,17 @@ class WorkingFiles:
             outcome: How its children ended.
             contents: Content checksum of its tables, by path inside the run.
             files: Every file that it made, relative to the run.
+            timed_as: How the manifest names what the children took; as the rule when None.
             timings: Further figures for the manifest.
         """
+        timed = timed_as or name
         record = {
             "contents": dict(contents),
             "files": {file: sha256_file(self.run.path / file) for file in files},
             "timings": {
-                f"{name}_seconds": round(outcome.seconds, 6),
-                f"{name}_cpu_seconds": round(outcome.cpu_seconds, 6),
-                f"{name}_max_rss_mb": round(outcome.max_rss_mb, 3),
+                f"{timed}_seconds": round(outcome.seconds, 6),
+                f"{timed}_cpu_seconds": round(outcome.cpu_seconds, 6),
+                f"{timed}_max_rss_mb": round(outcome.max_rss_mb, 3),
                 **(timings or {}),
             },
             "usage": dict(outcome.usage or {}),

@@ -27,6 +27,7 @@ def row(number, **values):
         "start_date": "2020-01-01",
         "end_date": "2020-12-31",
         "params_json": json.dumps(params),
+        "run_type": "backtest",
         "total_return": 0.1391,
         "sharpe_ratio": 0.114,
         "max_drawdown": -0.3558,
