@@ -58,6 +58,8 @@ class Simulation:
         self.guard: Final = Guard(self)
         self.filling: Final = Filling(self)
         self._at_fill: Final = config.rules.size_at == "fill"
+        self._equity: Amount = self.ledger.cash
+        self._equity_at = (-1, 1)
         self._set_events(bars)
 
     def place(self, symbol: str, amount: float, sizing: str, style: Style = MARKET) -> int | None:
@@ -111,8 +113,12 @@ class Simulation:
 
     def equity(self) -> Amount:
         """Return cash plus holdings at the last known closes, as the ledger computes it."""
-        marks = self.market.marks
-        return self.ledger.equity((column, marks[column][self.row]) for column in self.held)
+        moment = self.row, len(self.cash_changes)  # whatever moves the account moves its cash
+        if moment != self._equity_at:
+            marks = self.market.marks
+            prices = ((column, marks[column][self.row]) for column in self.held)
+            self._equity, self._equity_at = self.ledger.equity(prices), moment
+        return self._equity
 
     def exposures(self) -> tuple[float, float]:
         """Return net and gross value of the holdings at the last known closes."""

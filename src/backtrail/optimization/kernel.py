@@ -24,11 +24,15 @@ __all__ = [
     "STATE_SIZE",
     "STATISTICS",
     "find_changes",
+    "find_flips",
     "simulate_block",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+ByteArray = npt.NDArray[np.uint8]
+
+_STRIDE: Final = 32
 
 CLIP: Final = 0
 REJECT: Final = 1
@@ -57,11 +61,20 @@ _TRADES, _WINS, _PROFIT, _LOSS, _FILLS, _PEAK = range(7, 13)
 @compiled
 def _next_change(weights: FloatArray, row: int, last: float) -> int:
     """Return the first row from `row` on at which one symbol has another weight than `last`."""
-    one = weights[:, 0]
-    for index in range(row, one.shape[0]):
-        if one[index] != last and one[index] == one[index]:
+    end: int = weights.shape[0]
+    while row + _STRIDE <= end:  # several at once, without a branch in between
+        differs = False
+        for index in range(row, row + _STRIDE):
+            differs |= weights[index] != last
+        if differs:
+            for index in range(row, row + _STRIDE):
+                if weights[index] != last and weights[index] == weights[index]:
+                    return index
+        row += _STRIDE
+    for index in range(row, end):
+        if weights[index] != last and weights[index] == weights[index]:
             return index
-    return one.shape[0]  # type: ignore[no-any-return]
+    return end
 
 
 @compiled
@@ -75,7 +88,7 @@ def find_changes(
     """Write down where the weights of a set change; before the first weight a symbol is flat.
 
     Args:
-        weights: Target fractions of the portfolio value, float64 or bool, shape (n, k); NaN leaves
+        weights: Target fractions of the portfolio value, float64, shape (n, k); NaN leaves
             a holding.
         rows: Takes the bar of each change, from `start` on.
         columns: Takes the symbol of each change.
@@ -88,10 +101,11 @@ def find_changes(
     """
     place = start
     last = np.zeros(weights.shape[1])
+    flat = weights.reshape(weights.size)
     row = 0
     while row < weights.shape[0]:
         if weights.shape[1] == 1:
-            row = _next_change(weights, row, last[0])
+            row = _next_change(flat, row, last[0])
             if row == weights.shape[0]:
                 break
         for column in range(weights.shape[1]):
@@ -106,6 +120,45 @@ def find_changes(
                     values[place] = weight
                 place += 1
         row += 1
+    return place
+
+
+@compiled
+def find_flips(
+    flags: ByteArray, rows: IntArray, columns: IntArray, values: FloatArray, start: int
+) -> int:
+    """Do as `find_changes` for one symbol that is held wholly or not at all.
+
+    Args:
+        flags: 1 while it is held, else 0, shape (n,).
+        rows: As in `find_changes`.
+        columns: Likewise.
+        values: Likewise.
+        start: Likewise.
+
+    Returns:
+        As `find_changes`.
+    """
+    place, row, end = start, 0, flags.shape[0]
+    last = np.uint8(0)
+    while row < end:
+        stop = min(row + _STRIDE, end)
+        if stop == row + _STRIDE:  # several at once, without a branch in between
+            differs = np.uint8(0)
+            for index in range(row, row + _STRIDE):
+                differs |= flags[index] ^ last
+            if differs == 0:
+                row = stop
+                continue
+        for index in range(row, stop):
+            if flags[index] != last:
+                last = flags[index]
+                if place < rows.shape[0]:
+                    rows[place] = index
+                    columns[place] = 0
+                    values[place] = 1.0 * last
+                place += 1
+        row = stop
     return place
 
 

@@ -27,6 +27,7 @@ from backtrail.optimization.kernel import (
     STATE_SIZE,
     STATISTICS,
     find_changes,
+    find_flips,
     simulate_block,
 )
 from backtrail.optimization.search import SWEEP_METRICS
@@ -218,6 +219,7 @@ class _Changes:
 
     def __init__(self, bars: Bars, sets: int) -> None:
         self._bars = bars
+        self._shape = bars.shape
         self._starts = [0]
         self._rows = np.empty(64 * sets, dtype=np.int64)
         self._columns = np.empty(64 * sets, dtype=np.int64)
@@ -233,15 +235,18 @@ class _Changes:
         if (
             not isinstance(weights, np.ndarray)
             or weights.dtype.kind not in "fiub"
-            or weights.shape != self._bars.shape
+            or weights.shape != self._shape
         ):
             weights = check_weights(weights, self._bars)
-        kind = np.bool_ if weights.dtype == np.bool_ else np.float64
-        numbers: FloatArray = np.ascontiguousarray(weights, dtype=kind)
-        end = find_changes(numbers, self._rows, self._columns, self._values, start)
+        find: Any = find_changes
+        if weights.dtype == np.bool_ and self._shape[1] == 1:
+            find, numbers = find_flips, np.ascontiguousarray(weights[:, 0]).view(np.uint8)
+        else:
+            numbers = np.ascontiguousarray(weights, dtype=np.float64)
+        end = find(numbers, self._rows, self._columns, self._values, start)
         if end > len(self._rows):
             self._grow(start, end)
-            end = find_changes(numbers, self._rows, self._columns, self._values, start)
+            end = find(numbers, self._rows, self._columns, self._values, start)
         if end < 0:
             check_weights(weights, self._bars)  # says where
         self._starts.append(end)
