@@ -134,7 +134,7 @@ def write_page(
     own = settings.templates
     library = chart_library() if charts else None
     shared = [library.script] if library else []
-    shared.append(_source("page.js", own))
+    shared += [_source(name, own) for name in ("parquet.js", "page.js")]
     further = [_source(name, own) for name in scripts]
     hashes = [_script_hash(script) for script in (*shared, *further)]
     policy = " ".join([*hashes, sources]).strip()

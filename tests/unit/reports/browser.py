@@ -149,9 +149,13 @@ class Browser:
 
     def wait_for(self, path: Path) -> str:
         """Return the text of a file that a page saves, once it is there."""
+        return self.saved(path).read_text(encoding="utf-8-sig")
+
+    def saved(self, path: Path) -> Path:
+        """Return the path of a file that a page saves, once it is there."""
         for _ in range(500):
             if path.is_file() and path.stat().st_size:
-                return path.read_text(encoding="utf-8-sig")
+                return path
             time.sleep(0.02)
         raise RuntimeError(f"the page did not save {path}")
 

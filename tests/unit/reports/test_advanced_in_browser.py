@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from decimal import Decimal
 
 import numpy as np
@@ -117,6 +118,86 @@ def test_tables_are_saved_as_csv_with_their_full_digits(
         assert {len(line) for line in lines} == {len(lines[0])}
     assert lines[0][:5] == ["time", "close", "high", "low", "open"]
     assert float(lines[-1][1]) == pytest.approx(2506.85, rel=1e-6)
+
+
+def press_until_saved(browser, press, folder, kind, count):
+    """Press a button until there are so many files; Chromium drops a save amid another one."""
+    for _ in range(10):
+        browser.run(press)
+        for _ in range(50):
+            files = list(folder.glob(f"*.{kind}"))
+            if len(files) == count and all(path.stat().st_size for path in files):
+                return
+            time.sleep(0.02)
+    raise AssertionError(f"{press} saved nothing")
+
+
+def saved_tables(browser, page, folder):
+    """Save every table and chart of a page in both forms; return rows and frame by name."""
+    browser.downloads_to(folder)
+    browser.open(page)
+    for name in ("rolling", "exposure"):  # drawn, and saved, once they were near
+        if browser.run(f"document.getElementById('{name}') !== null"):
+            see(browser, name)
+    count = browser.run("document.querySelectorAll('button.csv').length")
+    assert browser.run("document.querySelectorAll('button.parquet').length") == count
+    for number in range(count):
+        for kind in ("csv", "parquet"):
+            press = f"document.querySelectorAll('button.{kind}')[{number}].click()"
+            press_until_saved(browser, press, folder, kind, number + 1)
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        rows = list(csv.reader(io.StringIO(browser.wait_for(path), newline="")))
+        found[path.stem.removeprefix(f"{runs.BACKTEST_ID}-")] = (
+            rows,
+            pl.read_parquet(browser.saved(path.with_suffix(".parquet"))),
+        )
+    assert len(found) == count
+    return found
+
+
+def test_every_table_is_saved_as_parquet_with_what_its_csv_says(browser, advanced_report, tmp_path):
+    found = saved_tables(browser, advanced_report, tmp_path)
+    assert {"trades", "metrics", "drawdowns", "monthly_returns", "years", "attribution", "costs",
+            "rolling", "exposure", "round_trips_by_side",
+            "chart-SPX"} <= set(found)  # fmt: skip
+    for name, ((header, *rows), frame) in found.items():
+        assert frame.height == len(rows), name
+        assert len(set(frame.columns)) == len(header)
+        for place, column in enumerate(frame.columns):
+            texts = [row[place] for row in rows]
+            values = frame[column].to_list()
+            if frame[column].dtype == pl.String:
+                assert [value or "" for value in values] == [
+                    "" if text == "–" else text for text in texts
+                ], (name, column)
+            else:
+                numbers = [
+                    None if text in ("", "–") else float(text.replace(",", "")) for text in texts
+                ]
+                assert values == numbers, (name, column)
+    trades = found["trades"][1]
+    assert trades["return"].dtype == pl.Float64
+    assert trades["symbol"].dtype == pl.String
+    metrics = dict(found["metrics"][1].select(pl.nth(0), pl.nth(1)).iter_rows())
+    assert metrics["total_trades"] == 88
+
+
+def test_parquet_of_the_page_is_read_by_other_libraries_and_keeps_odd_texts(browser, tmp_path):
+    import pyarrow.parquet as pq
+
+    odd = '007,"B"\n=1 😀'
+    late = runs.moments(60)
+    trades = runs.trade_table([runs.trade(1, odd, late[3], late[9])])
+    store = runs.write_small_run(tmp_path, symbols=[odd], trades=trades)
+    store.write_dataset(runs.bars_of(odd, late, np.linspace(1, 2, 60)))
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    found = saved_tables(browser, rendered(store), folder)
+    table = pq.read_table(folder / f"{runs.BACKTEST_ID}-trades.parquet")
+    assert table.column("symbol").to_pylist() == [odd]
+    assert table.schema.field("symbol").type == "string"
+    assert pl.from_arrow(table).equals(found["trades"][1])
 
 
 def test_csv_cells_with_separators_are_quoted(browser, tmp_path):

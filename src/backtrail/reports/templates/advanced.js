@@ -104,7 +104,7 @@
     document.getElementById("rolling-csv").addEventListener("click", () => page.save("rolling", [
       ["date", ...names],
       ...shown.axis.map((time, i) => [moment(time, false),
-        ...names.map((name) => Number.isNaN(shown[name][i]) ? "" : shown[name][i].toPrecision(7))]),
+        ...names.map((name) => page.single(shown[name][i]))]),
     ]));
   });
 
@@ -153,9 +153,9 @@
       const turned = new Map([...monthBars].map((bar, i) => [bar, monthly[i]]));
       page.save("exposure", [
         ["time", "gross_exposure", ...(held ? ["symbols_held"] : []), "turnover_of_month"],
-        ...axis.map((time, i) => [moment(time, intraday), gross[i].toPrecision(7),
+        ...axis.map((time, i) => [moment(time, intraday), page.single(gross[i]),
           ...(held ? [held[i]] : []),
-          turned.has(i) && !Number.isNaN(turned.get(i)) ? turned.get(i).toPrecision(7) : ""]),
+          turned.has(i) ? page.single(turned.get(i)) : null]),
       ]);
     });
   });

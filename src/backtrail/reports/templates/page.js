@@ -97,29 +97,69 @@ const page = (() => {
     };
   };
 
-  // Tables as CSV files: full digits where a cell carries them, quoted as RFC 4180 says.
+  // Tables as CSV files: full digits where a cell carries them, quoted as RFC 4180 says. The same
+  // rows as Parquet: a column of numbers where each cell with a value is one.
+  const textOf = (value) => value === null || value === undefined ? "" : String(value.text ?? value);
   const quoted = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    const text = textOf(value);
     return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
   };
-  const save = (name, rows) => {
+  const asCsv = (rows) => {
     const text = rows.map((row) => row.map(quoted).join(",") + "\r\n").join("");
-    const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
-    element("a", { href: address, download: name + ".csv" }).click();
+    return new Blob(["\ufeff", text], { type: "text/csv" });
+  };
+  const numberOf = (value) => {
+    if (typeof value === "number") return value;
+    return value !== null && typeof value === "object" ? value.number : undefined;
+  };
+  const asParquet = ([names, ...rows]) => {
+    const columns = names.map((name, index) => {
+      const cells = rows.map((row) => row[index]);
+      const known = cells.map((cell) => ![ "", "–" ].includes(textOf(cell)));
+      const isNumber = cells.every((cell, at) => !known[at] || numberOf(cell) !== undefined);
+      return [textOf(name), cells.map((cell, at) =>
+        !known[at] ? null : isNumber ? numberOf(cell) : textOf(cell))];
+    });
+    return new Blob([parquetFile(columns, rows.length)], { type: "application/octet-stream" });
+  };
+  let form = "csv";
+  const save = (name, rows) => {
+    const address = URL.createObjectURL((form === "csv" ? asCsv : asParquet)(rows));
+    element("a", { href: address, download: `${name}.${form}` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
-  const tableRows = (node) => [...node.rows].map((row) =>
-    [...row.cells].map((cell) => cell.dataset.v ?? cell.textContent.trim()));
+  document.querySelectorAll("button.csv").forEach((button) => {
+    const title = button.title.replace("CSV", "Parquet");
+    const other = element("button", { type: "button", className: "parquet", title }, "Parquet");
+    other.addEventListener("click", () => {
+      form = "parquet";
+      try { button.click(); } finally { form = "csv"; }
+    });
+    button.after(" ", other);
+  });
+  // Heads of rows stay texts: symbols may be digits.
+  const plain = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i, grouped = /^-?\d{1,3}(,\d{3})+$/;
+  const words = { inf: Infinity, "-inf": -Infinity };
+  const cellOf = (cell) => {
+    const text = cell.dataset.v ?? cell.textContent.trim();
+    if (cell.tagName === "TH") return { text };
+    const digits = grouped.test(text) ? text.replaceAll(",", "") : text;
+    return { text, number: words[digits] ?? (plain.test(digits) ? Number(digits) : undefined) };
+  };
+  const tableRows = (node) => [...node.rows].map((row) => [...row.cells].map(cellOf));
   const prefix = data.id ? data.id + "-" : "";
   document.querySelectorAll("button.csv[data-table]").forEach((button) =>
     button.addEventListener("click", () =>
       save(prefix + button.dataset.name, tableRows(document.getElementById(button.dataset.table)))));
 
+  // A value that was packed in single precision has seven digits, and may be missing.
+  const single = (value) => Number.isNaN(value) ? null : Number(value.toPrecision(7));
+
   const added = []; // rows of the index that lie in files beside it
   return {
     added, add: (part) => added.push(part),
     save: (name, rows) => save(prefix + name, rows),
-    data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
+    single, data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
     onTheme: (listener) => listeners.push(listener),
   };
 })();

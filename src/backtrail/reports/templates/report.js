@@ -233,7 +233,7 @@
     const names = Object.keys(columns);
     page.save("chart" + (price ? "-" + symbol : ""), [["time", ...names],
       ...times.map((time, i) => [moment(time, facts.intraday), ...names.map((name) =>
-        Number.isNaN(columns[name][i]) ? "" : Number(columns[name][i].toPrecision(7)))])]);
+        page.single(columns[name][i]))])]);
   });
   page.report = { times, facts, trades, scale };
 
