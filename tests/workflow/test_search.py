@@ -125,6 +125,20 @@ def test_a_sealed_search_has_no_working_files_and_is_counted_with_all_its_sets(s
     assert record["sets_sha256"] == manifest["selection"]["sets_sha256"]
 
 
+def test_the_best_sets_keep_their_equity_and_the_selected_one_that_of_the_run(searched):
+    results = searched.named("search") / "results"
+    sets = pl.read_parquet(results / "optimization_results.parquet")
+    curves = pl.read_parquet(results / "optimization_curves.parquet")
+    ranked = sets.filter(pl.col("rank") <= 20).sort("rank")
+    assert curves["set"].unique(maintain_order=True).to_list() == ranked["set"].to_list()
+    last = curves.group_by("set", maintain_order=True).last()
+    assert (last["equity"] - 1.0).to_list() == pytest.approx(ranked["total_return"].to_list())
+    run = pl.read_parquet(results / "backtest_results.parquet")
+    both = curves.filter(pl.col("set") == ranked["set"][0]).join(run, on="timestamp")
+    assert len(both) == len(run)
+    assert both["equity"].to_list() == pytest.approx((run["portfolio_value"] / 100_000).to_list())
+
+
 def test_a_second_call_has_nothing_to_do_and_a_forced_one_changes_no_byte(searched):
     before = searched.checksums()
     assert nothing_to_do(searched.snakemake())
@@ -141,7 +155,8 @@ def test_a_search_replays_and_a_deleted_table_comes_back(searched):
     assert "results/optimization_results.parquet" in {item["path"] for item in replay["files"]}
     before = results(searched)
     run = searched.named("search")
-    for name in ("optimization_results.parquet", "optimization_results.csv", "frontier.parquet"):
+    names = ("optimization_results.parquet", "optimization_results.csv", "frontier.parquet")
+    for name in (*names, "optimization_curves.parquet"):
         (run / "results" / name).unlink()
     searched.snakemake()
     assert results(searched) == before

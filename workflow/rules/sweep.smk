@@ -40,6 +40,7 @@ rule select_parameters:
     output:
         sets=update(f"{BASE}/{{backtest_id}}/results/optimization_results.parquet"),
         frontier=update(f"{BASE}/{{backtest_id}}/results/frontier.parquet"),
+        curves=update(f"{BASE}/{{backtest_id}}/results/optimization_curves.parquet"),
         selection=update(f"{BASE}/{{backtest_id}}/results/selection.json"),
     log:
         "logs/select_parameters/{backtest_id}.log",

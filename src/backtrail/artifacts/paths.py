@@ -49,6 +49,7 @@ _TABLES = (
     "summary",
     "optimization_results",
     "frontier",
+    "optimization_curves",
 )
 _JSON_TWIN = "trades.json"
 _LONGEST_NAME = 255  # bytes, on every file system in use

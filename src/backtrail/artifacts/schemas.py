@@ -11,6 +11,7 @@ import polars as pl
 
 __all__ = [
     "ARTIFACT_SCHEMAS",
+    "CURVES_SCHEMA",
     "MONEY",
     "PARAMETER_COLUMN",
     "QUANTITY",
@@ -183,6 +184,13 @@ SEARCH_SCHEMAS: dict[str, ArtifactSchema] = {
         "max_drawdown": pl.Float64(),
         "sharpe_ratio": pl.Float64(),
     },
+}
+
+# Equity of the sets of the best ranks, each over the same bars.
+CURVES_SCHEMA: ArtifactSchema = {
+    "set": pl.Int64(),
+    "timestamp": TIMESTAMP,
+    "equity": pl.Float64(),  # growth of 1
 }
 
 # Tables of a validation, by their names below `results/validation/`.

@@ -57,7 +57,7 @@ def main(
     os.dup2(stderr, 2)
     process = os.getpid()
     try:
-        if asked["kind"] in ("sets", "validation"):
+        if asked["kind"] in ("sets", "curves", "validation"):
             _search_module().load_kernel()
         _limit(asked["limits"])
         answer = _answer(asked, watch, bars, benchmark)
@@ -86,6 +86,8 @@ def _answer(
             strategy = _load(code_dir, entry, functions)
             if asked["kind"] == "sets":
                 tables = _evaluate(strategy, asked, bars, benchmark)
+            elif asked["kind"] == "curves":
+                tables = _curves(strategy, asked, bars)
             elif asked["kind"] == "validation":
                 tables = _validate(strategy, asked, bars, benchmark)
             else:
@@ -162,6 +164,20 @@ def _evaluate(
         seed=asked["seed"],
         periods_per_year=asked["periods_per_year"],
         memory_bytes=int(asked["limits"]["memory_bytes"]),
+        attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
+    )
+    return columns
+
+
+def _curves(strategy: Strategy, asked: Mapping[str, Any], bars: int) -> dict[str, Any]:
+    paths = RunPaths(asked["backtest_id"], Path(asked["target"]))
+    columns: dict[str, Any] = _search_module().set_curves(
+        strategy,
+        asked,
+        asked["numbers"],
+        _mapped(bars),
+        seed=asked["seed"],
+        periods_per_year=asked["periods_per_year"],
         attributes={"artifact_manager": paths, "output_dir": paths.output_dir},
     )
     return columns

@@ -17,7 +17,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 import polars as pl
 
-from backtrail.artifacts.schemas import PARAMETER_COLUMN, parameter_dtype, search_schema
+from backtrail.artifacts.schemas import (
+    CURVES_SCHEMA,
+    PARAMETER_COLUMN,
+    parameter_dtype,
+    search_schema,
+)
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, content_checksum, write_csv, write_table
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError, joined_outcome
@@ -54,6 +59,7 @@ __all__ = [
     "evaluate_places",
     "execute_search",
     "searched_numbers",
+    "write_curves",
     "write_selection",
 ]
 
@@ -62,7 +68,9 @@ SEARCH_RESULTS: Final = (
     "optimization_results.csv",
     "frontier.parquet",
     "selection.json",
+    "optimization_curves.parquet",
 )
+_CURVES: Final = 20  # sets of the best ranks whose equity is kept
 _PLACES_AT_ONCE: Final = 200_000  # where no plan has cut the space
 
 
@@ -169,6 +177,9 @@ def execute_search(
         found.append(some)
     evaluated = EvaluatedSets.join(found)
     contents = write_selection(spec, evaluated.rows, target, csv_twins=csv_twins)
+    outcome, curves = write_curves(executor, spec, code, target)
+    contents |= curves
+    outcomes.append(outcome)
     outcome, made = executor.execute(backtest_spec(spec, target), code, target, csv_twins=csv_twins)
     outcomes.append(outcome)
     from backtrail.batch.execution.validating import validate
@@ -343,6 +354,32 @@ def write_selection(
     contents[f"results/{path.name}"] = write_table(path, frontier)
     write_json(target.selection, _selection(spec, search, table, judgement))
     return contents
+
+
+def write_curves(
+    executor: SearchExecutor, spec: Mapping[str, Any], code: Path, target: RunDir
+) -> tuple[Outcome, dict[str, str]]:
+    """Write the equity curves of the sets of the best ranks, so that a reader can lay them over.
+
+    Args:
+        executor: Where the child is started.
+        spec: The spec of the search run.
+        code: Folder of the captured code.
+        target: Where the selection was written.
+
+    Returns:
+        How the child ended, and the content checksum of the table.
+
+    Raises:
+        StrategyFailedError: If the child could not load the strategy, or outran a limit.
+    """
+    sets = pl.read_parquet(target.results / "optimization_results.parquet")
+    best = sets.filter(pl.col("rank") <= _CURVES).sort("rank")["set"].to_list()
+    inside = {**spec, "identity": in_sample_identity(spec["identity"])}
+    outcome, columns = ask_beside(executor, inside, code, {"kind": "curves", "numbers": best})
+    path = target.results / "optimization_curves.parquet"
+    table = build_table("optimization_curves", columns, CURVES_SCHEMA)
+    return outcome, {f"results/{path.name}": write_table(path, table)}
 
 
 def _parameter_columns(search: Search, numbers: Any) -> dict[str, pl.Series]:

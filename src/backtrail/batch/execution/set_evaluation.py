@@ -23,8 +23,9 @@ from backtrail.optimization.search import SWEEP_METRICS, Search
 from backtrail.optimization.sweep import Sweep
 from backtrail.validation.streaming import SearchPart, SearchStatistics
 
-__all__ = ["default_block", "evaluate_sets", "load_kernel", "without_ruin"]
+__all__ = ["default_block", "evaluate_sets", "load_kernel", "set_curves", "without_ruin"]
 
+_CURVE_POINTS: Final = 400  # bars of a kept equity curve: about what a screen can show
 _BLOCK: Final = 4096  # sets that are looked at together; memory does not grow with their number
 _MOST_RETURNS: Final = 1 << 22  # values of the return matrix that is kept for the statistics
 _COPIES: Final = 16  # of that matrix that fit into the memory of a run, with room to spare
@@ -115,6 +116,54 @@ def evaluate_sets(
         parts = parts or [statistics.measure(none)]
         columns["statistics"] = SearchPart.merge(parts).arrays()
     return columns
+
+
+def set_curves(
+    strategy: Strategy,
+    spec: Mapping[str, Any],
+    numbers: Sequence[int],
+    bars: Bars,
+    *,
+    seed: int,
+    periods_per_year: float,
+    attributes: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Return the equity of some sets of a search, at up to 400 bars from the first to the last.
+
+    Args:
+        strategy: From `load_strategy`.
+        spec: `identity` and `run_key` of the run.
+        numbers: The sets; they got through before.
+        bars: Prices, in-sample.
+        seed: Of the engine, as in the run of the selected set.
+        periods_per_year: Bars per year.
+        attributes: Set on the context of a strategy in event form.
+
+    Returns:
+        `set`, `timestamp` and `equity`, the growth of 1, one set after another.
+    """
+    space = Search.of(spec).space
+    sweep = Sweep(
+        strategy,
+        bars,
+        engine_config(spec["identity"], seed),
+        periods_per_year=periods_per_year,
+        attributes=attributes,
+        sessions=partial(calendar_sessions, bars),
+    )
+    count = len(bars.timestamps)
+    shown = np.unique(np.linspace(0, count - 1, min(count, _CURVE_POINTS)).round().astype(np.int64))
+    curves = []
+    for number in numbers:  # one by one: a history may be long
+        result = sweep.evaluate([space.combination(number)], keep_returns=True)
+        assert result.returns is not None
+        growth = np.cumprod(1.0 + without_ruin(result.returns)[0])
+        curves.append(np.concatenate([[1.0], growth])[shown])
+    return {
+        "set": np.repeat(np.array(numbers, dtype=np.int64), len(shown)),
+        "timestamp": np.tile(bars.timestamps[shown], len(numbers)),
+        "equity": np.concatenate(curves),
+    }
 
 
 def _statistics(

@@ -160,11 +160,13 @@ def select_parameters(store: RunStore, backtest_id: str, executor: Executor) -> 
 
 
 def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[str, Any]) -> None:
-    from backtrail.batch.execution.searching import SEARCH_RESULTS, write_selection
+    from backtrail.batch.execution.searching import SEARCH_RESULTS, write_curves, write_selection
 
     chunks = _whole_search(executor, run, work, Search.of(spec).draws)
     evaluated = _joined(work, chunks)
     contents = write_selection(spec, evaluated.rows, run, csv_twins=executor.csv_twins)
+    outcome, curves = write_curves(executor, spec, run.code, run)
+    contents |= curves
     outcomes = [
         Outcome(
             None,
@@ -181,7 +183,7 @@ def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[s
     files = [f"results/{name}" for name in SEARCH_RESULTS if (run.results / name).exists()]
     work.add_part(
         "select_parameters",
-        joined_outcome(outcomes),
+        joined_outcome([*outcomes, outcome]),
         contents,
         files,
         timed_as="search",
