@@ -1,0 +1,257 @@
+import json
+
+import polars as pl
+import pytest
+
+from backtrail.artifacts.manifest import inspect_run, is_sealed
+from backtrail.batch import stages
+from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.history.replay import replay_run
+from backtrail.batch.history.showing import run_text
+from backtrail.batch.stages.searching import cover
+from backtrail.batch.stages.working import WorkingFiles
+from backtrail.errors import RunFailedError, SealError
+from tests.unit.batch.execution.test_searching import SIGNAL, SPACE
+from tests.unit.batch.support import batch_config, entry
+
+
+def plan_search(project, text=SIGNAL, *, sets_per_job=3, **keys):
+    """Return the project's only run, planned and captured, and its chunks."""
+    project.write("strategies/sma.py", text)
+    optimize = {"space": SPACE, **keys.pop("optimize", {})}
+    execution = {"sets_per_job": sets_per_job}
+    entries = {"s": entry(optimize=optimize, **keys)}
+    project.configure(batch_config(batch=entries, execution=execution))
+    plan = project.plan()
+    (planned,) = plan.runs
+    stages.capture_code(project.store, planned.backtest_id)
+    return planned.backtest_id, plan.searches[planned.backtest_id]
+
+
+def finish(project, backtest_id, chunks=()):
+    with project.executor() as executor:
+        for chunk in chunks:
+            stages.evaluate_chunk(project.store, backtest_id, chunk, executor)
+        stages.select_parameters(project.store, backtest_id, executor)
+        stages.run_backtest(project.store, backtest_id, executor)
+        stages.seal_run(project.store, backtest_id)
+    return project.store.run(backtest_id)
+
+
+def results(run):
+    return {
+        path.relative_to(run.path).as_posix(): path.read_bytes()
+        for path in run.results.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_chunks_that_are_missing_are_evaluated_by_the_selection(project, tmp_path):
+    backtest_id, chunks = plan_search(project)
+    assert chunks == tuple(f"{a:09d}-{b:09d}" for a, b in ((0, 3), (3, 6), (6, 8)))
+    whole = results(finish(project, backtest_id, chunks[::-1]))
+    other = type(project).make(tmp_path / "other")
+    again, cut = plan_search(other)
+    assert results(finish(other, again, cut[1:2])) == whole
+
+
+def test_a_chunk_that_is_done_is_left_as_it_is(project):
+    backtest_id, chunks = plan_search(project)
+    work = WorkingFiles(project.store.run(backtest_id))
+    with project.executor() as executor:
+        stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+        first = work.rows(chunks[0]).stat()
+        stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+    assert work.rows(chunks[0]).stat() == first
+    record = work.read_record(chunks[0])
+    assert record["sets"] == 3
+    assert record["seconds"] > 0
+    assert record["max_rss_mb"] > 10
+    assert "asked for 2" in (work.logs(chunks[0]) / "stdout.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "taken", "gaps"),
+    [
+        ([], [], [(0, 10)]),
+        ([(0, 4), (4, 10)], [(0, 4), (4, 10)], []),
+        ([(6, 8), (0, 4)], [(0, 4), (6, 8)], [(4, 6), (8, 10)]),
+        ([(0, 4), (2, 6), (6, 10), (4, 5)], [(0, 4), (4, 5), (6, 10)], [(5, 6)]),
+    ],
+)  # fmt: skip
+def test_chunks_of_another_plan_are_used_where_they_do_not_overlap(chunks, taken, gaps):
+    def names(ranges):
+        return [f"{first:09d}-{stop:09d}" for first, stop in ranges]
+
+    assert cover(names(chunks), 10) == (names(taken), names(gaps))
+
+
+def test_a_sealed_search_says_what_it_took_and_counts_its_sets(project):
+    run = finish(project, *plan_search(project))
+    assert is_sealed(run)
+    assert not inspect_run(run)
+    assert not run.working.exists()
+    manifest = run.read_manifest()
+    assert manifest["run_type"] == "optimization"
+    assert manifest["selection"] == run.read_selection()
+    assert manifest["timings"]["chunks"] == 3
+    assert manifest["timings"]["search_seconds"] > 0
+    assert manifest["gaps"] == []
+    assert manifest["grade"] == "B"
+    assert {"results/optimization_results.parquet", "results/frontier.parquet"} <= {
+        name for name, item in manifest["inventory"].items() if "content_sha256" in item
+    }
+    trial = json.loads(
+        (
+            project.store.ledger / "trials" / manifest["identity"]["dataset"]["dataset_id"]
+            / f"{manifest['run_key']}.json"
+        ).read_bytes()
+    )  # fmt: skip
+    assert trial["sets"] == 8
+    assert trial["run_type"] == "optimization"
+    assert trial["sets_sha256"] == manifest["selection"]["sets_sha256"]
+
+
+def test_a_search_replays_and_its_tables_come_back_byte_for_byte(project):
+    backtest_id, chunks = plan_search(project)
+    run = finish(project, backtest_id, chunks)
+    before = results(run)
+    replay = replay_run(project.store, backtest_id, project.bundles, Limits(seconds=60.0))
+    assert replay.state == "identical", replay
+    assert {"results/optimization_results.parquet", "results/selection.json"} <= {
+        item.path for item in replay.files
+    }
+    for name in ("optimization_results.parquet", "selection.json", "trades.parquet"):
+        (run.results / name).unlink()
+    (run.metadata).unlink()
+    with project.executor() as executor:
+        stages.restore_run(project.store, backtest_id, executor)
+    assert results(run) == before
+    assert not inspect_run(run)
+
+
+def test_every_stage_leaves_a_sealed_search_as_it_is(project):
+    backtest_id, chunks = plan_search(project)
+    run = finish(project, backtest_id, chunks)
+    before = results(run)
+    finish(project, backtest_id, chunks)
+    assert results(run) == before
+    assert not inspect_run(run)
+    assert not run.working.exists()
+
+
+def test_an_altered_selection_is_not_sealed(project):
+    backtest_id, _chunks = plan_search(project)
+    with project.executor() as executor:
+        stages.select_parameters(project.store, backtest_id, executor)
+        stages.run_backtest(project.store, backtest_id, executor)
+    run = project.store.run(backtest_id)
+    chosen = run.read_selection()
+    run.selection.write_text(json.dumps({**chosen, "sets": 1}))
+    with pytest.raises(SealError, match=r"selection\.json of run .* was altered before the seal"):
+        stages.seal_run(project.store, backtest_id)
+
+
+BROKEN = "raise RuntimeError('no such day')\n"
+
+
+def test_a_strategy_that_cannot_be_loaded_is_told_once_for_all_chunks(project):
+    backtest_id, chunks = plan_search(project, BROKEN)
+    run = project.store.run(backtest_id)
+    for attempt in (1, 2):
+        with project.executor() as executor:
+            for chunk in chunks:
+                with pytest.raises(RunFailedError, match="RuntimeError: no such day"):
+                    stages.evaluate_chunk(project.store, backtest_id, chunk, executor)
+        manifest = run.read_manifest()
+        assert (manifest["status"], manifest["attempt"]) == ("failed", attempt)
+        assert manifest["error"]["stage"] == "evaluate_chunk"
+        assert manifest["error"]["chunk"] == chunks[0]
+    errors = pl.read_parquet(run.errors / "errors.parquet")
+    assert errors["stage"].to_list() == ["evaluate_chunk"]
+    assert (run.errors / "failed_run.html").exists()
+
+
+SLOW_SET = SIGNAL.replace(
+    'print("asked for", params.fast)',
+    "import time\n    time.sleep(0 if params.fast < 5 else 60)",
+)
+
+
+def test_a_chunk_that_outruns_its_time_fails_and_the_others_stay(project):
+    backtest_id, chunks = plan_search(project, SLOW_SET)
+    run = project.store.run(backtest_id)
+    with project.executor(seconds=3.0) as executor:
+        stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+        kept = WorkingFiles(run).rows(chunks[0]).stat()
+        with pytest.raises(RunFailedError, match="stopped after its time limit of 3 s"):
+            stages.evaluate_chunk(project.store, backtest_id, chunks[2], executor)
+    assert run.failed.exists()
+    assert WorkingFiles(run).rows(chunks[0]).stat() == kept
+    assert WorkingFiles(run).chunks() == [chunks[0]]
+
+
+def test_a_search_without_an_admissible_set_fails_and_keeps_its_table(project):
+    backtest_id, _chunks = plan_search(project, optimize={"constraints": ["total_trades >= 1000"]})
+    with (
+        project.executor() as executor,
+        pytest.raises(RunFailedError, match="NoAdmissibleSetError: none of 8 parameter sets"),
+    ):
+        stages.select_parameters(project.store, backtest_id, executor)
+    run = project.store.run(backtest_id)
+    assert run.read_manifest()["error"]["stage"] == "select_parameters"
+    table = pl.read_parquet(run.errors / "optimization_results.parquet")
+    assert table["admissible"].to_list() == [False] * 8
+    assert len(WorkingFiles(run).chunks()) == 1, "a retry needs not to evaluate again"
+
+
+FUNCTIONS = """
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Params:
+    size: int = 10
+
+
+def initialize(context):
+    context.bought = False
+    context.artifact_manager.get_result_path("note.txt").write_text(str(context.params.size))
+
+
+def handle_data(context, data):
+    from backtrail.engine.api import order
+
+    if not context.bought:
+        order(context.universe[0], context.params.size)
+        context.bought = True
+"""
+
+
+def test_a_strategy_in_event_form_is_searched_and_only_its_selected_run_leaves_files(project):
+    backtest_id, chunks = plan_search(
+        project, FUNCTIONS, optimize={"space": {"size": [10, 400, 50]}, "objective": "total_return"}
+    )
+    run = finish(project, backtest_id, chunks)
+    table = pl.read_parquet(run.results / "optimization_results.parquet")
+    assert table["error"].to_list() == [None] * 3
+    best = table.sort("total_return", descending=True).row(0, named=True)
+    assert (run.results / "note.txt").read_text() == str(best["params.size"])
+    metrics = run.read_manifest()["metrics"]
+    assert metrics["total_return"] == pytest.approx(best["total_return"], rel=1e-9)
+
+
+def test_a_search_is_shown_with_what_it_selected(project):
+    backtest_id, chunks = plan_search(project, validate={"holdout": {"start": "2020-02-20"}})
+    run = finish(project, backtest_id, chunks)
+    text = run_text(run)
+    assert 'space      fast={"max":5,"min":2,"step":1} slow=[8,12]' in text
+    assert "best of 8 parameter sets by grid, 2 of which failed; sharpe_ratio" in text
+    assert "from 2020-02-20 on, not looked at" in text
+    chosen = run.read_selection()["params"]
+    assert f"fast={chosen['fast']}" in text
+    pages = stages.render_report(project.store, backtest_id, project.bundles)
+    page = pages[0].read_text()
+    assert "were selected from 8 parameter sets on the same bars" in page
+    assert "2020-01-02 to 2020-02-19" in page
+    assert "2020-02-20 to 2020-02-26, not looked at" in page
