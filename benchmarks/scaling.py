@@ -21,7 +21,7 @@ LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 WIDTHS = (1, 5, 50, 500)
 BARS_OF_WIDTHS = 2_000
 FAST, SLOW = 10, 50
-SECONDS = 1.0  # repeats end when so much processor time is spent
+SECONDS = 0.4  # repeats end when so much processor time is spent
 
 
 def make_bars(n: int, symbols: int) -> Bars:

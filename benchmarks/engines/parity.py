@@ -27,7 +27,7 @@ class Pair:
     """A peer that follows one rule of the table.
 
     Attributes:
-        rule: `R1` to `R6`; `peers/run_backtrail.py` says which settings each is here.
+        rule: `R1` to `R7`; `peers/run_backtrail.py` says which settings each is here.
         peer: Who.
         variant: Of the peer's script.
         cases: On which bars.
@@ -65,6 +65,7 @@ PAIRS: Final = (
     Pair("R5", "pybroker", "history", SINGLE, unit=0.01,
          earlier=(("daily1", 434771.03), ("sp500", 1139890.66))),
     Pair("R6", "backtrader", "at close", SINGLE, keeps_fills=True),
+    Pair("R7", "raptorbt", "look-up", SINGLE, earlier=(("daily1", 427890.6156),)),
 )  # fmt: skip
 
 
@@ -164,6 +165,7 @@ _ABOUT: Final = [
     "R4: filled at the close that decided, whole shares, within the cash.",
     "R5: sized at the close, whole shares, cut to what cash buys at the open without commission.",
     "R6: sized at the close, whole shares, refused where it costs more than the cash, tried again.",
+    "R7: as R1, decided with the holding of the bar before: a fill is seen one bar late.",
     "unit: what the peer rounds money to; trades: [bar, signed quantity, price].",
 ]
 
@@ -189,6 +191,10 @@ RULES: Final = {
     "R6": (
         "sized at the close, whole, refused where it costs more than the cash, tried again",
         "`cash_policy: reject`",
+    ),
+    "R7": (
+        "as R1, but a decision sees the holding of the bar before: a fill is known one bar late",
+        "`size_at: fill`, `shares: fractional`; the strategy looks at what it held a bar ago",
     ),
 }
 _PAGE_HEAD: Final = (

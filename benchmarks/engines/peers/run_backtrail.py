@@ -28,6 +28,7 @@ RULES = {
     "R4": {"fill": "same_close"},
     "R5": {"size_at": "fill", "cash_policy": "overdraw"},
     "R6": {"cash_policy": "reject"},
+    "R7": {"size_at": "fill", "shares": "fractional"},
 }
 
 
@@ -120,6 +121,27 @@ def late(share):
         held = context.portfolio.positions["S00"].amount
         if up and not held:
             order_target_percent("S00", 1.0)
+        elif held and not up:
+            order_target("S00", 0)
+
+    return module(initialize=initialize, handle_data=handle_data)
+
+
+def belated(share):
+    """See a fill one bar later than it happens, as raptorbt's class form."""
+
+    def initialize(context):
+        context.seen = 0
+
+    def handle_data(context, data):
+        held, context.seen = context.seen, context.portfolio.positions["S00"].amount
+        slow = data.sma("S00", SLOW)
+        if math.isnan(slow):
+            return
+        up = data.sma("S00", FAST) > slow
+        if up and not held:
+            if not context.seen:  # the engine takes no second entry
+                order_target_percent("S00", 1.0)
         elif held and not up:
             order_target("S00", 0)
 
@@ -225,7 +247,7 @@ def variants():
             found[f"{name}, {ledger}"] = event(make, ledger, {})
         found[f"signal, {ledger}"] = signal(ledger)
         for rule, rules in RULES.items():
-            make = {"R2": late, "R5": clipped}.get(rule, by_look_up)
+            make = {"R2": late, "R5": clipped, "R7": belated}.get(rule, by_look_up)
             found[f"{rule}, {ledger}"] = event(make, ledger, rules)
     return found
 

@@ -22,7 +22,8 @@ from backtrail.engine.orders import LimitOrder, MarketOrder, StopLimitOrder, Sto
 from backtrail.engine.orders.controls import ProposedOrder
 from backtrail.engine.result import RunResult
 from backtrail.engine.schedule import Sessions, date_rules, time_rules
-from backtrail.engine.signal import SignalBars, run_signal
+from backtrail.engine.signal import run_signal
+from backtrail.engine.signal_bars import SignalBars
 from backtrail.engine.strategy import Strategy, load_strategy, params_from
 
 __all__ = [

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.agenda import Agenda
-from backtrail.engine.bars import FIELDS, Bars
+from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.event import drive
@@ -16,108 +16,15 @@ from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import Decisions, rebalance
 from backtrail.engine.result import RunResult
 from backtrail.engine.settling import settle
+from backtrail.engine.signal_bars import SignalBars
 from backtrail.engine.simulation import Simulation
 from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
-from backtrail.engine.universe import Universe
 from backtrail.errors import StrategyError
 
-__all__ = ["SignalBars", "check_weights", "run_signal", "weight_changes"]
+__all__ = ["check_weights", "run_signal", "weight_changes"]
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class SignalBars:
-    """What a signal function sees: whole columns, read-only, shape (n, k), NaN without a bar.
-
-    Prices are forward split-adjusted: raw times the product of the splits so far, volumes divided
-    by it. A row holds nothing of later rows; that the function itself does not look ahead, by an
-    index or a shift, is the function's own duty.
-
-    Attributes:
-        symbols: One per column.
-        timestamps: Microseconds since 1970 UTC, shape (n,).
-        calendar: Name of the trading calendar.
-        timeframe: Length of a bar.
-    """
-
-    __slots__ = ("_averages", "_market", "calendar", "symbols", "timeframe", "timestamps")
-
-    def __init__(self, market: Market) -> None:
-        self._market = market
-        self._averages: dict[tuple[int, str], FloatArray] = {}
-        self.symbols = market.bars.symbols
-        self.timestamps = market.bars.timestamps
-        self.calendar = market.bars.calendar
-        self.timeframe = market.bars.timeframe
-
-    @property
-    def open(self) -> FloatArray:
-        """First price of each bar."""
-        return self._market.adjusted("open")
-
-    @property
-    def high(self) -> FloatArray:
-        """Highest price of each bar."""
-        return self._market.adjusted("high")
-
-    @property
-    def low(self) -> FloatArray:
-        """Lowest price of each bar."""
-        return self._market.adjusted("low")
-
-    @property
-    def close(self) -> FloatArray:
-        """Last price of each bar."""
-        return self._market.adjusted("close")
-
-    @property
-    def volume(self) -> FloatArray:
-        """Units traded in each bar."""
-        return self._market.adjusted("volume")
-
-    @property
-    def universe(self) -> npt.NDArray[np.bool_]:
-        """Whether each symbol is in the universe on the session date of each bar, shape (n, k).
-
-        Raises:
-            StrategyError: If the bundle has no membership file.
-        """
-        return Universe(self._market.bars).mask()
-
-    def sma(self, length: int, field: str = "close") -> FloatArray:
-        """Return the mean of the last `length` bars of each symbol, shape (n, k), read-only.
-
-        Each symbol's own bars count; NaN until it has so many, and where it has no bar. Kept for
-        the run (a sweep asks for few lengths many times), and exact as `BarData.sma` is.
-
-        Args:
-            length: Number of bars, 1 or more.
-            field: `open`, `high`, `low`, `close` or `volume`.
-
-        Raises:
-            StrategyError: If the field is unknown or `length` is no whole number of 1 or more.
-        """
-        key = (length, field)
-        if key not in self._averages:
-            self._averages[key] = self._average(length, field)
-        return self._averages[key]
-
-    def _average(self, length: int, field: str) -> FloatArray:
-        if field not in FIELDS:
-            raise StrategyError(f"unknown field {field!r}; use one of {', '.join(FIELDS)}")
-        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
-            raise StrategyError(f"average of {length!r} bars; ask for 1 or more")
-        market = self._market
-        if len(self.symbols) == 1:  # it has a bar in every row
-            return market.average(self.symbols[0], field, int(length)).reshape(-1, 1)
-        means = np.full(market.bars.shape, np.nan, order="F")
-        for column, symbol in enumerate(self.symbols):
-            counts = market.counts[column]
-            own = slice(None) if counts is None else ~np.isnan(market.bars.close[:, column])
-            means[own, column] = market.average(symbol, field, int(length))
-        means.flags.writeable = False
-        return means
 
 
 def run_signal(

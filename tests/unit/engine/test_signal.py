@@ -3,7 +3,16 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from backtrail.engine import MarginConfig, Strategy, TradingAlgorithm, run_event, run_signal
+from backtrail.engine import (
+    MarginConfig,
+    SignalBars,
+    Strategy,
+    TradingAlgorithm,
+    run_event,
+    run_signal,
+    signal_bars,
+)
+from backtrail.engine.market import Market
 from backtrail.errors import StrategyError
 
 from .support import config, make_bars, rows, scripted
@@ -155,3 +164,58 @@ def test_margin_and_same_close_hold_in_the_signal_form_as_in_the_event_form(fill
             assert list(found[name][column]) == list(values), (name, column)
     assert found["orders"]["reason"] == [None, "margin call", None]
     assert found["risk_violations"]["timestamp"] == [bars.timestamps[3]]
+
+
+def test_an_indicator_is_computed_once_for_all_sets_that_ask_for_it():
+    calls = []
+
+    def momentum(close, length):
+        calls.append((len(close), length))
+        return np.concatenate((np.full(length, N), close[length:] - close[:-length]))[: len(close)]
+
+    bars = make_bars({"A": [1, 2, 4, 8, 16], "B": [N, 5, 5, N, 7]})
+    view = SignalBars(Market(bars))
+    found = view.indicator(momentum, length=1)
+    np.testing.assert_array_equal(found, np.array([[N, 1, 2, 4, 8], [N, N, 0, N, 2]]).T)
+    assert not found.flags.writeable
+    before = len(calls)
+    assert view.indicator(momentum, length=1) is found
+    assert view.indicator(momentum, ("close",), length=1) is found
+    assert len(calls) == before
+    assert view.indicator(momentum, "open", length=1) is not found
+    assert view.indicator(momentum, length=2)[4, 0] == 12.0
+    assert {length for _, length in calls} == {1, 2}
+
+
+def test_of_indicators_the_latest_are_kept(monkeypatch):
+    calls = []
+
+    def shifted(close, by):
+        calls.append(by)
+        return close + by
+
+    monkeypatch.setattr(signal_bars, "_KEPT_BYTES", 2 * 8 * 3)
+    view = SignalBars(Market(make_bars({"A": [1, 2, 3]})))
+    for by in (1, 2, 1, 3, 1):  # 3 pushes 2 out, which was not asked for since
+        view.indicator(shifted, by=by)
+    calls.clear()
+    for by in (1, 3):
+        view.indicator(shifted, by=by)
+    assert calls == []
+    view.indicator(shifted, by=2)
+    assert set(calls) == {2}
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda view: view.indicator(lambda close: np.flip(close)), "looks ahead"),
+        (lambda view: view.indicator(np.sign, "mood"), "'mood'; use some of open"),
+        (lambda view: view.indicator(np.power, x2=[1]), "cannot be kept apart.*numbers, texts"),
+        (lambda view: view.indicator(lambda close: 1.0), "returned float"),
+    ],
+)
+def test_indicators_that_are_none_are_refused(ask, message):
+    view = SignalBars(Market(make_bars({"A": [1, 2, 3, 5]})))
+    with pytest.raises(StrategyError, match=message):
+        ask(view)
