@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
-VENVS: Final = HERE / ".venvs"
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,19 @@ class Peer:
         title: What it calls itself.
         licence: Of the pinned version.
         least_python: Oldest Python that has a wheel of it.
+        home: Where its requirements, script and environment lie.
     """
 
     name: str
     title: str
     licence: str
     least_python: tuple[int, int] = (3, 11)
+    home: Path = HERE
 
     @property
     def folder(self) -> Path:
         """Its environment."""
-        return VENVS / self.name
+        return self.home / ".venvs" / self.name
 
     @property
     def python(self) -> Path:
@@ -69,14 +70,14 @@ def install(peer: Peer) -> None:
     Raises:
         PeerError: If there is no Python for it, or pip fails.
     """
-    wanted = HERE / "requirements" / f"{peer.name}.txt"
+    wanted = peer.home / "requirements" / f"{peer.name}.txt"
     stamp = peer.folder / "requirements.txt"
     if stamp.exists() and stamp.read_text() == wanted.read_text() and peer.python.exists():
         return
     python = _python_for(peer)
-    _checked([python, "-m", "venv", "--clear", str(peer.folder)], f"{peer.title}: no environment")
+    checked([python, "-m", "venv", "--clear", str(peer.folder)], f"{peer.title}: no environment")
     pip = [str(peer.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _checked([*pip, "--requirement", str(wanted)], f"{peer.title} could not be installed")
+    checked([*pip, "--requirement", str(wanted)], f"{peer.title} could not be installed")
     shutil.copyfile(wanted, stamp)
 
 
@@ -91,7 +92,7 @@ def run(
     name, python = ("backtrail", sys.executable) if peer is None else (peer.name, str(peer.python))
     script = HERE / "peers" / f"run_{name}.py"
     command = [python, str(script), str(case), variant, "--rate", repr(rate), *options]
-    found: dict[str, Any] = json.loads(_checked(command, f"{name}, {variant}").splitlines()[-1])
+    found: dict[str, Any] = json.loads(checked(command, f"{name}, {variant}").splitlines()[-1])
     return found
 
 
@@ -112,7 +113,12 @@ def _python_for(peer: Peer) -> str:
     raise PeerError(f"{peer.title} needs Python {least} or later (below 3.14), and none was found")
 
 
-def _checked(command: Sequence[str], what: str) -> str:
+def checked(command: Sequence[str], what: str) -> str:
+    """Return what a command writes.
+
+    Raises:
+        PeerError: If it fails; the message ends with the last lines it wrote.
+    """
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
     if done.returncode:
         last = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])

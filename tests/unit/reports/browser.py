@@ -110,6 +110,21 @@ class Browser:
             self.run("1")
         self.settle()
 
+    def paint_ms(self, path: Path) -> float:
+        """Load a page and return the milliseconds from its navigation to two frames after it."""
+        script = (
+            "addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame("
+            "() => { globalThis.paintedAt = performance.now(); })))"
+        )
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+        self.open(path)
+        for _ in range(500):
+            painted = self.run("globalThis.paintedAt ?? 0")
+            if painted:
+                return float(painted)
+            time.sleep(0.02)
+        raise RuntimeError(f"{path} did not load")
+
     def settle(self) -> None:
         """Wait for two frames, so that charts have drawn."""
         self.run("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))")

@@ -1,0 +1,1 @@
+"""Report pages beside those of other libraries."""
