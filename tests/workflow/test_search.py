@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import random
+import subprocess
 import time
+from contextlib import suppress
 
 import polars as pl
 import pytest
@@ -148,6 +151,7 @@ def test_a_search_replays_and_a_deleted_table_comes_back(searched):
     assert nothing_to_do(searched.snakemake())
 
 
+@pytest.mark.slow
 def test_chunks_in_any_number_and_order_on_four_cores_give_the_same_bytes(searched, tmp_path):
     config = search_config()
     config["execution"] = {"sets_per_job": 5}
@@ -163,34 +167,111 @@ def test_chunks_in_any_number_and_order_on_four_cores_give_the_same_bytes(search
     assert results(project) == results(searched)
 
 
-def wait_for(condition, process):
-    deadline = time.monotonic() + 120
-    while not condition():
+def chunk_files(project):
+    """Return what identifies the file of every chunk that has been evaluated."""
+    found = {}
+    for path in project.store.glob("2*/.search/*.parquet"):
+        with suppress(FileNotFoundError):  # the seal removes them
+            found[path.name] = path.stat().st_ino
+    return found
+
+
+def wait_for_chunks(project, process, count):
+    deadline = time.monotonic() + 300
+    while len(chunk_files(project)) < count:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
+def finish(project, process):
+    """Wait for the end of a call; return the chunks that were seen meanwhile."""
+    seen = {}
+    while process.poll() is None:
+        seen.update(chunk_files(project))
+        time.sleep(0.01)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return seen
+
+
 def test_a_search_that_is_killed_goes_on_and_keeps_its_chunks(searched, tmp_path):
     project = search_project(tmp_path / "project")
     process = project.start(cores=1, start_new_session=True)
-    wait_for(lambda: len(list(project.store.glob("2*/.search/*.parquet"))) >= 2, process)
+    wait_for_chunks(project, process, 2)
     kill_group(process)
-    done = {path.name: path.stat().st_ino for path in project.store.glob("2*/.search/*.parquet")}
-    # The strategy is edited meanwhile: the plan goes on with what was captured.
-    project.replace("strategies/lib/constants.py", "1.0", "0.5")
-    project.replace("strategies/lib/constants.py", "0.5", "1.0")
-    process = project.start(cores=1)
-    kept = {}
-
-    def look():
-        for path in project.store.glob("2*/.search/*.parquet"):
-            kept.setdefault(path.name, path.stat().st_ino)
-        return len(kept) == 4 or process.poll() is not None
-
-    while not look():
-        time.sleep(0.02)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert {name: kept[name] for name in done} == done
+    done = chunk_files(project)
+    seen = finish(project, project.start(cores=1))
+    assert len(seen) == 4
+    assert {name: seen[name] for name in done} == done
     assert results(project) == results(searched)
+
+
+@pytest.mark.slow
+def test_a_strategy_edited_while_it_is_searched_changes_the_next_search_only(searched, tmp_path):
+    project = search_project(tmp_path / "project")
+    process = project.start(cores=1)
+    wait_for_chunks(project, process, 1)
+    project.replace("strategies/lib/constants.py", "1.0", "0.5")
+    finish(project, process)
+    assert results(project) == results(searched)
+    (first,) = project.run_ids()
+    (preview,) = project.backtrail_json("plan")
+    assert preview["state"] == "new"
+    assert any("constants.py changed" in reason for reason in preview["reasons"])
+    assert preview["search"].startswith("32 parameter sets in 4 jobs")
+    project.snakemake()
+    second = project.named("search")
+    assert second.name != first
+    tables = [
+        pl.read_parquet(project.store / run / "results/optimization_results.parquet")
+        for run in (first, second.name)
+    ]
+    assert tables[0]["annual_volatility"].mean() > 1.5 * tables[1]["annual_volatility"].mean()
+
+
+def large_search():
+    """Return a search of 100,000 sets in twenty chunks."""
+    config = search_config()
+    space = {"fast": {"min": 2, "max": 251, "step": 1}, "slow": {"min": 3, "max": 402, "step": 1}}
+    entry = config["batch"]["search"]
+    entry["optimize"]["space"] = space
+    entry["validate"]["overfitting"] = {"blocks": 4, "bootstraps": 100}
+    del entry["where"]
+    config["execution"] = {"sets_per_job": 5000}
+    config["reports"] = {"kinds": ["basic"]}
+    return config
+
+
+@pytest.mark.slow
+def test_a_large_search_killed_at_ten_random_moments_ends_as_if_it_had_not_been(tmp_path):
+    uninterrupted = search_project(tmp_path / "whole", large_search())
+    began = time.monotonic()
+    uninterrupted.snakemake()
+    length = time.monotonic() - began
+    expected = results(uninterrupted)
+    table = uninterrupted.named("search") / "results/optimization_results.parquet"
+    assert pl.scan_parquet(table).select(pl.len()).collect().item() == 100_000
+    project = search_project(tmp_path / "killed", large_search())
+    generator, done, kills = random.Random(11), {}, 0
+    while kills < 10:
+        process = project.start(start_new_session=True)
+        try:
+            process.wait(timeout=generator.uniform(0.1, 0.6) * length)
+        except subprocess.TimeoutExpired:
+            kills += 1
+        else:
+            assert process.returncode == 0, process.communicate()[0]
+            break
+        kill_group(process)
+        now = chunk_files(project)
+        if now:  # the seal may have come
+            assert {name: now[name] for name in done if name in now} == {
+                name: done[name] for name in done if name in now
+            }
+        done.update(now)
+    finish(project, project.start())
+    assert kills >= 3
+    assert results(project) == expected
+    assert nothing_to_do(project.snakemake())
+    assert project.temporary_files() == []
