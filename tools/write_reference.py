@@ -249,7 +249,8 @@ def artifacts_page() -> str:
         "`errors/`. Where each file of a run lies: [run-directory.md](run-directory.md).\n\n"
     )
     comments = _comments(inspect.getsource(schemas))
-    for table, columns in schemas.ARTIFACT_SCHEMAS.items():
+    searches = schemas.SEARCH_SCHEMAS
+    for table, columns in {**schemas.ARTIFACT_SCHEMAS, **searches}.items():
         text += f"## `{table}`\n\n{comments[table, '']}\n\n"
         text += _table(
             ("Column", "Type", "Meaning"),
@@ -258,6 +259,8 @@ def artifacts_page() -> str:
                 for name, dtype in columns.items()
             ],
         )
+        if table in searches:
+            text += "A column `params.<name>` for each searched parameter follows `set`.\n\n"
     return text.rstrip("\n") + "\n"
 
 

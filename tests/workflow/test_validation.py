@@ -115,3 +115,60 @@ def test_a_validation_replays_and_what_is_deleted_comes_back(validated):
         k: v for k, v in before.items() if "/reports/" not in k
     }
     assert nothing_to_do(validated.snakemake())
+
+
+def test_a_holdout_is_opened_once_by_a_run_of_its_own_and_looks_are_counted(validated):
+    search = validated.named("search").name
+    before = {k: v for k, v in validated.checksums(search).items() if "/reports/" not in k}
+    first = validated.backtrail_json("holdout", "open", search)
+    assert (first["parent"], first["is_new"], first["look"]) == (search, True, 1)
+    assert first["contaminated"] is False
+    run = validated.store / first["backtest_id"]
+    folder = run / "results/validation/holdout"
+    assert fits(folder / "holdout-config.json", "holdout-config") == []
+    assert fits(folder / "validation-results.json", "validation-results") == []
+    spec = json.loads((run / "metadata/run_spec.json").read_bytes())
+    assert spec["identity"]["run_type"] == "holdout"
+    assert spec["identity"]["params"] == read(validated, "verdict.json")["params"]
+    curve = pl.read_parquet(run / "results/backtest_results.parquet")
+    dates = curve["timestamp"].dt.date().cast(pl.String)
+    assert (dates < HOLDOUT).sum() == 30
+    equity = curve["portfolio_value"].to_list()
+    found = json.loads((folder / "validation-results.json").read_bytes())
+    assert found["bars"] == curve.height - 30
+    assert found["holdout"]["total_return"] == pytest.approx(equity[-1] / equity[29] - 1.0)
+    # The sealed search is as it was, and looking again at the same set is no other look.
+    after = {k: v for k, v in validated.checksums(search).items() if "/reports/" not in k}
+    assert after == before
+    again = validated.backtrail_json("holdout", "open", search)
+    assert (again["backtest_id"], again["is_new"], again["look"]) == (
+        first["backtest_id"], False, 1
+    )  # fmt: skip
+    (replay,) = validated.backtrail_json("replay", first["backtest_id"])
+    assert replay["state"] == "identical"
+
+
+@pytest.mark.slow
+def test_the_second_look_is_marked_as_contaminated(validated):
+    first = validated.named("search").name
+    validated.backtrail_json("holdout", "open", first)
+    other = search_config(validate={"holdout": VALIDATE["holdout"]}, where="slow > 2 * fast")
+    validated.configure(other, "config/other.yaml")
+    validated.snakemake("--configfile", "config/other.yaml")
+    second = validated.named("search").name
+    assert second != first
+    found = validated.backtrail_json("holdout", "open", second, "--configfile", "config/other.yaml")
+    assert (found["look"], found["contaminated"]) == (2, True)
+    page = validated.store / found["backtest_id"] / "results/reports/basic_report.html"
+    assert "it was look 2: these dates are contaminated." in page.read_text()
+    advanced = page.with_name("advanced_report.html").read_text()
+    assert "2 looks at holdouts of it by now, contaminated" in advanced
+    # The trials of the first search count for the second.
+    spec = json.loads((validated.store / second / "metadata/run_spec.json").read_bytes())
+    assert spec["trials_before"] == 32 + 1
+
+
+def test_a_run_without_a_holdout_has_nothing_to_open(validated):
+    opened = validated.backtrail_json("holdout", "open", validated.named("search").name)
+    said = validated.backtrail("holdout", "open", opened["backtest_id"], status=1)
+    assert "is no search, so nothing was withheld from it" in said

@@ -13,6 +13,7 @@ from backtrail.wording import counted
 __all__ = ["Fact", "Header", "header_of", "selection_words"]
 
 _SHOWN_GAPS = 8
+_AGREEMENT = 1e-3  # of the account's growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,33 @@ def selection_words(selection: Mapping[str, Any]) -> str:
     return f"{text}; {selection['tie_rule']}"
 
 
+def _look_words(run: RunRecord) -> str:
+    window = run.identity["holdout"]
+    dates = f"{window['start']} to {window['end']}"
+    parent = run.spec["parent"]["backtest_id"]
+    words = f"A look at the holdout from {dates}, with the set that {parent} selected; "
+    if run.spec["look"] == 1:
+        return f"{words}it was the first look."
+    return f"{words}it was look {run.spec['look']}: these dates are contaminated."
+
+
+def _disagreements(
+    selection: Mapping[str, Any], metrics: Mapping[str, float | None]
+) -> tuple[str, ...]:
+    """Return in words where the run of the selected set is not what the search measured.
+
+    Whole shares may be rounded apart by the arithmetics of the two; more than that means that a set
+    depends on the sets before it, or on chance.
+    """
+    swept, found = selection["metrics"]["total_return"], metrics.get("total_return")
+    if swept is None or found is None or abs(found - swept) <= _AGREEMENT * (1.0 + abs(swept)):
+        return ()
+    return (
+        f"The search measured a total return of {swept:.2%} for this set, and its own run has "
+        f"{found:.2%}. The strategy may keep something from one set to the next, or use chance.",
+    )
+
+
 def header_of(
     run: RunRecord,
     *,
@@ -180,6 +208,12 @@ def header_of(
             f"These parameters were selected from {sets} on the same bars: every figure is in "
             "sample, and the best of many looks good by luck alone."
         )
+        notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
+    if run.verdict is not None:
+        passed = "passed" if run.verdict["passed"] else "not passed"
+        notes.append(f"Validation {passed}. {run.verdict['summary']}")
+    if "look" in run.spec:
+        notes.append(_look_words(run))
     symbols = [str(symbol) for symbol in identity["symbols"]]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     title, *others = run.names

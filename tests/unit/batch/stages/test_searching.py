@@ -255,3 +255,34 @@ def test_a_search_is_shown_with_what_it_selected(project):
     assert "were selected from 8 parameter sets on the same bars" in page
     assert "2020-01-02 to 2020-02-19" in page
     assert "2020-02-20 to 2020-02-26, not looked at" in page
+    assert "The search measured" not in page
+
+
+KEEPING = """
+from dataclasses import dataclass
+
+COUNT = []
+
+
+@dataclass(frozen=True)
+class Params:
+    fast: int = 2
+
+
+def target_weights(bars, params):
+    COUNT.append(1)
+    return (bars.close > 0) * (1.0 if len(COUNT) == 3 else 0.5)
+"""
+
+
+def test_a_report_says_when_the_run_of_a_set_is_not_what_the_search_measured(project):
+    optimize = {"space": {"fast": [1, 2, 3]}, "objective": "annual_volatility"}
+    text = run_note(project, KEEPING, optimize)
+    assert "The search measured a total return of" in text
+    assert "keep something from one set to the next" in text
+
+
+def run_note(project, text, optimize):
+    backtest_id, chunks = plan_search(project, text, optimize=optimize)
+    finish(project, backtest_id, chunks)
+    return stages.render_report(project.store, backtest_id, project.bundles)[0].read_text()
