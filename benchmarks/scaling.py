@@ -85,7 +85,9 @@ def weights(bars: Any, params: object) -> Any:
 
 def cases(bars: Bars) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what is measured on bars."""
-    config = EngineConfig(commission=CommissionConfig("per_dollar", Decimal("0.00001")))
+    config = EngineConfig(  # enough money for whole shares of every symbol
+        commission=CommissionConfig("per_dollar", Decimal("0.00001")), capital_base=Decimal(10**8)
+    )
     for name, decide in (("empty", None), ("look-up", by_look_up), ("history", by_history)):
         strategy = event_strategy(decide)
         yield (
