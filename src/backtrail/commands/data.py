@@ -195,7 +195,9 @@ def _survival_lines(manifest: "DatasetManifest") -> Iterator[str]:
         first, last = manifest.sessions["reach"]
         yield f"  sessions    stored, {first} to {last}, from {manifest.sessions['source']}"
     if manifest.derived:
-        yield f"  derived     from {manifest.derived['rows']:,} bars of {manifest.derived['from']}"
+        of = manifest.derived
+        source = f" of {of['bundle']}, dataset {of['dataset_id']}" if "dataset_id" in of else ""
+        yield f"  derived     from {of['rows']:,} bars of {of['from']}{source}"
 
 
 def _listed(names: Sequence[str]) -> str:

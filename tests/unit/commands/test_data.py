@@ -4,10 +4,11 @@ import shutil
 import pytest
 
 from backtrail.cli import main
+from backtrail.data import ingest_bundle
 from backtrail.data.lock import LOCK_FILE
 from backtrail.data.manifest import read_head
-from tests.projects import write_prices
-from tests.unit.batch.support import Project
+from tests.projects import PRICES, write_prices
+from tests.unit.batch.support import Project, batch_config
 
 
 def close_of_first_bar(project, text):
@@ -82,6 +83,32 @@ def test_show_tells_where_a_dataset_came_from_and_which_runs_use_it(call, made):
     shown = json.loads(call("show", "prices", ids[0][:6], "--json")[1])
     assert (shown["dataset_id"], shown["rows"], shown["runs"]) == (ids[0], 80, [first])
     assert "  runs        none\n" in call("show", "prices", ids[1])[1]
+
+
+def test_show_tells_who_is_missing_and_what_bars_were_made_of(call, made):
+    project, _ = made
+    project.write("members.csv", "symbol,from,to\nAAA,2020-01-02,\nGONE,2019-01-02,2020-02-03\n")
+    weeks = {"adapter": "bundle", "source": "prices", "calendar": "24/5", "timeframe": "1w"}
+    prices = {**PRICES, "universe": "members.csv"}
+    run = {**batch_config()["batch"]["sma"], "bundle": "weeks", "end": "2020-02-21"}
+    project.configure(
+        batch_config(bundles={"prices": prices, "weeks": weeks}, batch={"weekly": run})
+    )
+    batch = project.batch()
+    for name in batch.ingested_bundles:
+        ingest_bundle(batch.bundle(name), root=project.root, bundles_dir=project.bundles)
+    lines = call("show", "prices")[1].splitlines()
+    assert (
+        "  survival    2 of 2 symbols (100%) have bars until 2020-02-28; of the 2 at the start 2 do"
+    ) in lines
+    (universe,) = (line for line in lines if line.startswith("  universe    members.csv  sha256 "))
+    assert universe.endswith(": 2 symbols; members 2 at the first bar, 1 at the last, 1 at both")
+    assert "    members without bars: 1: GONE" in lines
+    assert "    never members: 1: BBB" in lines
+    shown = call("show", "weeks")[1]
+    head = read_head(project.bundles, "prices")
+    assert f"  derived     from 84 bars of 1d of prices, dataset {head}\n" in shown
+    assert "    never members: 1: BBB" in shown
 
 
 def test_verify_finds_a_changed_byte_and_ends_with_status_1(call, made):

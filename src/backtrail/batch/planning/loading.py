@@ -385,9 +385,16 @@ def _symbol_problems(
     problems: dict[str, Problem] = {}
     for request in requests:
         if request.bundle not in known:
-            bundle = bundle_config(
-                request.bundle, bundle_definition(request.bundle, config["bundles"])
-            )
+            try:
+                bundle = bundle_config(
+                    request.bundle, bundle_definition(request.bundle, config["bundles"])
+                )
+            except ConfigError:
+                if config["bundles"][request.bundle]["adapter"] != "bundle":
+                    raise
+                known[request.bundle] = None  # what hinders it is told with the other mistakes
+                continue
+            problems |= _universe_problems(bundle, source, root)
             origin = _origin(bundle)
             if "dataset" in config["bundles"][request.bundle] or origin is None:
                 known[request.bundle] = None  # its source may be another one now, or gone
@@ -417,6 +424,19 @@ def _symbol_problems(
             remedy = f"use one of {listed}, or null for no benchmark"
             problems[where] = Problem(where, found, remedy)
     return list(problems.values())
+
+
+def _universe_problems(bundle: BundleConfig, source: str, root: Path) -> dict[str, Problem]:
+    """Return which membership files are not there, of a bundle and of what it is made of."""
+    found = {}
+    wanted: BundleConfig | None = bundle
+    while wanted is not None:
+        if wanted.universe is not None and not (root / wanted.universe).is_file():
+            where = f"{source}: bundles.{wanted.name}.universe"
+            remedy = "name a CSV file with the columns symbol, from, to"
+            found[where] = Problem(where, f"{wanted.universe!r} does not exist", remedy)
+        wanted = None if wanted.parent_dataset is not None else wanted.parent
+    return found
 
 
 def _origin(bundle: BundleConfig) -> BundleConfig | None:

@@ -3,6 +3,7 @@ import pytest
 from backtrail.batch.planning.loading import bundle_config
 from backtrail.batch.planning.plan import make_plan
 from backtrail.errors import ConfigError
+from tests.projects import PRICES
 from tests.unit.batch.support import batch_config, entry, functions
 
 
@@ -125,6 +126,27 @@ def test_a_source_that_does_not_exist_is_named(project):
     bundle = {"adapter": "csv", "path": "nowhere", "calendar": "24/5", "timeframe": "1d"}
     (found,) = problems_of(project, batch_config(bundles={"prices": bundle}))
     assert "bundles.prices.path: 'nowhere' does not exist" in found
+
+
+def test_a_membership_file_that_does_not_exist_is_named(project):
+    weeks = {"adapter": "bundle", "source": "prices", "calendar": "24/5", "timeframe": "1w"}
+    bundles = {"prices": {**PRICES, "universe": "nowhere.csv"}, "weeks": weeks}
+    expected = "bundles.prices.universe: 'nowhere.csv' does not exist; name a CSV file with the "
+    for name in bundles:
+        config = batch_config(bundles=bundles, batch={"sma": entry(bundle=name)})
+        (found,) = problems_of(project, config)
+        assert expected in found
+
+
+def test_mistakes_of_a_derived_bundle_are_told_with_the_others(project):
+    days = {"adapter": "bundle", "source": "prices", "calendar": "24/7", "timeframe": "1d"}
+    bundles = {"prices": {**PRICES}, "days": days}
+    config = batch_config(bundles=bundles, batch={"sma": entry(bundle="days", params={"no": 1})})
+    found = problems_of(project, config)
+    assert len(found) == 3
+    assert "config.yaml: bundles.days.calendar: '24/7', where 'prices' has '24/5'" in found[0]
+    assert "config.yaml: bundles.days.timeframe: 1d of 1d bars of 'prices'" in found[1]
+    assert "no" in found[2]
 
 
 def test_a_strategy_that_cannot_be_imported_is_a_failing_run_not_a_wrong_config(project):
