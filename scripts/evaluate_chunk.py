@@ -1,5 +1,6 @@
 """Script of rule `evaluate_chunk`: evaluate some parameter sets of a search."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ def main(job: "Snakemake") -> None:
         Limits(job.resources.run_seconds, job.resources.run_memory_mb * 10**6),
         csv_twins=bool(job.resources.csv_twins),
     ) as executor:
-        stages.evaluate_chunk(store, job.wildcards.backtest_id, job.wildcards.chunk, executor)
+        chunk = job.wildcards.chunk
+        progress = stages.evaluate_chunk(store, job.wildcards.backtest_id, chunk, executor)
+    sys.stderr.write(f"{progress}\n")
 
 
 if __name__ == "__main__":

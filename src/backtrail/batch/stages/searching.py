@@ -29,7 +29,7 @@ __all__ = ["cover", "evaluate_chunk", "searched_sets", "select_parameters"]
 _log = logging.getLogger(__name__)
 
 
-def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Executor) -> None:
+def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Executor) -> str:
     """Evaluate the parameter sets of one chunk of a search, from the captured copy.
 
     A chunk that has been evaluated is left as it is; chunks of one run may be evaluated at the same
@@ -41,6 +41,9 @@ def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Exec
         chunk: Name of the chunk, from the plan.
         executor: Where it is evaluated.
 
+    Returns:
+        How far the search has come, in words.
+
     Raises:
         RunFailedError: If the strategy cannot be loaded, or the chunk outran a limit; the run is
             marked and keeps the reason, the other chunks stay.
@@ -50,15 +53,16 @@ def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Exec
     work.path.mkdir(parents=True, exist_ok=True)
     if is_sealed(run):  # by another call, meanwhile; the selection removes this again
         write_bytes(work.rows(chunk), b"")
-        return
+        return f"{backtest_id} is sealed"
     with lease(work.lock(chunk)):
-        if work.rows(chunk).exists():
-            return
-        try:
-            _evaluate(executor, run, work, chunk)
-        except (StrategyFailedError, BacktrailError) as error:
-            _fail(store, run, with_hint(outcome_of(error), run.read_spec()), executor, chunk)
-    _log_progress(run, work, chunk)
+        if not work.rows(chunk).exists():
+            try:
+                _evaluate(executor, run, work, chunk)
+            except (StrategyFailedError, BacktrailError) as error:
+                _fail(store, run, with_hint(outcome_of(error), run.read_spec()), executor, chunk)
+    progress = _progress(run, work)
+    _log.info(progress)
+    return progress
 
 
 def _evaluate(executor: Executor, run: RunDir, work: WorkingFiles, chunk: str) -> None:
@@ -105,21 +109,19 @@ def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, ch
     raise failed_error(run, spec, failure)
 
 
-def _log_progress(run: RunDir, work: WorkingFiles, chunk: str) -> None:
+def _progress(run: RunDir, work: WorkingFiles) -> str:
+    """Return in words how far a search has come, from the chunks that there are."""
     chunks = work.chunks()
     done = [work.read_record(name) for name in chunks]
     sets = sum(record["sets"] for record in done)
     seconds = sum(record["seconds"] for record in done)
     places = sum(stop - first for first, stop in map(chunk_range, chunks))
-    left = Search.of(run.read_spec()).draws - places
-    _log.info(
-        "chunk %s of %s: %s sets evaluated so far, %s per second and process, about %.0f s of one "
-        "process left",
-        chunk,
-        run.backtest_id,
-        f"{sets:,}",
-        f"{sets / max(seconds, 1e-9):,.0f}",
-        left * seconds / max(places, 1),
+    draws = Search.of(run.read_spec()).draws
+    left = (draws - places) * seconds / max(places, 1)
+    rate = sets / max(seconds, 1e-9)
+    return (
+        f"{run.backtest_id}: {places / draws:.0%} of the search, {sets:,} sets, {rate:,.0f} a "
+        f"second on one core, about {left:.0f} s of one core left"
     )
 
 

@@ -59,7 +59,8 @@ def test_a_chunk_that_is_done_is_left_as_it_is(project):
     backtest_id, chunks = plan_search(project)
     work = WorkingFiles(project.store.run(backtest_id))
     with project.executor() as executor:
-        stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+        said = stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+        assert said.startswith(f"{backtest_id}: 38% of the search, 3 sets, ")
         first = work.rows(chunks[0]).stat()
         stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
     assert work.rows(chunks[0]).stat() == first
