@@ -15,6 +15,7 @@ from backtrail.commands import (
     add_cross_check_command,
     add_data_commands,
     add_history_commands,
+    add_holdout_commands,
     add_report_commands,
 )
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_run_command(commands)
     add_report_commands(commands)
     add_history_commands(commands)
+    add_holdout_commands(commands)
     add_cross_check_command(commands)
     add_data_commands(commands)
     sync = add_command(

@@ -17,6 +17,7 @@ __all__ = [
     "DataValidationError",
     "DatasetError",
     "EmptySeriesError",
+    "HoldoutError",
     "InvalidNameError",
     "MetadataGenerationError",
     "NoAdmissibleSetError",
@@ -126,6 +127,10 @@ class OrderInvariantError(BacktrailError):
 
 class WindowOverlapError(BacktrailError):
     """A window in which something is judged has bars on which it was chosen."""
+
+
+class HoldoutError(BacktrailError):
+    """A holdout cannot be opened: nothing was withheld, or the search is not finished."""
 
 
 class CodeCaptureError(BacktrailError):

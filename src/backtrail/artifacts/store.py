@@ -407,6 +407,31 @@ class RunStore:
         trials = [_read_json(path) for path in records if path.stem != run_key]
         return sum(int(trial["sets"]) for trial in trials if trial["family"] == family)
 
+    def holdout_looks(self, dataset_id: str) -> Path:
+        """Return the folder of the looks at holdouts of a dataset, one record each."""
+        return self.ledger / "holdout" / dataset_id
+
+    def find_looks(
+        self, dataset_id: str, family: str, start: str, end: str
+    ) -> list[dict[str, Any]]:
+        """Return the looks of a family of strategies at dates of a dataset, deleted runs included.
+
+        Args:
+            dataset_id: The dataset.
+            family: Strategy file, relative to the project.
+            start: First of the dates.
+            end: Last of them.
+
+        Raises:
+            ArtifactManagerError: If a record of the ledger is unreadable.
+        """
+        looks = [_read_json(path) for path in sorted(self.holdout_looks(dataset_id).glob("*.json"))]
+        return [
+            look
+            for look in looks
+            if look["family"] == family and look["start"] <= end and start <= look["end"]
+        ]
+
     def restore_spec(self, backtest_id: str) -> RunDir:
         """Return a run's directory; when it or its spec was deleted, it is made again.
 

@@ -38,6 +38,7 @@ SEARCH_CODE = (
     "optimization",
     "validation",
     "batch/execution/searching.py",
+    "batch/execution/holdout_files.py",
     "batch/execution/laboratory.py",
     "batch/execution/set_evaluation.py",
     "batch/execution/validating.py",
@@ -116,6 +117,6 @@ def library_fingerprint(*, search: bool = False) -> str:
     """Return the fingerprint of all code that decides the results of a run, 16 hex digits.
 
     Args:
-        search: For a run that searches a parameter space.
+        search: For a run that searches a parameter space, or looks at its holdout.
     """
     return package_fingerprint(*RESULT_CODE, *(SEARCH_CODE if search else ()))

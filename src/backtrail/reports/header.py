@@ -151,6 +151,16 @@ def selection_words(selection: Mapping[str, Any]) -> str:
     return f"{text}; {selection['tie_rule']}"
 
 
+def _look_words(run: RunRecord) -> str:
+    window = run.identity["holdout"]
+    dates = f"{window['start']} to {window['end']}"
+    parent = run.spec["parent"]["backtest_id"]
+    words = f"A look at the holdout from {dates}, with the set that {parent} selected; "
+    if run.spec["look"] == 1:
+        return f"{words}it was the first look."
+    return f"{words}it was look {run.spec['look']}: these dates are contaminated."
+
+
 def _disagreements(
     selection: Mapping[str, Any], metrics: Mapping[str, float | None]
 ) -> tuple[str, ...]:
@@ -199,6 +209,11 @@ def header_of(
             "sample, and the best of many looks good by luck alone."
         )
         notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
+    if run.verdict is not None:
+        passed = "passed" if run.verdict["passed"] else "not passed"
+        notes.append(f"Validation {passed}. {run.verdict['summary']}")
+    if "look" in run.spec:
+        notes.append(_look_words(run))
     symbols = [str(symbol) for symbol in identity["symbols"]]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     title, *others = run.names

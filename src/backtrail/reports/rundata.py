@@ -48,6 +48,11 @@ class RunRecord:
         return self.manifest.get("selection")
 
     @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """Return whether a search passed its validation, and why; None without one."""
+        return self.manifest.get("verdict")
+
+    @property
     def holdout(self) -> tuple[str, str] | None:
         """Return first and last date that a search withheld; None without any."""
         holdout = self.spec["identity"].get("validate", {}).get("holdout")

@@ -6,7 +6,7 @@ one bar tells of the next is kept.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,9 +112,12 @@ def draw_positions(
         begins = streams[0].random(shape) < 1.0 / block
         begins[:, 0] = True
         places = streams[1].integers(0, bars, shape)
-        columns = np.arange(bars)
-        last = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)
-        yield (np.take_along_axis(places, last, axis=1) + columns - last) % bars
+        first = np.flatnonzero(begins)  # of each block; a history begins with one
+        ahead = places.ravel()[first] - first % bars
+        positions = np.repeat(ahead, np.diff(first, append=begins.size)).reshape(shape)
+        positions += np.arange(bars)
+        positions[positions >= bars] -= bars
+        yield positions
 
 
 def count_bars(positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
@@ -186,28 +189,26 @@ def bootstrap_intervals(
     series = checked(returns)
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it lies between 0 and 1")
-    kinds: tuple[tuple[str, float | None, Callable[[FloatArray], FloatArray]], ...] = (
-        (
-            "sharpe_ratio",
-            sharpe_ratio(series, periods_per_year),
-            lambda drawn: _sharpes(drawn, periods_per_year),
-        ),
-        ("total_return", total_return(series), lambda drawn: np.expm1(_log_growth(drawn))),
-        (
-            "cagr",
-            cagr(series, periods_per_year),
-            lambda drawn: np.expm1(_log_growth(drawn) * periods_per_year / len(series)),
-        ),
-    )
-    found: list[list[FloatArray]] = [[] for _ in kinds]
-    for positions in draw_positions(len(series), block, samples, generator):
-        drawn = series[positions]
-        for values, (_, _, measure) in zip(found, kinds, strict=True):
-            values.append(measure(drawn))
-    return tuple(
-        _interval(name, observed, np.concatenate(values), level)
-        for (name, observed, _), values in zip(kinds, found, strict=True)
-    )
+    observed = {
+        "sharpe_ratio": sharpe_ratio(series, periods_per_year),
+        "total_return": total_return(series),
+        "cagr": cagr(series, periods_per_year),
+    }
+    bars = len(series)
+    mean = float(series.mean())
+    alive = series > -1.0
+    logs = np.log1p(np.where(alive, series, 0.0))
+    # All three are functions of sums over the drawn bars, so how often each was drawn is enough.
+    columns = np.column_stack([series - mean, (series - mean) ** 2, logs, ~alive])
+    drawn = draw_positions(bars, block, samples, generator)
+    sums = np.concatenate([count_bars(some).astype(np.float64) @ columns for some in drawn])
+    growth = np.where(sums[:, 3] > 0.0, -np.inf, sums[:, 2])  # who lost everything stays at nothing
+    found = {
+        "sharpe_ratio": _sharpes(mean, sums, series) * math.sqrt(periods_per_year),
+        "total_return": np.expm1(growth),
+        "cagr": np.expm1(growth * periods_per_year / bars),
+    }
+    return tuple(_interval(name, observed[name], values, level) for name, values in found.items())
 
 
 def _interval(name: str, observed: float | None, values: FloatArray, level: float) -> Interval:
@@ -219,15 +220,10 @@ def _interval(name: str, observed: float | None, values: FloatArray, level: floa
     return Interval(name, observed, float(low), float(high), level, defined)
 
 
-def _sharpes(drawn: FloatArray, periods_per_year: float) -> FloatArray:
-    deviation = drawn.std(axis=1, ddof=1) if drawn.shape[1] > 1 else np.zeros(len(drawn))
-    moved = deviation > 1e-14 * np.abs(drawn).max(axis=1)
-    ratio = drawn.mean(axis=1) / np.where(moved, deviation, 1.0)
-    return np.where(moved, ratio * math.sqrt(periods_per_year), np.nan)
-
-
-def _log_growth(drawn: FloatArray) -> FloatArray:
-    # An account that lost everything stays at nothing, whatever is drawn after.
-    alive = (drawn > -1.0).all(axis=1)
-    logs = np.log1p(np.where(drawn > -1.0, drawn, 0.0)).sum(axis=1)
-    return np.where(alive, logs, -np.inf)
+def _sharpes(mean: float, sums: FloatArray, series: FloatArray) -> FloatArray:
+    """Return the ratios per bar from sums of drawn returns less the mean, and of their squares."""
+    bars = len(series)
+    variance = (sums[:, 1] - sums[:, 0] ** 2 / bars) / max(bars - 1, 1)
+    moved = variance > 1e-28 * float(np.abs(series).max()) ** 2
+    ratio = (mean + sums[:, 0] / bars) / np.sqrt(np.where(moved, variance, 1.0))
+    return np.where(moved, ratio, np.nan)

@@ -117,7 +117,12 @@ class Executor:
         finally:
             remove_written(code, captured)
         tables = {name: outcome.answer["tables"][name] for name in (*RESULT_TABLES, "summary")}
-        return outcome, write_results(tables, target, csv_twins=twins, identity=spec["identity"])
+        contents = write_results(tables, target, csv_twins=twins, identity=spec["identity"])
+        if "holdout" in spec["identity"]:
+            from backtrail.batch.execution.holdout_files import write_holdout
+
+            write_holdout(spec, tables, target)
+        return outcome, contents
 
     def run_child(
         self, spec: Mapping[str, Any], code: Path, target: RunDir, **asked: Any

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from backtrail.batch.execution.laboratory import Laboratory
 from backtrail.batch.execution.set_evaluation import without_ruin
+from backtrail.canonical import utc_iso
 from backtrail.engine import Bars, run_signal
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import EmptySeriesError, OrderInvariantError
@@ -191,7 +192,7 @@ def _window(lab: Laboratory, window: Window) -> dict[str, Any]:
 
 
 def _moment(microseconds: np.int64) -> str:
-    return (_EPOCH + timedelta(microseconds=int(microseconds))).isoformat()
+    return utc_iso(_EPOCH + timedelta(microseconds=int(microseconds)))
 
 
 def _monte_carlo(lab: Laboratory) -> dict[str, Any]:

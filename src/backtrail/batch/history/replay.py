@@ -139,7 +139,7 @@ def _replay(
     spec, manifest = run.read_spec(), graded_manifest(run)
     assert manifest is not None
     present = describe_environment()
-    library = library_fingerprint(search="search" in spec["identity"])
+    library = library_fingerprint(search=not {"search", "holdout"}.isdisjoint(spec["identity"]))
     changed = environment_difference(json.loads(run.environment.read_bytes()), present)
     if spec["identity"]["library"] != library:
         changed.append(f"backtrail's own code {spec['identity']['library']} -> {library}")

@@ -128,6 +128,7 @@ def _search(described: Mapping[str, Any]) -> Iterator[str]:
         "selection": "none yet" if selection is None else selection_words(selection),
         "selected": None if selection is None else params_words(selection["params"]),
         "holdout": holdout and f"from {holdout['start']} on, not looked at",
+        "verdict": described["verdict"]["summary"] if "verdict" in described else None,
     }
     yield from _facts(facts)
 

@@ -105,8 +105,13 @@ def _trials(store: RunStore, run: RunDir) -> str:
             runs, sets = runs + 1, sets + int(trial["sets"])
         else:
             others += 1
+    looks = store.find_looks(dataset, family, identity["start"], "9999-12-31")
+    looked = ""
+    if looks:
+        mark = ", contaminated" if any(look["look"] > 1 for look in looks) else ""
+        looked = f"; {counted(len(looks), 'look')} at holdouts of it by now{mark}"
     tried = f"{counted(runs, 'run')} with {counted(sets, 'parameter set')} of this strategy file"
-    return f"{tried}, {counted(others, 'run')} of others, on this dataset by now"
+    return f"{tried}, {counted(others, 'run')} of others, on this dataset by now{looked}"
 
 
 def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:

@@ -1,5 +1,6 @@
 """Stage `seal_run`: every file listed with its checksum, the trial counted, the seal set."""
 
+import json
 from typing import Any
 
 from backtrail.artifacts.manifest import inventory, seal
@@ -63,4 +64,9 @@ def _close_search(store: RunStore, run: RunDir, record: dict[str, Any]) -> dict[
     closed = close_parts(run, record, lambda usage: keep_inputs(usage, objects, run.path))
     write_json(run.manifest, closed, durable=True)
     WorkingFiles(run).remove()
-    return {**closed, "selection": run.read_selection()}
+    verdict = run.results / "validation" / "verdict.json"
+    judged = {}
+    if verdict.exists():
+        found = json.loads(verdict.read_bytes())
+        judged = {"verdict": {name: found[name] for name in ("passed", "summary")}}
+    return {**closed, "selection": run.read_selection(), **judged}

@@ -1,0 +1,108 @@
+"""What a run on a holdout says: the figures of the holdout alone, beside those before it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from backtrail.artifacts.store import RunDir
+from backtrail.data.calendars import periods_per_year
+from backtrail.files import write_json
+from backtrail.metrics import SharpeEstimate
+from backtrail.metrics.summary import summarize
+from backtrail.optimization.search import SWEEP_METRICS
+
+__all__ = ["write_holdout"]
+
+
+def write_holdout(
+    spec: Mapping[str, Any], tables: Mapping[str, Mapping[str, Sequence[Any]]], target: RunDir
+) -> None:
+    """Write `holdout-config.json` and `validation-results.json`.
+
+    The account begins with the bars that fill indicators; the figures begin with its value at the
+    last close before the holdout, so that what it earned by then is not in them.
+
+    Args:
+        spec: The spec of a run on a holdout.
+        tables: Columns by table, as the child gave them; timestamps in microseconds.
+        target: The run, or a scratch directory.
+    """
+    identity = spec["identity"]
+    begins = datetime.fromisoformat(identity["holdout"]["start"]).replace(tzinfo=UTC)
+    begins_at = int(begins.timestamp()) * 1_000_000
+    figures, bars, psr = _figures(identity, tables, begins_at)
+    look = int(spec["look"])
+    contaminated = look > 1
+    folder = target.results / "validation" / "holdout"
+    config = {
+        "parent": identity["parent"],
+        "parent_id": spec["parent"]["backtest_id"],
+        "params": identity["params"],
+        "window": identity["holdout"],
+        "account_start": identity["start"],
+    }
+    write_json(folder / "holdout-config.json", config)
+    known = spec["parent"]["metrics"]
+    results = {
+        "look": look,
+        "contaminated": contaminated,
+        "bars": bars,
+        "holdout": figures,
+        "in_sample": {name: known.get(name) for name in figures},
+        "psr": psr,
+        "summary": _words(figures, known, look),
+    }
+    write_json(folder / "validation-results.json", results)
+
+
+def _figures(
+    identity: Mapping[str, Any], tables: Mapping[str, Mapping[str, Sequence[Any]]], begins_at: int
+) -> tuple[dict[str, float | None], int, float | None]:
+    curve = tables["backtest_results"]
+    times = np.asarray(curve["timestamp"], dtype=np.int64)
+    first = int(np.searchsorted(times, begins_at))
+    start = max(first - 1, 0)
+    equity = np.asarray(curve["portfolio_value"], dtype=np.float64)[start:]
+    dataset = identity["dataset"]
+    rows = summarize(
+        equity,
+        times[start:],
+        periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"]),
+        trade_columns=_since(tables["trades"], "entry_at", begins_at),
+        gross_exposure=list(curve["gross_exposure"])[start:],
+        fills=_since(tables["fills"], "timestamp", begins_at),
+    )
+    values = {row.metric: row.value for row in rows}
+    best = None
+    if len(equity) > 2 and (equity > 0.0).all():
+        best = SharpeEstimate.of(equity[1:] / equity[:-1] - 1.0)
+    psr = None if best is None else best.probability_above()
+    return {name: values[name] for name in SWEEP_METRICS}, len(times) - first, psr
+
+
+def _since(table: Mapping[str, Sequence[Any]], column: str, begins_at: int) -> dict[str, list[Any]]:
+    kept = [row for row, at in enumerate(table[column]) if at is not None and at >= begins_at]
+    return {name: [values[row] for row in kept] for name, values in table.items()}
+
+
+def _words(
+    figures: Mapping[str, float | None], known: Mapping[str, float | None], look: int
+) -> str:
+    ratio, before = figures["sharpe_ratio"], known.get("sharpe_ratio")
+    growth, former = figures["cagr"], known.get("cagr")
+    text = (
+        f"On the holdout the Sharpe ratio is {_shown(ratio, '.2f')} after {_shown(before, '.2f')} "
+        f"in sample, growth {_shown(growth, '.1%')} a year after {_shown(former, '.1%')}."
+    )
+    if look > 1:
+        text += (
+            f" This is look {look} at these dates: they are contaminated, because earlier looks "
+            "may have steered what was searched."
+        )
+    return text
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "undefined" if value is None else format(value, form)
