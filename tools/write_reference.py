@@ -250,8 +250,10 @@ def artifacts_page() -> str:
     )
     comments = _comments(inspect.getsource(schemas))
     searches = schemas.SEARCH_SCHEMAS
-    for table, columns in {**schemas.ARTIFACT_SCHEMAS, **searches}.items():
-        text += f"## `{table}`\n\n{comments[table, '']}\n\n"
+    validations = {f"validation/{name}": item for name, item in schemas.VALIDATION_SCHEMAS.items()}
+    for path, columns in {**schemas.ARTIFACT_SCHEMAS, **searches, **validations}.items():
+        table = path.removeprefix("validation/")
+        text += f"## `{path}`\n\n{comments[table, '']}\n\n"
         text += _table(
             ("Column", "Type", "Meaning"),
             [
@@ -273,7 +275,7 @@ def _comments(source: str) -> dict[tuple[str, str], str]:
         if match := re.fullmatch(r"    # (.*)", line):
             above.append(match[1])
             continue
-        if match := re.fullmatch(r'    "(\w+)": \{', line):
+        if match := re.fullmatch(r'    "([\w/-]+)": \{', line):
             table = match[1]
             found[table, ""] = " ".join(above)
         elif match := re.fullmatch(r'        "(\w+)": [^#]*# (.*)', line):

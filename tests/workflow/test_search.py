@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import subprocess
 import time
 from contextlib import suppress
 
@@ -261,32 +260,25 @@ def large_search():
 @pytest.mark.slow
 def test_a_large_search_killed_at_ten_random_moments_ends_as_if_it_had_not_been(tmp_path):
     uninterrupted = search_project(tmp_path / "whole", large_search())
-    began = time.monotonic()
-    uninterrupted.snakemake()
-    length = time.monotonic() - began
+    uninterrupted.snakemake("--quiet", "all")
     expected = results(uninterrupted)
     table = uninterrupted.named("search") / "results/optimization_results.parquet"
     assert pl.scan_parquet(table).select(pl.len()).collect().item() == 100_000
     project = search_project(tmp_path / "killed", large_search())
-    generator, done, kills = random.Random(11), {}, 0
-    while kills < 10:
-        process = project.start(start_new_session=True)
-        try:
-            process.wait(timeout=generator.uniform(0.1, 0.6) * length)
-        except subprocess.TimeoutExpired:
-            kills += 1
-        else:
-            assert process.returncode == 0, process.communicate()[0]
-            break
+    generator, done = random.Random(11), {}
+    moments = [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]  # chunks after which a call is killed
+    generator.shuffle(moments)
+    for further in moments:
+        process = project.start("--quiet", "all", start_new_session=True)
+        if further:
+            wait_for_chunks(project, process, len(done) + further)
+        time.sleep(generator.uniform(0.0, 4.0))
         kill_group(process)
         now = chunk_files(project)
-        if now:  # the seal may have come
-            assert {name: now[name] for name in done if name in now} == {
-                name: done[name] for name in done if name in now
-            }
-        done.update(now)
-    finish(project, project.start())
-    assert kills >= 3
+        assert {name: now[name] for name in done} == done, "what is done is never done again"
+        done = now
+    assert len(done) >= 12
+    finish(project, project.start("--quiet", "all"))
     assert results(project) == expected
     assert nothing_to_do(project.snakemake())
     assert project.temporary_files() == []

@@ -101,6 +101,19 @@ def test_the_verdict_is_that_of_the_figures_in_the_other_files(validated):
     assert verdict["holdout"]["start"] == HOLDOUT
 
 
+def test_the_verdict_stands_on_the_page_and_in_the_ranking(validated):
+    verdict = read(validated, "verdict.json")
+    run = validated.named("search")
+    page = (run / "results/reports/basic_report.html").read_text()
+    opening = verdict["summary"].partition(" (PSR")[0]
+    assert f"Validation {'passed' if verdict['passed'] else 'not passed'}. {opening}" in page
+    ranking = validated.backtrail_json("verdict")
+    (found,) = ranking["runs"]
+    assert (found["backtest_id"], found["sets"]) == (run.name, 32)
+    assert found["gates_passed"] == sum(gate["passed"] for gate in verdict["gates"])
+    assert verdict["summary"] in validated.backtrail("verdict", run.name)
+
+
 def test_a_validation_replays_and_what_is_deleted_comes_back(validated):
     (replay,) = validated.backtrail_json("replay", "--all")
     assert replay["state"] == "identical"
@@ -146,6 +159,8 @@ def test_a_holdout_is_opened_once_by_a_run_of_its_own_and_looks_are_counted(vali
     )  # fmt: skip
     (replay,) = validated.backtrail_json("replay", first["backtest_id"])
     assert replay["state"] == "identical"
+    (ranked,) = validated.backtrail_json("verdict")["runs"]
+    assert ranked["holdout"]["holdout"] == found["holdout"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command `holdout open`: a look at dates that a search withheld."""
+"""The commands that judge searches: `verdict`, and `holdout open` for dates withheld."""
 
 import argparse
 import sys
@@ -25,10 +25,28 @@ _SHOWN = ("sharpe_ratio", "cagr", "max_drawdown", "total_trades")
 
 def add_holdout_commands(commands: Any) -> None:
     """Add the commands to the subparsers of the command line."""
+    text = "rank the validated searches of the store, with what every gate found"
+    verdict = add_command(commands, "verdict", _verdict, text)
+    verdict.add_argument("runs", nargs="*", help="backtest ids or beginnings; all by default")
     group = add_group(commands, "holdout", "look at dates that a search withheld")
     text = "run the selected set of a search on its holdout; the ledger counts the look"
     opened = add_command(group, "open", _open, text)
     opened.add_argument("run", help="backtest id of a search, or its beginning")
+
+
+def _verdict(options: argparse.Namespace) -> int:
+    from backtrail.batch.history.reading import find_run
+    from backtrail.batch.history.verdicts import RANK_RULE, judged_runs, verdict_lines
+
+    store = existing_store(options)
+    runs = judged_runs(store, [find_run(store, name) for name in options.runs] or None)
+    if options.json:
+        found = {"rule": RANK_RULE, "runs": [run.to_dict() for run in runs]}
+        print(pretty_json(found), end="")
+    else:
+        for line in verdict_lines(runs):
+            print(line)
+    return 0
 
 
 def _open(options: argparse.Namespace) -> int:

@@ -299,8 +299,15 @@ def _parameter_noise(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, A
 def _price_noise(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any] | None:
     if not options["noise_runs"] or lab.chosen(lab.bars)[1] is None:
         return None
+
+    def figure(bars: Bars) -> float | None:
+        try:
+            return lab.chosen(bars)[1]
+        except RuntimeError:  # a variant that the strategy does not survive is lost
+            return None
+
     found = price_noise(
-        lambda bars: lab.chosen(bars)[1],
+        figure,
         lab.bars,
         samples=options["noise_runs"],
         scale=options["price_noise"],
@@ -334,33 +341,49 @@ def _bands(lab: Laboratory, returns: FloatArray, block: float) -> dict[str, Any]
 
 def _bias(lab: Laboratory) -> dict[str, Any]:
     options = lab.options["bias"]
-    checks: list[Check] = []
+    asked: list[tuple[str, Callable[[], Check]]] = []
     if options["look_ahead"]:
-        checks.append(_look_ahead(lab))
+        asked.append(("look_ahead", lambda: _look_ahead(lab)))
     if options["warm_up"] is not None:
-        checks.append(_warm_up(lab, options["warm_up"]))
+        asked.append(("warm_up", lambda: _warm_up(lab, options["warm_up"])))
     if options["random_entries"]:
-        checks.append(
-            check_random_entries(
-                lab.held(lab.bars, lab.result)[:-1],
-                lab.moved(lab.bars),
-                samples=options["random_entries"],
-                generator=lab.generator("random entries"),
-            )
-        )
+        asked.append(("random_entries", lambda: _random_entries(lab, options["random_entries"])))
     if options["noise"]:
-        checks.append(
-            check_noise(
-                lambda bars: lab.chosen(bars)[0],
-                lab.bars,
-                histories=options["noise"],
-                generator=lab.generator("noise"),
-                false_alarm_rate=options["false_alarm_rate"],
-            )
-        )
+        asked.append(("noise", lambda: _noise(lab, options)))
     if options["costs"]:
-        checks.append(_costs(lab))
-    return {"checks": [asdict(check) for check in checks]}
+        asked.append(("costs", lambda: _costs(lab)))
+    return {"checks": [asdict(_asked(name, check)) for name, check in asked]}
+
+
+def _asked(name: str, check: Callable[[], Check]) -> Check:
+    """Return what a check found; one that the strategy does not survive has found nothing."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  the user's code may raise anything
+        words = (
+            f"The strategy failed on a part or a variant of its history: {type(error).__name__}: "
+            f"{error}"
+        )
+        return Check(name, None, None, None, 0.0, words)
+
+
+def _random_entries(lab: Laboratory, samples: int) -> Check:
+    return check_random_entries(
+        lab.held(lab.bars, lab.result)[:-1],
+        lab.moved(lab.bars),
+        samples=samples,
+        generator=lab.generator("random entries"),
+    )
+
+
+def _noise(lab: Laboratory, options: Mapping[str, Any]) -> Check:
+    return check_noise(
+        lambda bars: lab.chosen(bars)[0],
+        lab.bars,
+        histories=options["noise"],
+        generator=lab.generator("noise"),
+        false_alarm_rate=options["false_alarm_rate"],
+    )
 
 
 def _look_ahead(lab: Laboratory) -> Check:

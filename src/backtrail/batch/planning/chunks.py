@@ -19,12 +19,13 @@ from backtrail.wording import counted
 __all__ = ["SearchEstimate", "chunk_ranges", "estimate_search"]
 
 _MOST_JOBS: Final = 64
-_WORTH_A_START: Final = 4.0  # seconds of work; starting a job and loading the kernel takes over one
-_BYTES_PER_SET: Final = 4_000  # parameters, metrics and row of a set, while its job runs
+_WORTH_A_START: Final = 2.5  # seconds of work; starting a job and loading the kernel takes as much
+_BYTES_PER_SET: Final = 1_500  # parameters, metrics and row of a set, while its job runs
 _BYTES_OF_KERNEL: Final = 200_000_000
+_BYTES_OF_RETURNS: Final = 250_000_000  # of some sets, for the tests against the benchmark
 _LOOKED_AT: Final = 20_000  # combinations, to see how many the condition lets pass
 # Seconds per set and bar, and per set: by the kernel, and by the event engine.
-_COMPILED: Final = (5e-9, 2e-5)
+_COMPILED: Final = (6e-9, 3e-5)
 _EVENTS: Final = (5e-6, 2e-3)
 _RESAMPLED: Final = 2.6e-10  # seconds per set, bar and draw of the tests against the benchmark
 
@@ -105,13 +106,14 @@ def estimate_search(
     seconds = guess if seconds_per_set is None else seconds_per_set
     passing = sets / max(search.draws, 1)
     least = max(1, int(_WORTH_A_START / (seconds * passing)))
-    room = max(limits.memory_bytes - _BYTES_OF_KERNEL, limits.memory_bytes // 4)
+    fixed = _BYTES_OF_KERNEL + (_BYTES_OF_RETURNS if draws else 0)
+    room = max(limits.memory_bytes - fixed, limits.memory_bytes // 4)
     most = max(1, room // (2 * _BYTES_PER_SET))
     size = min(max(-(-search.draws // _MOST_JOBS), least), most)
     if sets_per_job != "auto":
         size = int(sets_per_job)
     jobs = max(1, -(-search.draws // size))
-    used = _BYTES_OF_KERNEL + _BYTES_PER_SET * min(size, search.draws)
+    used = fixed + _BYTES_PER_SET * min(size, search.draws)
     return SearchEstimate(
         sets,
         is_exact,

@@ -248,3 +248,25 @@ def test_held_shares_follow_the_positions_through_a_split():
     earned = [held[row, 0] * moved[row] for row in rows]
     assert len(rows) > 30
     assert [returns[row + 1] for row in rows] == pytest.approx(earned, abs=1e-9)
+
+
+def test_a_strategy_that_fails_on_other_histories_has_found_nothing():
+    def picky(bars, params):
+        if len(bars.close) != 420 or bars.close[5, 0] != BARS.close[5, 0]:
+            raise RuntimeError("not my history")
+        return crossing(bars, params)
+
+    own = Strategy("picky", "signal", Params, target_weights=picky)
+    found = checks(own)
+    assert {name: check["passed"] for name, check in found.items()} == {
+        "look_ahead": None, "warm_up": None, "random_entries": found["random_entries"]["passed"],
+        "noise": None, "costs": True,
+    }  # fmt: skip
+    assert found["random_entries"]["figure"] is not None
+    assert (
+        "failed on a part or a variant of its history: RuntimeError: "
+        in (found["look_ahead"]["words"])
+    )
+    noise = told("monte_carlo", own)["price_noise"]
+    assert (noise["samples"], noise["undefined"], noise["kept"]) == (0, 20, None)
+    assert [fold["set"] for fold in told("walk_forward", own)["folds"]] == [None] * 4
