@@ -20,7 +20,12 @@ import polars as pl
 from backtrail.artifacts.schemas import PARAMETER_COLUMN, parameter_dtype, search_schema
 from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, content_checksum, write_csv, write_table
-from backtrail.batch.execution.outcome import Outcome, StrategyFailedError, joined_outcome
+from backtrail.batch.execution.outcome import (
+    Limits,
+    Outcome,
+    StrategyFailedError,
+    joined_outcome,
+)
 from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.canonical import canonical_json, sha256_json
 from backtrail.errors import NoAdmissibleSetError
@@ -48,6 +53,7 @@ from backtrail.wording import counted
 __all__ = [
     "SEARCH_RESULTS",
     "EvaluatedSets",
+    "Pace",
     "SearchExecutor",
     "ask_beside",
     "backtest_spec",
@@ -63,11 +69,41 @@ SEARCH_RESULTS: Final = (
     "frontier.parquet",
     "selection.json",
 )
-_PLACES_AT_ONCE: Final = 200_000  # where no plan has cut the space
+_FIRST_PLACES: Final = 16
+_MOST_PLACES: Final = 200_000
+_FASTEST_GROWTH: Final = 20
+_GOAL: Final = 60.0  # seconds of a child
+
+
+class Pace:
+    """How many places a child takes where no plan has cut the space: more as they prove quick.
+
+    Each child stays far within the limits of a run, however long a set takes.
+
+    Args:
+        limits: Of one child.
+
+    Attributes:
+        size: Places for the next child.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.size = _FIRST_PLACES
+        self._goal = min(_GOAL, limits.seconds / 4.0)
+
+    def took(self, places: int, seconds: float) -> None:
+        """Take notice of how long a child took."""
+        fitting = int(places * self._goal / max(seconds, 1e-3))
+        self.size = max(1, min(fitting, _FASTEST_GROWTH * places, _MOST_PLACES))
 
 
 class SearchExecutor(Protocol):
     """What a search needs of an executor; see `Executor`."""
+
+    @property
+    def limits(self) -> Limits:
+        """Time and memory of one child."""
+        ...
 
     def run_child(
         self, spec: Mapping[str, Any], code: Path, target: RunDir, **asked: Any
@@ -162,9 +198,12 @@ def execute_search(
     search = Search.of(spec)
     numbers = searched_numbers(search)
     outcomes, found = [], []
-    for first in range(0, search.draws, _PLACES_AT_ONCE):
-        places = (first, min(first + _PLACES_AT_ONCE, search.draws))
+    pace, first = Pace(executor.limits), 0
+    while first < search.draws:
+        places = (first, min(first + pace.size, search.draws))
         outcome, some = evaluate_places(executor, spec, code, places, numbers)
+        pace.took(places[1] - first, outcome.seconds)
+        first = places[1]
         outcomes.append(outcome)
         found.append(some)
     evaluated = EvaluatedSets.join(found)

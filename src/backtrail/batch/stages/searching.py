@@ -212,10 +212,19 @@ def _joined(work: WorkingFiles, chunks: Sequence[str]) -> "EvaluatedSets":
 
 def _whole_search(executor: Executor, run: RunDir, work: WorkingFiles, draws: int) -> list[str]:
     """Return chunks that cover a search once, after evaluating what none of them has."""
+    from backtrail.batch.execution.searching import Pace
+
     chunks, gaps = cover(work.chunks(), draws)
-    for chunk in gaps:
-        _evaluate(executor, run, work, chunk)
-    return sorted([*chunks, *gaps])
+    pace = Pace(executor.limits)
+    for first, stop in map(chunk_range, gaps):
+        while first < stop:
+            chunk = chunk_name(first, min(first + pace.size, stop))
+            _evaluate(executor, run, work, chunk)
+            end = chunk_range(chunk)[1]
+            pace.took(end - first, work.read_record(chunk)["seconds"])
+            first = end
+            chunks.append(chunk)
+    return sorted(chunks)
 
 
 def cover(chunks: Sequence[str], draws: int) -> tuple[list[str], list[str]]:

@@ -7,9 +7,10 @@ import pytest
 
 from backtrail.artifacts.store import RunDir
 from backtrail.batch import stages
-from backtrail.batch.execution.outcome import StrategyFailedError
+from backtrail.batch.execution.outcome import Limits, StrategyFailedError
 from backtrail.batch.execution.searching import (
     EvaluatedSets,
+    Pace,
     evaluate_places,
     searched_numbers,
     write_selection,
@@ -261,3 +262,20 @@ def test_an_account_that_lost_everything_stays_at_nothing():
 
 def test_the_default_block_is_the_cube_root_of_the_history():
     assert [default_block(count) for count in (2, 1000, 4276)] == [1, 10, 16]
+
+
+def test_children_take_more_places_as_they_prove_quick_and_never_too_many():
+    pace = Pace(Limits(seconds=600.0))
+    assert pace.size == 16
+    pace.took(16, 1.2)
+    assert pace.size == 320
+    pace.took(320, 1.2)
+    assert pace.size == 6400
+    pace.took(6400, 640.0)
+    assert pace.size == 600
+    pace.took(600, 0.0)
+    pace.took(12_000, 0.0)
+    assert pace.size == 200_000
+    slow = Pace(Limits(seconds=40.0))
+    slow.took(16, 320.0)
+    assert slow.size == 1

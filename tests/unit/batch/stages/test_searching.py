@@ -182,11 +182,14 @@ SLOW_SET = SIGNAL.replace(
 def test_a_chunk_that_outruns_its_time_fails_and_the_others_stay(project):
     backtest_id, chunks = plan_search(project, SLOW_SET)
     run = project.store.run(backtest_id)
-    with project.executor(seconds=3.0) as executor:
+    with project.executor() as executor:
         stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
-        kept = WorkingFiles(run).rows(chunks[0]).stat()
-        with pytest.raises(RunFailedError, match="stopped after its time limit of 3 s"):
-            stages.evaluate_chunk(project.store, backtest_id, chunks[2], executor)
+    kept = WorkingFiles(run).rows(chunks[0]).stat()
+    with (
+        project.executor(seconds=3.0) as executor,
+        pytest.raises(RunFailedError, match="stopped after its time limit of 3 s"),
+    ):
+        stages.evaluate_chunk(project.store, backtest_id, chunks[2], executor)
     assert run.failed.exists()
     assert WorkingFiles(run).rows(chunks[0]).stat() == kept
     assert WorkingFiles(run).chunks() == [chunks[0]]
