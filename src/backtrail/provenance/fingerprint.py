@@ -47,13 +47,16 @@ SEARCH_CODE = (
     "optimization",
     "validation",
     "batch/execution/searching.py",
+    "batch/execution/bias_checking.py",
     "batch/execution/holdout_files.py",
     "batch/execution/laboratory.py",
     "batch/execution/set_evaluation.py",
+    "batch/execution/simulating.py",
     "batch/execution/validating.py",
     "batch/execution/validation_answers.py",
     "batch/execution/validation_files.py",
     "batch/execution/verdict_file.py",
+    "batch/execution/walking.py",
 )
 
 

@@ -60,7 +60,7 @@ def test_what_is_to_be_validated_has_every_default():
             )
         }
     )
-    assert request.validate["holdout"] == {"start": "2020-02-03"}
+    assert request.validate["holdout"]["start"] == "2020-02-03"
     overfitting = request.validate["overfitting"]
     assert (overfitting["against"], overfitting["blocks"], overfitting["block"]) == (
         "cash",

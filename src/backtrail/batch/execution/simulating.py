@@ -1,0 +1,177 @@
+"""The answer of a validation child to Monte Carlo: other orders, other draws, a little noise."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.batch.execution.laboratory import Laboratory
+from backtrail.engine import Bars
+from backtrail.errors import EmptySeriesError, OrderInvariantError
+from backtrail.validation import (
+    PATH_STATISTICS,
+    Interval,
+    Sensitivity,
+    block_length,
+    bootstrap_intervals,
+    draw_positions,
+    parameter_noise,
+    price_noise,
+    reorder_trades,
+)
+
+__all__ = ["monte_carlo_answer"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_SHARES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+_POINTS: Final = 200  # of the bands of paths
+_BAND_PATHS: Final = 1_000
+
+
+def monte_carlo_answer(lab: Laboratory) -> dict[str, Any]:
+    """Return what else could have happened to the selected set."""
+    options = lab.options["monte_carlo"]
+    curve = lab.result.tables["backtest_results"]
+    returns = np.array([math.nan if x is None else x for x in curve["returns"][1:]], np.float64)
+    returns = np.where(np.isfinite(returns), returns, 0.0)
+    block = float(options["block"] or round(block_length(returns)))
+    intervals = bootstrap_intervals(
+        returns,
+        periods_per_year=lab.periods,
+        block=block,
+        samples=options["paths"],
+        generator=lab.generator("bootstrap"),
+        level=options["confidence"],
+    )
+    return {
+        "block": block,
+        "bars": len(returns),
+        "metric": lab.metric,
+        "reordering": _reordering(lab, options),
+        "intervals": [_interval(item) for item in intervals],
+        "parameter_noise": _parameter_noise(lab, options),
+        "price_noise": _price_noise(lab, options),
+        "paths": _bands(lab, returns, block),
+    }
+
+
+def _reordering(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what other orders of the trades would have done, or why that cannot be asked."""
+    trades = lab.result.tables["trades"]
+    closed = [
+        (int(at), float(pnl))
+        for at, pnl, is_open in zip(
+            trades["exit_at"], trades["pnl"], trades["is_open"], strict=True
+        )
+        if not is_open
+    ]
+    profits = [pnl for _, pnl in sorted(closed, key=lambda item: item[0])]
+    capital = float(lab.config.capital_base)
+    found: dict[str, Any] = {"trades": len(profits), "capital": capital, "refused": None}
+    try:
+        for name in PATH_STATISTICS:
+            drawn = reorder_trades(
+                profits,
+                name,
+                capital=capital,
+                samples=options["paths"],
+                generator=lab.generator("reordering"),
+            )
+            found[name] = {
+                "observed": drawn.observed,
+                "p_worse": drawn.p_worse,
+                "p_better": drawn.p_better,
+                "quantiles": {f"{share:g}": drawn.quantile(share) for share in _SHARES},
+            }
+            if name == "lowest_equity":
+                floor = capital * (1.0 - options["ruin"])
+                found["ruin"] = float(np.mean(drawn.samples <= floor))
+    except (EmptySeriesError, OrderInvariantError) as error:
+        found["refused"] = str(error)
+    return found
+
+
+def _interval(item: Interval) -> dict[str, Any]:
+    return {
+        "statistic": item.statistic,
+        "observed": item.observed,
+        "low": item.low,
+        "high": item.high,
+        "level": item.level,
+        "samples": len(item.samples),
+    }
+
+
+def _parameter_noise(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Run the selected set with its numbers a little off; whole numbers by one at least."""
+    searched = [item.name for item in lab.search.space.definitions]
+    numeric = [
+        name
+        for name in searched
+        if isinstance(lab.params[name], int | float) and not isinstance(lab.params[name], bool)
+    ]
+    if not options["noise_runs"] or not numeric:
+        return None
+    source = lab.generator("parameter noise")
+    variants = []
+    for _ in range(options["noise_runs"]):
+        variant = dict(lab.params)
+        for name in numeric:
+            value = lab.params[name]
+            width = abs(value) * options["parameter_noise"]
+            if isinstance(value, int):
+                reach = max(1, round(width))
+                variant[name] = value + int(source.integers(-reach, reach + 1))
+            else:
+                variant[name] = value + float(source.uniform(-width, width))
+        variants.append(variant)
+    figures, refused = lab.figures(variants)
+    (observed,), _ = lab.figures([lab.params])
+    return {**_sensitivity(parameter_noise(float(observed), figures)), "refused": refused}
+
+
+def _price_noise(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not options["noise_runs"] or lab.chosen(lab.bars)[1] is None:
+        return None
+
+    def figure(bars: Bars) -> float | None:
+        try:
+            return lab.chosen(bars)[1]
+        except RuntimeError:  # a variant that the strategy does not survive is lost
+            return None
+
+    found = price_noise(
+        figure,
+        lab.bars,
+        samples=options["noise_runs"],
+        scale=options["price_noise"],
+        generator=lab.generator("price noise"),
+    )
+    return _sensitivity(found)
+
+
+def _sensitivity(found: Sensitivity) -> dict[str, Any]:
+    values = asdict(found)
+    samples = values.pop("samples")
+    quantiles = {f"{share:g}": np.quantile(samples, share) for share in _SHARES if len(samples)}
+    return {**values, "samples": len(samples), "quantiles": quantiles}
+
+
+def _bands(lab: Laboratory, returns: FloatArray, block: float) -> dict[str, Any]:
+    """Return where growth lies in resampled histories, bar by bar or at some of them."""
+    rows = np.unique(np.linspace(0, len(returns) - 1, min(_POINTS, len(returns))).astype(np.int64))
+    drawn = draw_positions(len(returns), block, _BAND_PATHS, lab.generator("paths"))
+    growth = np.concatenate(
+        [np.cumprod(1.0 + returns[positions], axis=1)[:, rows] for positions in drawn]
+    )
+    bands = np.quantile(growth, _SHARES, axis=0)
+    names = [f"quantile_{round(share * 100):02d}" for share in _SHARES]
+    return {
+        "bars": rows + 1,
+        "observed": np.cumprod(1.0 + returns)[rows],
+        **dict(zip(names, bands, strict=True)),
+    }
