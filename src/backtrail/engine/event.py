@@ -73,22 +73,16 @@ def run_event(
         RiskViolationError: If it breaks a trading control that ends the run.
         ConfigError: If the benchmark has no bars, or the strategy sets costs that the config sets.
     """
-    if isinstance(strategy, type):
-        strategy = strategy_of(strategy)
-    if strategy.form == "signal":
-        raise StrategyError(f"strategy {strategy.name} is in signal form; use run_signal")
+    strategy, params = _event_form(strategy, params)
     check_benchmark(benchmark, bars, benchmark_bars)
-    if params is None or (isinstance(params, Mapping) and strategy.params_type is not None):
-        params = params_from(strategy, params)
     simulation = Simulation(bars, config)
     context = Context(simulation, params)
     actions, callbacks = _callbacks(strategy, params)
     data = BarData(simulation.market, sessions)
     actions.bind(simulation, context, data)
-    for name, value in (attributes or {}).items():
-        setattr(context, name, value)
-        if isinstance(actions, TradingAlgorithm):
-            setattr(actions, name, value)
+    for target in (context, actions) if isinstance(actions, TradingAlgorithm) else (context,):
+        for name, value in (attributes or {}).items():
+            setattr(target, name, value)
     with api.running(actions):
         if callbacks.initialize is not None:
             callbacks.initialize(context)
@@ -109,6 +103,18 @@ def run_event(
         if callbacks.analyze is not None:
             callbacks.analyze(context, result)
     return result
+
+
+def _event_form(
+    strategy: Strategy | type[TradingAlgorithm], params: object
+) -> tuple[Strategy, object]:
+    if isinstance(strategy, type):
+        strategy = strategy_of(strategy)
+    if strategy.form == "signal":
+        raise StrategyError(f"strategy {strategy.name} is in signal form; use run_signal")
+    if params is None or (isinstance(params, Mapping) and strategy.params_type is not None):
+        params = params_from(strategy, params)
+    return strategy, params
 
 
 def _chosen_benchmark(configured: str | None, chosen: str | None) -> str | None:

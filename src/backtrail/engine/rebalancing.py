@@ -19,7 +19,7 @@ from backtrail.engine.ledger import Amount, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order
 
-__all__ = ["Decisions", "Rebalancing", "has_rules_for", "rebalance"]
+__all__ = ["Decisions", "Rebalancing", "rebalance"]
 
 Decisions = Mapping[int, Sequence[tuple[int, float]]]
 """Row to (column, weight) of the symbols that get another weight there, by name of the symbol."""
@@ -27,14 +27,14 @@ Decisions = Mapping[int, Sequence[tuple[int, float]]]
 
 def rebalance(market: Market, config: EngineConfig, decisions: Decisions) -> "Rebalancing | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
-    if not has_rules_for(market.bars, config):
+    if not _has_rules_for(market.bars, config):
         return None
     account = Rebalancing(market, config)
     account.run(decisions)
     return account
 
 
-def has_rules_for(bars: Bars, config: EngineConfig) -> bool:
+def _has_rules_for(bars: Bars, config: EngineConfig) -> bool:
     """Say whether `Rebalancing` knows every rule that a run needs.
 
     It needs a bar of every symbol from its first to its last one, which is that of the grid or of

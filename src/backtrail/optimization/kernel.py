@@ -7,10 +7,11 @@ engine. Nothing is allocated per bar, and an equity curve is kept only when aske
 
 A set goes from event to event: at a bar with a fill, a corporate action or a new weight the account
 is worked on, and between two of them `_ride_one` or `_ride_many` only mark it. That loop is where
-the time goes, so it keeps everything in scalars.
+the time goes, so it keeps everything in scalars. All compiled functions stay in this file, because
+Numba's cache on disk looks for changes in the file of the function that is called, and in no other.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,24 +20,28 @@ from backtrail.optimization.compiling import compiled
 
 __all__ = [
     "CLIP",
+    "CLOSES",
+    "OPENS",
     "OVERDRAW",
     "REJECT",
     "STATE_SIZE",
     "STATISTICS",
-    "find_changes",
-    "find_flips",
+    "Terms",
     "simulate_block",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-ByteArray = npt.NDArray[np.uint8]
-
-_STRIDE: Final = 32
 
 CLIP: Final = 0
 REJECT: Final = 1
 OVERDRAW: Final = 2
+
+# Rows of prices, shape (4, k, n); at the open a split pays what is left of a lot.
+CLOSES: Final = 0
+OPENS: Final = 1
+SPLITS: Final = 2  # new shares per old, 1.0 where nothing happens
+DIVIDENDS: Final = 3  # cash per share
 
 # What the kernel writes for each set, in this order.
 STATISTICS: Final = (
@@ -53,113 +58,36 @@ STATISTICS: Final = (
     "gross_loss",
     "fills",
 )
-STATE_SIZE: Final = len(STATISTICS) + 1  # and the peak of equity so far
+STATE_SIZE: Final = len(STATISTICS) + 2  # and the peak of equity so far, and cash
 _FIRST, _EQUITY, _SUM, _SQUARES, _DOWNSIDE, _LARGEST, _DRAWDOWN = range(7)
-_TRADES, _WINS, _PROFIT, _LOSS, _FILLS, _PEAK = range(7, 13)
+_TRADES, _WINS, _PROFIT, _LOSS, _FILLS, _PEAK, _CASH = range(7, 14)
 
 
-@compiled
-def _next_change(weights: FloatArray, row: int, last: float) -> int:
-    """Return the first row from `row` on at which one symbol has another weight than `last`."""
-    end: int = weights.shape[0]
-    while row + _STRIDE <= end:  # several at once, without a branch in between
-        differs = False
-        for index in range(row, row + _STRIDE):
-            differs |= weights[index] != last
-        if differs:
-            for index in range(row, row + _STRIDE):
-                if weights[index] != last and weights[index] == weights[index]:
-                    return index
-        row += _STRIDE
-    for index in range(row, end):
-        if weights[index] != last and weights[index] == weights[index]:
-            return index
-    return end
+class Terms(NamedTuple):
+    """Rules and costs.
 
-
-@compiled
-def find_changes(
-    weights: FloatArray,
-    rows: IntArray,
-    columns: IntArray,
-    values: FloatArray,
-    start: int,
-) -> int:
-    """Write down where the weights of a set change; before the first weight a symbol is flat.
-
-    Args:
-        weights: Target fractions of the portfolio value, float64, shape (n, k); NaN leaves
-            a holding.
-        rows: Takes the bar of each change, from `start` on.
-        columns: Takes the symbol of each change.
-        values: Takes the new weight.
-        start: First free place of the three.
-
-    Returns:
-        The place after the last change, which may lie behind the arrays' end: then they are too
-        short, and not all was written. Minus one when a weight is infinite.
+    Attributes:
+        rate: Commission as a fraction of a fill's value.
+        capital: Cash at the start.
+        lots_per_share: 1 for whole shares, 1e9 for fractional ones.
+        at_fill: Size at the fill instead of at the signal's close.
+        cash_policy: `CLIP`, `REJECT` or `OVERDRAW`.
+        fills: Row of prices at which orders fill, `OPENS` or `CLOSES`.
     """
-    place = start
-    last = np.zeros(weights.shape[1])
-    flat = weights.reshape(weights.size)
-    row = 0
-    while row < weights.shape[0]:
-        if weights.shape[1] == 1:
-            row = _next_change(flat, row, last[0])
-            if row == weights.shape[0]:
-                break
-        for column in range(weights.shape[1]):
-            weight = 1.0 * weights[row, column]
-            if weight != last[column] and weight == weight:
-                if abs(weight) == np.inf:
-                    return -1
-                last[column] = weight
-                if place < rows.shape[0]:
-                    rows[place] = row
-                    columns[place] = column
-                    values[place] = weight
-                place += 1
-        row += 1
-    return place
+
+    rate: float
+    capital: float
+    lots_per_share: float
+    at_fill: bool
+    cash_policy: int
+    fills: int
 
 
-@compiled
-def find_flips(
-    flags: ByteArray, rows: IntArray, columns: IntArray, values: FloatArray, start: int
-) -> int:
-    """Do as `find_changes` for one symbol that is held wholly or not at all.
-
-    Args:
-        flags: 1 while it is held, else 0, shape (n,).
-        rows: As in `find_changes`.
-        columns: Likewise.
-        values: Likewise.
-        start: Likewise.
-
-    Returns:
-        As `find_changes`.
-    """
-    place, row, end = start, 0, flags.shape[0]
-    last = np.uint8(0)
-    while row < end:
-        stop = min(row + _STRIDE, end)
-        if stop == row + _STRIDE:  # several at once, without a branch in between
-            differs = np.uint8(0)
-            for index in range(row, row + _STRIDE):
-                differs |= flags[index] ^ last
-            if differs == 0:
-                row = stop
-                continue
-        for index in range(row, stop):
-            if flags[index] != last:
-                last = flags[index]
-                if place < rows.shape[0]:
-                    rows[place] = index
-                    columns[place] = 0
-                    values[place] = 1.0 * last
-                place += 1
-        row = stop
-    return place
+# What is known of each symbol, rows of an account of shape (ACCOUNT_SIZE, k): shares held; the last
+# weight; 1 while an order waits, what it trades, once sized, and what is held after it; side (0
+# without one), shares and cash flow of the open round trip.
+_QUANTITY, _WEIGHT, _WAITS, _WANTED, _TARGET, _SIDE, _SHARES, _FLOW = range(8)
+_ACCOUNT_SIZE: Final = 8
 
 
 @compiled
@@ -217,18 +145,16 @@ def _ride_one(
 def _ride_many(
     row: int,
     end: int,
-    cash: float,
     quantities: FloatArray,
     held: IntArray,
-    count: int,
     closes: FloatArray,
     equity: FloatArray,
     state: FloatArray,
 ) -> None:
     """Do as `_ride_one` for several symbols."""
     for now in range(row, end):
-        value = cash
-        for index in range(count):
+        value = state[_CASH]
+        for index in range(held[-1]):
             value += quantities[held[index]] * closes[held[index], now]
         change = value / state[_EQUITY] - 1.0
         state[_SUM] += change
@@ -245,36 +171,30 @@ def _ride_many(
 
 @compiled
 def _trade(
-    column: int,
-    quantity: float,
-    price: float,
-    rate: float,
-    sides: FloatArray,
-    shares: FloatArray,
-    flows: FloatArray,
-    state: FloatArray,
+    account: FloatArray, column: int, quantity: float, price: float, rate: float, state: FloatArray
 ) -> None:
     """Book a fill on the round trip of its symbol; one that turns it around is divided."""
     size = abs(quantity)
     side = 1.0 if quantity > 0.0 else -1.0
-    if sides[column] == -side:
-        closing = min(size, shares[column])
-        flows[column] -= closing * price * (side + rate)
-        shares[column] -= closing
+    if account[_SIDE, column] == -side:
+        closing = min(size, account[_SHARES, column])
+        account[_FLOW, column] -= closing * price * (side + rate)
+        account[_SHARES, column] -= closing
         size -= closing
-        if shares[column] == 0.0:
-            _close_trip(flows[column], state)
-            sides[column] = 0.0
+        if account[_SHARES, column] == 0.0:
+            _close_trip(account, column, state)
     if size > 0.0:
-        if sides[column] == 0.0:
-            sides[column] = side
-            flows[column] = 0.0
-        shares[column] += size
-        flows[column] -= size * price * (side + rate)
+        if account[_SIDE, column] == 0.0:
+            account[_SIDE, column] = side
+            account[_FLOW, column] = 0.0
+        account[_SHARES, column] += size
+        account[_FLOW, column] -= size * price * (side + rate)
 
 
 @compiled
-def _close_trip(pnl: float, state: FloatArray) -> None:
+def _close_trip(account: FloatArray, column: int, state: FloatArray) -> None:
+    pnl = account[_FLOW, column]
+    account[_SIDE, column] = 0.0
     state[_TRADES] += 1.0
     if pnl > 0.0:
         state[_WINS] += 1.0
@@ -284,172 +204,191 @@ def _close_trip(pnl: float, state: FloatArray) -> None:
 
 
 @compiled
-def _drop(held: IntArray, count: int, column: int) -> int:
-    place = 0
-    while held[place] != column:
-        place += 1
-    for index in range(place, count - 1):
-        held[index] = held[index + 1]
-    return count - 1
+def _hold(account: FloatArray, held: IntArray, column: int, quantity: float) -> None:
+    """Change a holding, and with it the list of what is held; its last place has their number."""
+    count = held[-1]
+    if account[_QUANTITY, column] == 0.0:
+        held[count] = column
+        held[-1] = count + 1
+    elif quantity == 0.0:
+        place = 0
+        while held[place] != column:
+            place += 1
+        for index in range(place, count - 1):
+            held[index] = held[index + 1]
+        held[-1] = count - 1
+    account[_QUANTITY, column] = quantity
 
 
 @compiled
-def simulate_set(
+def _act(
+    account: FloatArray,
+    held: IntArray,
+    prices: FloatArray,
+    order: IntArray,
+    terms: Terms,
+    row: int,
+    state: FloatArray,
+) -> None:
+    """Apply the splits and dividends of a bar."""
+    for index in range(order.shape[0]):
+        column = order[index]
+        if prices[SPLITS, column, row] != 1.0:
+            _split(account, held, prices, column, terms, row, state)
+        dividend = prices[DIVIDENDS, column, row]
+        if dividend != 0.0 and account[_QUANTITY, column] != 0.0:
+            paid = account[_QUANTITY, column] * dividend
+            state[_CASH] += paid
+            account[_FLOW, column] += paid
+
+
+@compiled
+def _split(
+    account: FloatArray,
+    held: IntArray,
+    prices: FloatArray,
+    column: int,
+    terms: Terms,
+    row: int,
+    state: FloatArray,
+) -> None:
+    """Divide a holding and the order that waits; what is left of a lot is paid in cash."""
+    ratio, lots = prices[SPLITS, column, row], terms.lots_per_share
+    if account[_QUANTITY, column] != 0.0:
+        exact = account[_QUANTITY, column] * ratio
+        quantity = _round_quantity(exact, lots)
+        paid = (exact - quantity) * prices[OPENS, column, row]
+        state[_CASH] += paid
+        account[_FLOW, column] += paid
+        account[_SHARES, column] = abs(quantity)
+        _hold(account, held, column, quantity)
+        if quantity == 0.0:
+            _close_trip(account, column, state)
+    if account[_WAITS, column] != 0.0 and not terms.at_fill:
+        account[_WANTED, column] = _round_quantity(account[_WANTED, column] * ratio, lots)
+        account[_TARGET, column] = _round_quantity(account[_TARGET, column] * ratio, lots)
+        account[_WAITS, column] = 1.0 if account[_WANTED, column] != 0.0 else 0.0
+
+
+@compiled
+def _size(account: FloatArray, column: int, value: float, price: float, terms: Terms) -> None:
+    """Size an order for the weight of a symbol; one that trades nothing does not wait."""
+    target = _round_quantity(account[_WEIGHT, column] * value / price, terms.lots_per_share)
+    account[_TARGET, column] = target
+    account[_WANTED, column] = target - account[_QUANTITY, column]
+    account[_WAITS, column] = 1.0 if account[_WANTED, column] != 0.0 else 0.0
+
+
+@compiled
+def _size_waiting(
+    account: FloatArray,
+    held: IntArray,
+    prices: FloatArray,
+    terms: Terms,
+    row: int,
+    state: FloatArray,
+) -> None:
+    """Size what waits at the prices that it fills at."""
+    value = state[_CASH]
+    for index in range(held[-1]):
+        value += account[_QUANTITY, held[index]] * prices[terms.fills, held[index], row]
+    for column in range(account.shape[1]):
+        if account[_WAITS, column] != 0.0:
+            _size(account, column, value, prices[terms.fills, column, row], terms)
+
+
+@compiled
+def _fill_waiting(
+    account: FloatArray,
+    held: IntArray,
+    prices: FloatArray,
+    order: IntArray,
+    terms: Terms,
+    row: int,
+    state: FloatArray,
+) -> None:
+    """Fill what waits; who sells comes first."""
+    for buying in range(2):
+        for index in range(order.shape[0]):
+            column = order[index]
+            wanted = account[_WANTED, column]
+            if account[_WAITS, column] == 0.0 or (wanted > 0.0) != (buying == 1):
+                continue
+            account[_WAITS, column] = 0.0
+            price = prices[terms.fills, column, row]
+            quantity = account[_TARGET, column] - account[_QUANTITY, column]
+            if quantity > 0.0 and terms.cash_policy != OVERDRAW:
+                quantity = _within_cash(state[_CASH], quantity, price, terms)
+            if quantity == 0.0:
+                continue
+            paid = quantity * price
+            state[_CASH] = state[_CASH] - paid - abs(paid) * terms.rate
+            _hold(account, held, column, account[_QUANTITY, column] + quantity)
+            state[_FILLS] += 1.0
+            _trade(account, column, quantity, price, terms.rate, state)
+
+
+@compiled
+def _within_cash(cash: float, quantity: float, price: float, terms: Terms) -> float:
+    """Return how much of a purchase the cash allows."""
+    cost = quantity * price * (1.0 + terms.rate)
+    if cost <= cash + 1e-9 * max(1.0, cash):
+        return quantity
+    if terms.cash_policy == CLIP and cash > 0.0:
+        return _round_quantity(cash / (price * (1.0 + terms.rate)), terms.lots_per_share)
+    return 0.0
+
+
+@compiled
+def _simulate_set(
     change_rows: IntArray,
     change_columns: IntArray,
     change_weights: FloatArray,
     equity: FloatArray,
     state: FloatArray,
-    fill_prices: FloatArray,
-    closes: FloatArray,
-    opens: FloatArray,
-    splits: FloatArray,
-    dividends: FloatArray,
+    prices: FloatArray,
     action_rows: IntArray,
     order: IntArray,
-    rate: float,
-    capital: float,
-    lots_per_share: float,
-    at_fill: bool,
-    cash_policy: int,
+    terms: Terms,
 ) -> None:
-    """Trade the changes of a set's weights and write the statistics of the account.
-
-    Every symbol has a bar in every row. All prices are raw.
-
-    Args:
-        change_rows: Bars at which a weight changes, ascending, shape (c,).
-        change_columns: Symbol of each change.
-        change_weights: The new target, a fraction of the portfolio value.
-        equity: Takes the equity curve, shape (n,); shape (0,) when it is not wanted.
-        state: Takes the statistics, shape (STATE_SIZE,), in the order of `STATISTICS`.
-        fill_prices: Price at which an order fills, per bar, shape (k, n).
-        closes: Last prices, shape (k, n).
-        opens: First prices, shape (k, n); at them a split pays what is left of a lot.
-        splits: New shares per old, 1.0 where nothing happens, shape (k, n).
-        dividends: Cash per share, shape (k, n).
-        action_rows: Rows with a split or dividend, ascending.
-        order: Columns in the order of their symbols' names.
-        rate: Commission as a fraction of a fill's value.
-        capital: Cash at the start.
-        lots_per_share: 1 for whole shares, 1e9 for fractional ones.
-        at_fill: Size at the fill instead of at the signal's close.
-        cash_policy: `CLIP`, `REJECT` or `OVERDRAW`.
-    """
-    symbols, n = closes.shape
-    cash = capital
-    quantities = np.zeros(symbols)
-    held = np.zeros(symbols, dtype=np.int64)  # in the order in which they were bought
-    count = 0
-    last_weights = np.zeros(symbols)
-    waits = np.zeros(symbols, dtype=np.bool_)
-    wanted = np.zeros(symbols)  # shares to trade, once sized
-    targets = np.zeros(symbols)  # shares to hold after that
-    # The open round trip of each symbol: its side (0 without one), shares and cash flow.
-    sides = np.zeros(symbols)
-    shares = np.zeros(symbols)
-    flows = np.zeros(symbols)
-    waiting = False
-    next_action = 0
-    next_change, changes = 0, change_rows.shape[0]
+    """Trade the changes of a set's weights and write the statistics of the account."""
+    symbols, n = prices.shape[1], prices.shape[2]
+    account = np.zeros((_ACCOUNT_SIZE, symbols))
+    held = np.zeros(symbols + 1, dtype=np.int64)  # in the order in which they were bought
+    closes = prices[CLOSES]
+    first = closes[0]
     state[:] = 0.0
-    state[_FIRST] = state[_EQUITY] = state[_PEAK] = capital
-
+    state[_FIRST] = state[_EQUITY] = state[_PEAK] = state[_CASH] = terms.capital
+    next_action, next_change, changes = 0, 0, change_rows.shape[0]
+    waiting = False
     row = 0
     while row < n:
         if next_action < action_rows.shape[0] and action_rows[next_action] == row:
             next_action += 1
-            for index in range(symbols):
-                column = order[index]
-                ratio = splits[column, row]
-                if ratio != 1.0:
-                    if quantities[column] != 0.0:
-                        exact = quantities[column] * ratio
-                        quantities[column] = _round_quantity(exact, lots_per_share)
-                        paid = (exact - quantities[column]) * opens[column, row]
-                        cash += paid
-                        flows[column] += paid
-                        shares[column] = abs(quantities[column])
-                        if quantities[column] == 0.0:
-                            count = _drop(held, count, column)
-                            _close_trip(flows[column], state)
-                            sides[column] = 0.0
-                    if waits[column] and not at_fill:
-                        wanted[column] = _round_quantity(wanted[column] * ratio, lots_per_share)
-                        targets[column] = _round_quantity(targets[column] * ratio, lots_per_share)
-                        waits[column] = wanted[column] != 0.0
-                if dividends[column, row] != 0.0 and quantities[column] != 0.0:
-                    paid = quantities[column] * dividends[column, row]
-                    cash += paid
-                    flows[column] += paid
-
+            _act(account, held, prices, order, terms, row, state)
         if waiting:
             waiting = False
-            if at_fill:
-                value = cash
-                for index in range(count):
-                    value += quantities[held[index]] * fill_prices[held[index], row]
-                for column in range(symbols):
-                    if waits[column]:
-                        price = fill_prices[column, row]
-                        targets[column] = _round_quantity(
-                            last_weights[column] * value / price, lots_per_share
-                        )
-                        wanted[column] = targets[column] - quantities[column]
-                        waits[column] = wanted[column] != 0.0
-            for buying in range(2):  # who sells comes first
-                for index in range(symbols):
-                    column = order[index]
-                    if not waits[column] or (wanted[column] > 0.0) != (buying == 1):
-                        continue
-                    waits[column] = False
-                    price = fill_prices[column, row]
-                    before = quantities[column]
-                    quantity = targets[column] - before
-                    if quantity > 0.0 and cash_policy != OVERDRAW:
-                        cost = quantity * price * (1.0 + rate)
-                        if cost > cash + 1e-9 * max(1.0, cash):
-                            quantity = 0.0
-                            if cash_policy == CLIP and cash > 0.0:
-                                most = cash / (price * (1.0 + rate))
-                                quantity = _round_quantity(most, lots_per_share)
-                    if quantity == 0.0:
-                        continue
-                    paid = quantity * price
-                    cash = cash - paid - abs(paid) * rate
-                    quantities[column] = before + quantity
-                    if before == 0.0:
-                        held[count] = column
-                        count += 1
-                    elif quantities[column] == 0.0:
-                        count = _drop(held, count, column)
-                    state[_FILLS] += 1.0
-                    _trade(column, quantity, price, rate, sides, shares, flows, state)
-
+            if terms.at_fill:
+                _size_waiting(account, held, prices, terms, row, state)
+            _fill_waiting(account, held, prices, order, terms, row, state)
         end = n
         if next_action < action_rows.shape[0]:
             end = action_rows[next_action]
         if next_change < changes and change_rows[next_change] < end:
             end = change_rows[next_change] + 1
         if symbols == 1:
-            _ride_one(row, end, cash, quantities[0], closes[0], equity, state)
+            _ride_one(row, end, state[_CASH], account[_QUANTITY, 0], first, equity, state)
         else:
-            _ride_many(row, end, cash, quantities, held, count, closes, equity, state)
+            _ride_many(row, end, account[_QUANTITY], held, closes, equity, state)
         row = end - 1
-        value = state[_EQUITY]
         while next_change < changes and change_rows[next_change] == row:
             column = change_columns[next_change]
-            weight = change_weights[next_change]
+            account[_WEIGHT, column] = change_weights[next_change]
+            account[_WAITS, column] = 1.0
+            if not terms.at_fill:
+                _size(account, column, state[_EQUITY], closes[column, row], terms)
+            waiting = waiting or account[_WAITS, column] != 0.0
             next_change += 1
-            last_weights[column] = weight
-            waits[column] = True
-            if not at_fill:
-                targets[column] = _round_quantity(
-                    weight * value / closes[column, row], lots_per_share
-                )
-                wanted[column] = targets[column] - quantities[column]
-                waits[column] = wanted[column] != 0.0
-            waiting = waiting or waits[column]
         row += 1
 
 
@@ -461,59 +400,36 @@ def simulate_block(
     change_weights: FloatArray,
     equities: FloatArray,
     states: FloatArray,
-    fill_prices: FloatArray,
-    closes: FloatArray,
-    opens: FloatArray,
-    splits: FloatArray,
-    dividends: FloatArray,
+    prices: FloatArray,
     action_rows: IntArray,
     order: IntArray,
-    rate: float,
-    capital: float,
-    lots_per_share: float,
-    at_fill: bool,
-    cash_policy: int,
+    terms: Terms,
 ) -> None:
-    """Do as `simulate_set` for several sets, whose changes follow one another.
+    """Trade the changes of the weights of several sets and write their statistics.
 
     Args:
         starts: Where the changes of each set begin, and where the last one's end, shape (m + 1,).
-        change_rows: As in `simulate_set`, of all sets.
-        change_columns: Likewise.
-        change_weights: Likewise.
-        equities: Takes the equity curves, shape (m, n), or (m, 0).
-        states: Takes the statistics, shape (m, STATE_SIZE).
-        fill_prices: From here on as in `simulate_set`.
-        closes: Likewise.
-        opens: Likewise.
-        splits: Likewise.
-        dividends: Likewise.
-        action_rows: Likewise.
-        order: Likewise.
-        rate: Likewise.
-        capital: Likewise.
-        lots_per_share: Likewise.
-        at_fill: Likewise.
-        cash_policy: Likewise.
+        change_rows: Bars at which a weight changes, of all sets, ascending in each.
+        change_columns: Symbol of each change.
+        change_weights: The new target, a fraction of the portfolio value.
+        equities: Takes the equity curves, shape (m, n), or (m, 0) when they are not wanted.
+        states: Takes the statistics, shape (m, STATE_SIZE), in the order of `STATISTICS`.
+        prices: Raw, in the order of `CLOSES`, `OPENS`, `SPLITS` and `DIVIDENDS`, shape (4, k, n);
+            every symbol has a bar in every row.
+        action_rows: Rows with a split or dividend, ascending.
+        order: Columns in the order of their symbols' names.
+        terms: Rules and costs.
     """
     for number in range(states.shape[0]):
-        first, last = starts[number], starts[number + 1]
-        simulate_set(
-            change_rows[first:last],
-            change_columns[first:last],
-            change_weights[first:last],
+        own = slice(starts[number], starts[number + 1])
+        _simulate_set(
+            change_rows[own],
+            change_columns[own],
+            change_weights[own],
             equities[number],
             states[number],
-            fill_prices,
-            closes,
-            opens,
-            splits,
-            dividends,
+            prices,
             action_rows,
             order,
-            rate,
-            capital,
-            lots_per_share,
-            at_fill,
-            cash_policy,
+            terms,
         )

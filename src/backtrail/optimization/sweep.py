@@ -20,14 +20,16 @@ from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
 from backtrail.engine.strategy import params_from
 from backtrail.metrics.summary import summarize_tables
+from backtrail.optimization.changes import Changes
 from backtrail.optimization.kernel import (
     CLIP,
+    CLOSES,
+    OPENS,
     OVERDRAW,
     REJECT,
     STATE_SIZE,
     STATISTICS,
-    find_changes,
-    find_flips,
+    Terms,
     simulate_block,
 )
 from backtrail.optimization.search import SWEEP_METRICS
@@ -104,7 +106,7 @@ class Sweep:
         if strategy.target_weights is not None:
             self._signal_bars = SignalBars(Market(bars))
         if self.is_compiled:
-            self._arguments = _kernel_arguments(self._bars, self._config)
+            self._prices, self._terms = _prices(self._bars), _terms(config)
 
     @property
     def bars(self) -> Bars:
@@ -159,7 +161,7 @@ class Sweep:
 
         A ruined account has no returns to speak of; the engine says exactly which metrics hold.
         """
-        changes = _Changes(self._bars, len(block))
+        changes = Changes(self._bars, len(block))
         for number in block:
             try:
                 changes.add(self._weights(wanted[number]))
@@ -168,7 +170,7 @@ class Sweep:
                 changes.add_none()
         found = states[block.start : block.stop]
         starts, rows, columns, weights = changes.arrays()
-        simulate_block(starts, rows, columns, weights, curves, found, *self._arguments)
+        simulate_block(starts, rows, columns, weights, curves, found, *self._prices, self._terms)
         left = []
         for number, deepest in zip(block, found[:, _DRAWDOWN].tolist(), strict=True):
             if errors[number] is not None:
@@ -212,60 +214,6 @@ class Sweep:
             column[number] = math.nan if value is None else value
         if len(curve):
             curve[:] = np.asarray(tables["backtest_results"]["portfolio_value"])
-
-
-class _Changes:
-    """The changes of the weights of a block's sets, one set after another."""
-
-    def __init__(self, bars: Bars, sets: int) -> None:
-        self._bars = bars
-        self._shape = bars.shape
-        self._starts = [0]
-        self._rows = np.empty(64 * sets, dtype=np.int64)
-        self._columns = np.empty(64 * sets, dtype=np.int64)
-        self._values = np.empty(64 * sets)
-
-    def add(self, weights: object) -> None:
-        """Take what a signal function returned.
-
-        Raises:
-            StrategyError: If it is no array of finite numbers and NaN of the right shape.
-        """
-        start = self._starts[-1]
-        if (
-            not isinstance(weights, np.ndarray)
-            or weights.dtype.kind not in "fiub"
-            or weights.shape != self._shape
-        ):
-            weights = check_weights(weights, self._bars)
-        find: Any = find_changes
-        if weights.dtype == np.bool_ and self._shape[1] == 1:
-            find, numbers = find_flips, np.ascontiguousarray(weights[:, 0]).view(np.uint8)
-        else:
-            numbers = np.ascontiguousarray(weights, dtype=np.float64)
-        end = find(numbers, self._rows, self._columns, self._values, start)
-        if end > len(self._rows):
-            self._grow(start, end)
-            end = find(numbers, self._rows, self._columns, self._values, start)
-        if end < 0:
-            check_weights(weights, self._bars)  # says where
-        self._starts.append(end)
-
-    def add_none(self) -> None:
-        """Take a set without changes."""
-        self._starts.append(self._starts[-1])
-
-    def arrays(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-        """Return starts, rows, columns and weights as the kernel takes them."""
-        return np.array(self._starts), self._rows, self._columns, self._values
-
-    def _grow(self, used: int, needed: int) -> None:
-        size = max(2 * len(self._rows), needed)
-        for name in ("_rows", "_columns", "_values"):
-            old = getattr(self, name)
-            new = np.empty(size, dtype=old.dtype)
-            new[:used] = old[:used]
-            setattr(self, name, new)
 
 
 def lasting_weights(weights: object, bars: Bars, first: int) -> FloatArray:
@@ -325,23 +273,26 @@ def _has_rules_for(config: EngineConfig) -> bool:
     )
 
 
-def _kernel_arguments(bars: Bars, config: EngineConfig) -> tuple[Any, ...]:
-    rules = config.rules
-    opens, closes = (np.ascontiguousarray(price.T) for price in (bars.open, bars.close))
+def _prices(bars: Bars) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return prices, rows with corporate actions, and the order of names, as the kernel takes."""
+    columns = (bars.close, bars.open, bars.splits, bars.dividends)
     events = (bars.splits != 1.0) | (bars.dividends != 0.0)
     return (
-        opens if rules.fill == "next_open" else closes,
-        closes,
-        opens,
-        np.ascontiguousarray(bars.splits.T),
-        np.ascontiguousarray(bars.dividends.T),
+        np.stack([np.ascontiguousarray(column.T) for column in columns]),
         np.flatnonzero(events.any(axis=1)),
         np.argsort(np.array(bars.symbols), kind="stable"),
+    )
+
+
+def _terms(config: EngineConfig) -> Terms:
+    rules = config.rules
+    return Terms(
         float(config.commission.cost),
         float(config.capital_base),
         1.0 if rules.shares == "whole" else 1e9,
         rules.size_at == "fill",
         _POLICIES[rules.cash_policy],
+        OPENS if rules.fill == "next_open" else CLOSES,
     )
 
 

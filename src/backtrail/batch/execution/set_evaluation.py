@@ -18,7 +18,8 @@ from backtrail.engine import Bars
 from backtrail.engine.curve import benchmark_returns
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy
-from backtrail.optimization.kernel import STATE_SIZE, find_changes, simulate_block
+from backtrail.optimization.changes import find_changes, find_flips
+from backtrail.optimization.kernel import CLIP, OPENS, STATE_SIZE, Terms, simulate_block
 from backtrail.optimization.search import SWEEP_METRICS, Search
 from backtrail.optimization.sweep import Sweep
 from backtrail.validation.streaming import SearchPart, SearchStatistics
@@ -33,18 +34,14 @@ _COPIES: Final = 16  # of that matrix that fit into the memory of a run, with ro
 
 def load_kernel() -> None:
     """Compile the kernel, or load what was compiled before, by one set on three bars."""
-    prices, none = np.ones((1, 3)), np.zeros((1, 3))
     rows, columns, values = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4)
-    kinds: tuple[Any, ...] = (np.float64, np.bool_)
-    for kind in kinds:
-        find_changes(np.ones((3, 1), dtype=kind), rows, columns, values, 0)
-    axes = np.zeros(0, np.int64), np.zeros(1, np.int64)
-    states = np.empty((1, STATE_SIZE))
+    find_changes(np.ones((3, 1)), rows, columns, values, 0)
+    find_flips(np.ones(3, dtype=np.uint8), rows, columns, values, 0)
+    prices, actions, order = np.ones((4, 1, 3)), np.zeros(0, np.int64), np.zeros(1, np.int64)
+    terms = Terms(0.0, 1.0, 1.0, False, CLIP, OPENS)
+    starts, states = np.array([0, 1]), np.empty((1, STATE_SIZE))
     for curves in (np.empty((1, 0)), np.empty((1, 3))):
-        simulate_block(
-            np.array([0, 1]), rows, columns, values, curves, states,
-            prices, prices, prices, prices, none, *axes, 0.0, 1.0, 1.0, False, 0,
-        )  # fmt: skip
+        simulate_block(starts, rows, columns, values, curves, states, prices, actions, order, terms)
 
 
 def evaluate_sets(
