@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from backtrail.data.datasets import Dataset
-from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA
+from backtrail.data.identity import ADJUSTMENT_SCHEMA, BAR_SCHEMA, TIMESTAMP
 from backtrail.wording import counted
 
 __all__ = ["DatasetDifference", "TableDifference", "compare_datasets", "dataset_sentences"]
@@ -16,6 +16,10 @@ __all__ = ["DatasetDifference", "TableDifference", "compare_datasets", "dataset_
 _ROWS_AT_ONCE: Final = 2_000_000
 _DIGITS: Final = 12
 _KEYS: Final = {"bars": ("symbol", "timestamp"), "adjustments": ("symbol", "timestamp", "kind")}
+_SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sessions": {"symbol": pl.String, "timestamp": TIMESTAMP, "open": pl.String, "minutes": int},
+    "universe": {"symbol": pl.String, "timestamp": TIMESTAMP, "last": pl.String},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class DatasetDifference:
         adjustments: Their splits, dividends and delistings.
         settings: Calendar and timeframe where they differ, and the beginnings of the checksums of
             stored sessions and of the universe: before and after.
+        sessions: Sessions of the calendar that differ, where either dataset stores them.
+        universe: Times of membership that differ, by symbol and first date.
     """
 
     before: str
@@ -63,6 +69,8 @@ class DatasetDifference:
     bars: TableDifference
     adjustments: TableDifference
     settings: Mapping[str, tuple[str, str]]
+    sessions: TableDifference
+    universe: TableDifference
 
     def __bool__(self) -> bool:
         return bool(self.bars or self.adjustments or self.settings)
@@ -118,17 +126,37 @@ def compare_datasets(
         for name in ("calendar", "timeframe")
         if getattr(manifests[0], name) != getattr(manifests[1], name)
     }
-    for name in ("sessions", "universe"):
+    small = {name: _Findings(name, limit) for name in _SMALL}
+    for name, findings in small.items():
         first, second = (item.content.get(name, "none")[:_DIGITS] for item in manifests)
         if first != second:
             settings[name] = (first, second)
+            findings.add(*(_small_table(item, name) for item in (before, after)))
     return DatasetDifference(
         manifests[0].dataset_id,
         manifests[1].dataset_id,
         bars.result(),
         adjustments.result(),
         settings,
+        small["sessions"].result(),
+        small["universe"].result(),
     )
+
+
+def _small_table(dataset: Dataset, name: str) -> pl.DataFrame:
+    """Return sessions or memberships in the shape of bars: a symbol, a moment, values."""
+    none = pl.DataFrame(schema=dict(_SMALL[name]))
+    if name == "universe":
+        frame = dataset.universe()
+        columns = [pl.col("symbol"), pl.col("first").cast(TIMESTAMP).alias("timestamp")]
+        columns.append(pl.col("last").cast(pl.String).fill_null("ever"))
+    else:
+        frame = dataset.session_rows()
+        columns = [pl.lit(dataset.manifest.calendar).alias("symbol")]
+        columns.append(pl.col("date").cast(TIMESTAMP).alias("timestamp"))
+        columns.append(pl.col("open").dt.strftime("%Y-%m-%dT%H:%MZ"))
+        columns.append(pl.col("minutes"))
+    return none if frame is None else frame.select(columns)
 
 
 def _symbol_groups(before: Dataset, after: Dataset, symbols: Sequence[str]) -> Iterator[list[str]]:
@@ -185,8 +213,9 @@ class _Findings:
     """Counts over groups of symbols, and the earliest rows of all of them."""
 
     def __init__(self, table: str, limit: int) -> None:
-        self.keys = list(_KEYS[table])
-        schema = BAR_SCHEMA if table == "bars" else ADJUSTMENT_SCHEMA
+        self.keys = list(_KEYS.get(table, _KEYS["bars"]))
+        schemas = {"bars": BAR_SCHEMA, "adjustments": ADJUSTMENT_SCHEMA, **_SMALL}
+        schema = schemas[table]
         self.values = [name for name in schema if name not in self.keys]
         self.limit = limit
         self.counts = {"added": 0, "removed": 0, "changed": 0}
@@ -242,7 +271,12 @@ def dataset_sentences(difference: DatasetDifference) -> Iterator[str]:
     """Yield what differs between two datasets in words, the first rows among them."""
     for name, (before, after) in difference.settings.items():
         yield f"{name} changed: {before} -> {after}"
-    tables = (("bar", difference.bars), ("adjustment", difference.adjustments))
+    tables = (
+        ("bar", difference.bars),
+        ("adjustment", difference.adjustments),
+        ("session", difference.sessions),
+        ("membership", difference.universe),
+    )
     for noun, table in tables:
         if table.changed:
             columns = ", ".join(f"{name} {count}" for name, count in table.columns.items())

@@ -97,7 +97,7 @@ def test_the_class_of_the_guide_runs_itself(here):
 
 
 def test_the_other_examples_of_the_guide_run(here):
-    _, _, quick, by_hand = examples("how-to/use-scripts-and-notebooks.md")
+    trend, _, quick, by_hand, catalog = examples("how-to/use-scripts-and-notebooks.md")
     before = len(here.store.run_dirs())
     names, printed = execute(here, quick, "quick.py")
     assert printed.strip() == str(names["quick"].metrics["total_return"])
@@ -107,6 +107,16 @@ def test_the_other_examples_of_the_guide_run(here):
     manager = names["manager"]
     assert manager.load_metadata() == {"engine": "another one"}
     assert (manager.code_dir / "strategies/lib/indicators.py").is_file()
+    here.script(fitted(trend), name="strategies/trend.py")
+    _, printed = execute(here, catalog, "catalog.py")
+    counted, found = printed.splitlines()
+    assert counted.endswith("bars, 1 runs")
+    dataset = counted.split()[0]
+    # The prices of this test begin later than the guide's.
+    assert found == "[]"
+    asked = catalog.replace("2010, 1, 4", "2020, 1, 2").replace("2018, 12, 31", "2020, 2, 26")
+    _, printed = execute(here, asked, "catalog.py")
+    assert printed.splitlines()[1].endswith(f"us-indices/{dataset}')]")
 
 
 def test_the_command_of_the_guide_runs(here, capsys):

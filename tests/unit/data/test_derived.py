@@ -178,6 +178,13 @@ def test_days_of_a_future_are_made_of_its_stored_sessions(project):
     assert manifest.sessions["source"] == minutes.sessions["source"]
 
 
+def test_storage_that_cannot_be_written_is_a_clear_error(project):
+    project.ingest("days")
+    (project.stored / "weeks").write_text("a file where the folder has to be")
+    with pytest.raises(DatasetError, match=r"bundle 'weeks' cannot be written to .*free space"):
+        project.ingest("weeks")
+
+
 def test_a_bundle_whose_source_was_never_ingested_is_a_clear_error(project):
     with pytest.raises(DatasetError, match=r"bundle 'days' has no dataset"):
         project.ingest("weeks")

@@ -1,17 +1,22 @@
 """Sessions of `exchange_calendars`, stored with a dataset; hours are those of the exchanges."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 
 from backtrail.data import BundleConfig, Dataset, ingest_bundle
 from backtrail.data.calendars import SessionYear
+from backtrail.data.comparison import compare_datasets, dataset_sentences
 from backtrail.data.library_calendars import calendar_over, library_sessions
 from backtrail.data.sessions import sessions, table_range
+from backtrail.data.stored_sessions import sessions_checksum, sessions_frame
 from backtrail.errors import ConfigError, DatasetError
 
 from .places import daily_row
@@ -128,6 +133,25 @@ def test_changed_sessions_are_found_out(store, change):
         path.write_text(json.dumps({**values, "checksum": manifest_checksum(values)}))
         with pytest.raises(DatasetError, match=r"sessions\.parquet the content of sessions has"):
             dataset.verify()
+
+
+def test_other_sessions_are_told_one_by_one(store):
+    """A later version of the library that knows another closing time is another dataset."""
+    _, before = ingest(store, "XLON")
+    table = before.calendar()
+    minutes = table.minutes.copy()
+    place = int((table.dates == np.datetime64("2019-12-24")).argmax())
+    assert minutes[place] == 270
+    minutes[place] = 510
+    path = before.path.with_name("0" * 16)
+    shutil.copytree(before.path, path)
+    corrected = replace(table, minutes=minutes)
+    sessions_frame(corrected).write_parquet(path / "sessions.parquet")
+    content = {**before.manifest.content, "sessions": sessions_checksum(corrected)}
+    after = Dataset(path, replace(before.manifest, dataset_id="0" * 16, content=content))
+    first, second = dataset_sentences(compare_datasets(before, after))
+    assert first.startswith("sessions changed: ")
+    assert second == "1 session changed (minutes 1): XLON 2019-12-24 minutes 270 -> 510"
 
 
 def test_a_stored_calendar_is_read_without_the_library(store):

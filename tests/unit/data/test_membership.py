@@ -159,8 +159,14 @@ def test_another_membership_is_told_by_comparison_and_lock(market):
     one, two = market(), market(MEMBERS.replace("2020-01-07", "2020-01-08"))
     difference = compare_datasets(one.dataset, two.dataset)
     assert list(difference.settings) == ["universe"]
-    (sentence,) = dataset_sentences(difference)
-    assert sentence.startswith(f"universe changed: {one.manifest.content['universe'][:12]} -> ")
+    first, second = dataset_sentences(difference)
+    assert first.startswith(f"universe changed: {one.manifest.content['universe'][:12]} -> ")
+    assert second == (
+        "1 membership changed (last 1): GONE 2015-01-02 last '2020-01-07' -> '2020-01-08'"
+    )
+    words = list(dataset_sentences(compare_datasets(market(None).dataset, one.dataset, limit=2)))
+    assert words[0].startswith("universe changed: none -> ")
+    assert words[1:] == ["5 memberships added: OLD 2001-01-02; GONE 2015-01-02; and 3 more"]
     locked, other = LockedBundle.of(one.dataset), LockedBundle.of(two.dataset)
     assert list(locked.differences(other)) == ["universe changed"]
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from backtrail.batch.execution.sandbox import Limits, Sandbox
+from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
 from backtrail.batch.planning.limits import run_limits
 from backtrail.batch.planning.places import Places
@@ -20,7 +20,7 @@ from backtrail.batch.planning.searches import (
     probed_params,
 )
 from backtrail.canonical import sha256_json
-from backtrail.data.bundles import BundleConfig, Waiver
+from backtrail.data.bundles import BundleConfig
 from backtrail.data.manifest import RECEIPT_FILE
 from backtrail.data.sources import list_symbols
 from backtrail.errors import CodeCaptureError, ConfigError, Problem
@@ -43,19 +43,6 @@ CHAIN_LIMIT = 32  # up to so many runs, each has its own chain of jobs
 _SMALLEST_SHARD = 16  # a job costs about as much as ten small runs
 _LARGEST_SHARD = 200
 _SHARDS = 32
-
-_BUNDLE_KEYS = {
-    "adapter",
-    "calendar",
-    "dataset",
-    "gaps",
-    "parent",
-    "path",
-    "resample_from",
-    "timeframe",
-    "universe",
-    "waivers",
-}
 
 
 @dataclass(frozen=True)
@@ -167,68 +154,6 @@ class Batch:
                 return None
             return min(_LARGEST_SHARD, max(_SMALLEST_SHARD, -(-runs // _SHARDS)))
         return None if wanted == 1 and runs <= CHAIN_LIMIT else int(wanted)
-
-
-def bundle_definition(
-    name: str, bundles: Mapping[str, Mapping[str, Any]], below: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return the keys of a bundle, with those of the bundle it is made of under `parent`.
-
-    Args:
-        name: The bundle.
-        bundles: Keys of every bundle of a config.
-        below: Bundles that are made of this one, so that a circle is found.
-
-    Raises:
-        ConfigError: If a bundle is made of itself.
-    """
-    values = dict(bundles[name])
-    if values.get("adapter") != "bundle":
-        return values
-    source = values.get("source")
-    if source in (*below, name):
-        circle = " of ".join([*below, name, str(source)])
-        remedy = "let one of them have a source of its own"
-        raise ConfigError([Problem(f"bundles.{name}.source", f"{circle} goes round", remedy)])
-    if source in bundles:
-        values["parent"] = bundle_definition(str(source), bundles, (*below, name))
-    return values
-
-
-def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
-    """Return the definition of a bundle from its keys in a batch config.
-
-    Args:
-        name: The bundle.
-        values: Its keys; of a bundle made of another one as `bundle_definition` returns them.
-
-    Raises:
-        ConfigError: If something cannot be meant as written.
-    """
-    parent = values.get("parent")
-    waivers = tuple(
-        Waiver(
-            rule=item["rule"],
-            reason=item["reason"],
-            symbols=tuple(item.get("symbols", ())),
-            dates=tuple(date.fromisoformat(day) for day in item.get("dates", ())),
-        )
-        for item in values.get("waivers", ())
-    )
-    return BundleConfig(
-        name=name,
-        adapter=values["adapter"],
-        calendar=values["calendar"],
-        timeframe=values["timeframe"],
-        path=values.get("path"),
-        options={key: value for key, value in values.items() if key not in _BUNDLE_KEYS},
-        waivers=waivers,
-        gaps=values.get("gaps", "allow"),
-        resample_from=values.get("resample_from"),
-        universe=values.get("universe"),
-        parent=None if parent is None else bundle_config(values["source"], parent),
-        parent_dataset=None if parent is None else parent.get("dataset"),
-    )
 
 
 def _source(files: Sequence[Path], root: Path) -> str:

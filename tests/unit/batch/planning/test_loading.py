@@ -144,8 +144,8 @@ def test_mistakes_of_a_derived_bundle_are_told_with_the_others(project):
     config = batch_config(bundles=bundles, batch={"sma": entry(bundle="days", params={"no": 1})})
     found = problems_of(project, config)
     assert len(found) == 3
-    assert "config.yaml: bundles.days.calendar: '24/7', where 'prices' has '24/5'" in found[0]
-    assert "config.yaml: bundles.days.timeframe: 1d of 1d bars of 'prices'" in found[1]
+    assert "config.yaml: bundles.days.timeframe: 1d of 1d bars of 'prices'" in found[0]
+    assert "config.yaml: bundles.days.calendar: '24/7', where 'prices' has '24/5'" in found[1]
     assert "no" in found[2]
 
 
