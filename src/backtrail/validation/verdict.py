@@ -34,6 +34,7 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
     }
 )
 _AT_MOST: Final = frozenset({"pbo", "reality_check", "ruin", "spa"})
+_LUCK: Final = frozenset({"dsr", "reality_check", "spa"})  # what takes the search into account
 _FAULTS: Final = ("look_ahead", "warm_up", "noise", "costs")
 _SUPERB: Final = 0.99
 _GOOD: Final = 0.95
@@ -64,7 +65,8 @@ class Verdict:
 
     Attributes:
         gates: In the order of `DEFAULT_GATES`.
-        passed: Whether every gate is passed, and there is one.
+        passed: Whether every gate is passed, and one of them takes the search into account: `dsr`,
+            `reality_check` or `spa`.
         summary: In plain words.
     """
 
@@ -120,9 +122,9 @@ def judge(
             found.append(
                 Gate(name, figure, threshold, passed, words.of(name, figure, threshold, passed))
             )
-    passed_all = bool(found) and all(gate.passed for gate in found)
-    summary = _summary(found, figures.get("psr"), sets, passed_all)
-    return Verdict(tuple(found), passed_all, summary)
+    knows_luck = any(gate.name in _LUCK for gate in found)
+    passed_all = knows_luck and all(gate.passed for gate in found)
+    return Verdict(tuple(found), passed_all, _summary(found, figures, sets, passed_all))
 
 
 def _is_passed(name: str, figure: float | None, threshold: float) -> bool:
@@ -228,11 +230,16 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if value > _SUPERB or value < 1.0 - _SUPERB else f"{value:.2f}"
 
 
-def _summary(gates: list[Gate], psr: float | None, sets: int, passed: bool) -> str:
+def _summary(
+    gates: list[Gate], figures: Mapping[str, float | None], sets: int, passed: bool
+) -> str:
     start = f"The best of {sets:,} sets" if sets > 1 else "The strategy"
     if not gates:
         return f"{start} was not judged: no gate was set or measured."
-    if psr is None:
+    psr = figures.get("psr")
+    if "psr" not in figures:
+        opening = f"{start} was not compared with luck"
+    elif psr is None:
         opening = f"{start} has no Sharpe ratio"
     elif psr >= _SUPERB:
         opening = f"{start} looks superb by itself (PSR {_number(psr)})"
@@ -246,6 +253,8 @@ def _summary(gates: list[Gate], psr: float | None, sets: int, passed: bool) -> s
     clauses = "; ".join(gate.words for gate in failed)
     faulty = any(gate.name in _FAULTS for gate in failed)
     end = "the result cannot be trusted" if faulty else "no edge"
+    if not clauses and all(gate.passed for gate in gates):
+        return f"{opening}; no gate takes the search into account, so it does not pass."
     if not clauses:
         return f"{opening}: {end}."
     joint = ", but " if psr is not None and psr >= _GOOD else ", and "

@@ -83,7 +83,10 @@ def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, st
     with run.lease():
         spec = run.read_spec()
         if not run.failed.exists():
-            record = begin_record(spec, run.read_manifest(), datetime.now(UTC))
+            former = run.read_manifest()
+            record = begin_record(spec, former, datetime.now(UTC))
+            if former is not None and former["status"] == "executed":  # it is the same attempt
+                record = {**record, "attempt": former["attempt"]}
             write_json(run.environment, describe_environment())
             mark_failed(store, run, record, failure, executor.bundles_dir, stage=step)
     raise failed_error(run, spec, failure)
