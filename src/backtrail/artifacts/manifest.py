@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
 from backtrail.files import is_temporary, write_bytes, write_json

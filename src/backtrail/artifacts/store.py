@@ -1,30 +1,28 @@
 """The run store: run directories, one key link per run, and where everything else lies."""
 
 import errno
-import json
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from backtrail.artifacts.rundir import LOCK, RunDir, read_record
 from backtrail.errors import (
     ArtifactManagerError,
     InvalidNameError,
     StorePermissionError,
     StoreUnavailableError,
 )
-from backtrail.files import is_temporary, lease, remove_stale, write_json
+from backtrail.files import is_temporary, lease, write_json
 
 __all__ = [
     "BACKTEST_ID",
     "RUN_NAME",
-    "RunDir",
     "RunStore",
     "check_id",
     "is_generated_id",
@@ -35,7 +33,6 @@ __all__ = [
 BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
 RUN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 _ID = re.compile(rf"^{BACKTEST_ID}$")
-_LOCK = ".lock"
 _GRAVE = ".swept."
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -88,148 +85,9 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunDir:
-    """The directory of one run and the files with a fixed place in it."""
-
-    path: Path
-
-    @property
-    def backtest_id(self) -> str:
-        """The directory's name."""
-        return self.path.name
-
-    @property
-    def code(self) -> Path:
-        """Captured sources."""
-        return self.path / "code"
-
-    @property
-    def results(self) -> Path:
-        """Tables and statistics."""
-        return self.path / "results"
-
-    @property
-    def inputs(self) -> Path:
-        """What the run used from outside."""
-        return self.path / "inputs"
-
-    @property
-    def reports(self) -> Path:
-        """Pages; derived, outside the seal."""
-        return self.results / "reports"
-
-    @property
-    def logs(self) -> Path:
-        """What the strategy printed."""
-        return self.path / "logs"
-
-    @property
-    def errors(self) -> Path:
-        """What went wrong; only in failed runs."""
-        return self.path / "errors"
-
-    @property
-    def spec(self) -> Path:
-        """The run spec."""
-        return self.path / "metadata" / "run_spec.json"
-
-    @property
-    def code_manifest(self) -> Path:
-        """The list of captured files."""
-        return self.path / "metadata" / "code_manifest.json"
-
-    @property
-    def environment(self) -> Path:
-        """Interpreter, packages and platform that executed the run."""
-        return self.path / "metadata" / "environment.json"
-
-    @property
-    def metadata(self) -> Path:
-        """The summary of provenance in the form of the seed documents."""
-        return self.path / "metadata" / "backtest_metadata.json"
-
-    @property
-    def git_diff(self) -> Path:
-        """What the project's repository had not committed when the run was claimed."""
-        return self.path / "metadata" / "uncommitted.diff"
-
-    @property
-    def working(self) -> Path:
-        """Working files of a search run; the seal removes them."""
-        return self.path / ".search"
-
-    @property
-    def selection(self) -> Path:
-        """The set that a search run selected."""
-        return self.results / "selection.json"
-
-    @property
-    def exports(self) -> Path:
-        """Tables written for other tools after the seal; derived."""
-        return self.results / "exports"
-
-    @property
-    def manifest(self) -> Path:
-        """`run.json`."""
-        return self.path / "run.json"
-
-    @property
-    def success(self) -> Path:
-        """The seal; it holds the sha256 of the manifest."""
-        return self.path / "_SUCCESS"
-
-    @property
-    def failed(self) -> Path:
-        """The mark of a failed run."""
-        return self.path / "_FAILED"
-
-    def read_spec(self) -> dict[str, Any]:
-        """Return the run spec.
-
-        Raises:
-            ArtifactManagerError: If it is missing or unreadable.
-        """
-        return _read_json(self.spec)
-
-    def read_manifest(self) -> dict[str, Any] | None:
-        """Return `run.json`, or None while the run has not begun."""
-        return _read_json(self.manifest) if self.manifest.exists() else None
-
-    def read_selection(self) -> dict[str, Any]:
-        """Return what a search run selected.
-
-        Raises:
-            ArtifactManagerError: If it is missing or unreadable.
-        """
-        return _read_json(self.selection)
-
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Hold the run for this process; leftovers of killed processes are removed first."""
-        try:
-            with lease(self.path / _LOCK):
-                remove_stale(self.path, recursive=True)
-                yield
-        except FileNotFoundError as error:
-            if self.path.is_dir():
-                raise
-            raise ArtifactManagerError(f"run directory {self.path} does not exist") from error
-
-
 def is_generated_id(backtest_id: str) -> bool:
     """Say whether an id is the moment of its claim, and not one that a user chose."""
     return _ID.match(backtest_id) is not None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactManagerError(f"{path} is missing") from None
-    except ValueError as error:
-        raise ArtifactManagerError(f"{path} is not valid JSON ({error})") from None
-    return values
 
 
 class RunStore:
@@ -274,7 +132,7 @@ class RunStore:
         path = self.key_path(run_key)
         if not path.exists():
             return None
-        backtest_id: str = _read_json(path)["backtest_id"]
+        backtest_id: str = read_record(path)["backtest_id"]
         return backtest_id
 
     def claim(
@@ -368,7 +226,7 @@ class RunStore:
         return True
 
     def _link(self, run: RunDir, run_key: str, spec: dict[str, Any]) -> tuple[str, bool]:
-        with lease(run.path / _LOCK):
+        with lease(run.path / LOCK):
             if run.spec.exists():
                 raise FileExistsError(run.spec)
             write_json(run.spec, spec)
@@ -404,7 +262,7 @@ class RunStore:
             ArtifactManagerError: If a record of the ledger is unreadable.
         """
         records = sorted((self.ledger / "trials" / dataset_id).glob("*.json"))
-        trials = [_read_json(path) for path in records if path.stem != run_key]
+        trials = [read_record(path) for path in records if path.stem != run_key]
         return sum(int(trial["sets"]) for trial in trials if trial["family"] == family)
 
     def holdout_looks(self, dataset_id: str) -> Path:
@@ -425,7 +283,9 @@ class RunStore:
         Raises:
             ArtifactManagerError: If a record of the ledger is unreadable.
         """
-        looks = [_read_json(path) for path in sorted(self.holdout_looks(dataset_id).glob("*.json"))]
+        looks = [
+            read_record(path) for path in sorted(self.holdout_looks(dataset_id).glob("*.json"))
+        ]
         return [
             look
             for look in looks
@@ -458,7 +318,7 @@ class RunStore:
         """
         run, claimed = self.run(backtest_id), self._claimed(backtest_id)
         return (
-            _read_json(claimed) if not run.spec.exists() and claimed.exists() else run.read_spec()
+            read_record(claimed) if not run.spec.exists() and claimed.exists() else run.read_spec()
         )
 
     def _claimed(self, backtest_id: str) -> Path:
@@ -485,7 +345,7 @@ class RunStore:
             return False
         with (
             suppress(FileNotFoundError),  # another process swept it
-            lease(run.path / _LOCK, wait=False) as held,
+            lease(run.path / LOCK, wait=False) as held,
         ):
             if held and self._is_orphan(run):
                 self._discard(run)
@@ -501,7 +361,7 @@ class RunStore:
     def _is_orphan(self, run: RunDir) -> bool:
         if run.spec.exists() and self._is_linked(run):
             return False
-        known = {run.path / _LOCK, run.spec.parent, run.spec}
+        known = {run.path / LOCK, run.spec.parent, run.spec}
         return all(path in known or is_temporary(path) for path in run.path.rglob("*"))
 
     def _is_linked(self, run: RunDir) -> bool:

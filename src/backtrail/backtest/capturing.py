@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from backtrail.artifacts.store import RunDir, RunStore, unavailable
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore, unavailable
 from backtrail.backtest.settings import read_project
 from backtrail.batch.planning.claiming import store_code
 from backtrail.batch.planning.loading import secret_waivers

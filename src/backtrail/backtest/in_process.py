@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.paths import RunPaths
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest.callables import LiveStrategy
 from backtrail.batch.execution.evaluation import check_params, evaluate_run
 from backtrail.batch.execution.executor import RESULT_TABLES

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import BigInteger, Column, Table
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.canonical import canonical_json, sha256_bytes, sha256_file
 from backtrail.catalog import tables
 from backtrail.catalog.tables import MAIN_METRICS

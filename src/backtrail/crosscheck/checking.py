@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import backtrail
 from backtrail.artifacts.manifest import inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.canonical import derive_seed
 from backtrail.crosscheck.comparing import Difference, Fill, first_difference
 from backtrail.crosscheck.protocol import Adapter, CrossCheckError, adapter_of

@@ -11,7 +11,7 @@ from backtrail.artifacts.manifest import (
     require_intact,
     seal,
 )
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.canonical import sha256_bytes, sha256_file
 from backtrail.errors import SealError
 

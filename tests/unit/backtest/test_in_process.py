@@ -8,7 +8,7 @@ import pytest
 
 from backtrail import TradingAlgorithm, run_algorithm
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.engine.api import order, symbol
 from backtrail.errors import ConfigError, RunFailedError
 

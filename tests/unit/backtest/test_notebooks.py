@@ -229,7 +229,7 @@ def test_mistakes_and_magics_of_a_session_are_no_matter(project):
 
 def test_a_session_run_replays_from_its_captured_code(project):
     from backtrail.artifacts.manifest import inspect_run
-    from backtrail.artifacts.store import RunDir
+    from backtrail.artifacts.rundir import RunDir
     from backtrail.batch import stages
     from backtrail.batch.execution.executor import Executor
     from backtrail.batch.execution.sandbox import Limits

@@ -3,7 +3,7 @@ import pytest
 
 from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest import BacktestArtifactManager, BacktestResult
 from backtrail.batch.history.verifying import verify_runs
 from backtrail.errors import ArtifactManagerError, SealError

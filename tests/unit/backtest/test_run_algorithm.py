@@ -10,7 +10,7 @@ import pytest
 
 from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.sandbox import Limits

@@ -20,7 +20,7 @@ import yaml
 
 from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest import (
     BacktestArtifactManager,
     BacktestMetadataGenerator,

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from backtrail.artifacts.manifest import Damage, is_sealed
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
 from backtrail.batch.planning.targets import damaged_runs

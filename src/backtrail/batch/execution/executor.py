@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.sandbox import Limits, Outcome, Sandbox, StrategyFailedError
 from backtrail.batch.execution.written import gather_written, remove_written
 from backtrail.canonical import derive_seed

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.data.calendars import periods_per_year
 from backtrail.files import write_json
 from backtrail.metrics import SharpeEstimate

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backtrail.artifacts.exports import market_data, strategy_config, trade_list
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.tables import build_table, write_csv, write_table
 from backtrail.files import write_json
 

@@ -17,13 +17,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 import polars as pl
 
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.schemas import (
     CURVES_SCHEMA,
     PARAMETER_COLUMN,
     parameter_dtype,
     search_schema,
 )
-from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, content_checksum, write_csv, write_table
 from backtrail.batch.execution.outcome import (
     Limits,

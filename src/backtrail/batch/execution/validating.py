@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.schemas import VALIDATION_SCHEMAS
-from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import build_table, write_table
 from backtrail.batch.execution.outcome import Outcome
 from backtrail.batch.execution.validation_files import (

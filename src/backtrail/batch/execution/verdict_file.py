@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from backtrail.artifacts.exports import strategy_config
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.validation_files import benchmark_words
 from backtrail.batch.planning.validation_steps import judged_files
 from backtrail.canonical import sha256_file

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from backtrail.artifacts.manifest import is_sealed
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.history.listing import shortened
 from backtrail.batch.history.reading import describe_run
 from backtrail.canonical import sha256_file

@@ -9,7 +9,8 @@ from typing import Any, Final
 import polars as pl
 
 from backtrail.artifacts.environment import environment_difference
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tables import content_checksum
 from backtrail.batch.history.differences import FirstDifference, first_table_difference, plain_value
 from backtrail.batch.history.sides import (

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 from backtrail.provenance.attestation import graded_manifest
 

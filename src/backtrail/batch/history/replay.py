@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.sandbox import Limits, StrategyFailedError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
 from backtrail.wording import counted

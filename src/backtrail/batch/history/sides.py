@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.resolving import ResolvedRun
 from backtrail.canonical import canonical_json, sha256_bytes
 from backtrail.provenance.closure import CodeClosure

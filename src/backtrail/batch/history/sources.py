@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.stages.captured import captured_files
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.history.sources import DatasetCheck, used_dataset
 from backtrail.batch.stages.captured import CapturedFiles, captured_files
 from backtrail.canonical import sha256_file

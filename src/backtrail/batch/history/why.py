@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
-from backtrail.artifacts.store import RunDir, RunStore, is_generated_id
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore, is_generated_id
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.history.sides import (
     FileChange,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 
 __all__ = ["CapturedFiles", "captured_files"]

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backtrail.artifacts.environment import describe_environment
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.hints import with_hint
 from backtrail.batch.execution.outcome import StrategyFailedError
 from backtrail.batch.execution.protocol import RunExecutor

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
 from backtrail.batch.stages.materials import write_metadata
 from backtrail.batch.stages.records import failure_record

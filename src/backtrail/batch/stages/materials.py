@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.stages.captured import CapturedFiles
 from backtrail.canonical import sha256_file
 from backtrail.files import write_json

@@ -9,7 +9,7 @@ from typing import Any
 
 import backtrail
 from backtrail.artifacts.environment import describe_machine
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.outcome import Outcome
 from backtrail.batch.execution.sandbox import ENVIRONMENT
 from backtrail.canonical import sha256_json, utc_iso

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import remove_stale, write_json
 from backtrail.reports.settings import REPORT_FILES, ReportConfig

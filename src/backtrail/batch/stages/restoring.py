@@ -9,7 +9,8 @@ from pathlib import Path
 from backtrail.artifacts.environment import describe_environment, environment_difference
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
 from backtrail.artifacts.paths import is_twin
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.outcome import StrategyFailedError
 from backtrail.batch.execution.protocol import RunExecutor
 from backtrail.batch.stages.materials import materialize_code, write_metadata

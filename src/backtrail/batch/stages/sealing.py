@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from backtrail.artifacts.manifest import inventory, seal
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.stages.materials import write_metadata
 from backtrail.batch.stages.records import sealed_record, trial_record
 from backtrail.batch.stages.restoring import sealed_and_whole

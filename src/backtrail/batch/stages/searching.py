@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from backtrail.artifacts.environment import describe_environment
 from backtrail.artifacts.manifest import is_sealed
-from backtrail.artifacts.store import RunDir, RunStore
+from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.hints import with_hint
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError, joined_outcome

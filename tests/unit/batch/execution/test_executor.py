@@ -1,6 +1,6 @@
 import pytest
 
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.tables import content_checksum, read_table
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import RESULT_TABLES, StrategyFailedError

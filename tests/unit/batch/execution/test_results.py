@@ -3,8 +3,8 @@ from array import array
 
 import pytest
 
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS
-from backtrail.artifacts.store import RunDir
 from backtrail.artifacts.tables import content_checksum, read_table
 from backtrail.batch.execution.results import write_results
 from backtrail.errors import ArtifactManagerError

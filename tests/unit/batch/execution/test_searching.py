@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch import stages
 from backtrail.batch.execution.outcome import Limits, StrategyFailedError
 from backtrail.batch.execution.searching import (

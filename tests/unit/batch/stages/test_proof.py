@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backtrail.artifacts.manifest import inspect_run
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.sandbox import Limits

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import backtrail
-from backtrail.artifacts.store import RunDir
+from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.sandbox import Outcome
 from backtrail.batch.stages.records import begin_record, failure_record, trial_record
 
