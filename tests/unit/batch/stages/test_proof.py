@@ -15,6 +15,7 @@ from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.sandbox import Limits
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import make_plan
+from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.canonical import sha256_file
 from backtrail.data import ingest_bundle
 from backtrail.errors import SealError
@@ -169,7 +170,12 @@ def test_the_default_batch_uses_nothing_from_outside(tmp_path):
     with Executor(batch.places.bundles, Limits(), csv_twins=False) as executor:
         for planned in plan.runs:
             stages.capture_code(store, planned.backtest_id)
+            identity = store.run(planned.backtest_id).read_spec()["identity"]
+            if "search" in identity:
+                stages.select_parameters(store, planned.backtest_id, executor)
             stages.run_backtest(store, planned.backtest_id, executor)
+            for step in validation_steps(identity):
+                stages.validate_run(store, planned.backtest_id, step, executor)
             stages.seal_run(store, planned.backtest_id)
             manifest = store.run(planned.backtest_id).read_manifest()
             assert (manifest["grade"], manifest["gaps"]) == ("B", []), planned
