@@ -19,7 +19,7 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
     {
         "psr": 0.95,
         "dsr": 0.95,
-        "pbo": 0.05,  # the customary one of Bailey, Borwein, Lopez de Prado and Zhu (2017)
+        "pbo": 0.5,
         "reality_check": None,
         "spa": 0.05,
         "walk_forward_efficiency": 0.5,
@@ -127,6 +127,12 @@ def judge(
     return Verdict(tuple(found), passed_all, _summary(found, figures, sets, passed_all))
 
 
+def _is_passed(name: str, figure: float | None, threshold: float) -> bool:
+    if figure is None:
+        return False
+    return figure <= threshold if name in _AT_MOST else figure >= threshold
+
+
 def _check_gate(check: Check, threshold: float) -> Gate:
     passed = check.passed is True
     if check.name == "random_entries":
@@ -164,12 +170,11 @@ class _Words:
         )
 
     def _pbo(self, figure: float, threshold: float, passed: bool) -> str:
-        finding = (
-            "what is best in one half of the history is good in the other half, too"
-            if passed
-            else "what is best in one half of the history is too often of the worse in the other"
+        verb = "tells something" if passed else "tells nothing"
+        return (
+            f"choosing in one half of the history {verb} about the other half "
+            f"(PBO {_number(figure)}, at most {threshold:g})"
         )
-        return f"{finding} (PBO {_number(figure)}, at most {threshold:g})"
 
     def _spa(self, figure: float, threshold: float, passed: bool) -> str:
         subject = "the best of them" if passed else "none of them surely"
