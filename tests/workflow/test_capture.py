@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.workflow.project import HOLD, Project, batch_config, nothing_to_do
 
 # Put together here, so that no scanner takes this file for one with a secret.
@@ -29,6 +31,7 @@ def captured(project, name="hold"):
     return run, manifest, [file["path"] for file in manifest["files"]]
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_as_a_strategy_and_is_restored_like_one(tmp_path):
     config = only(batch_config(), strategy="notebooks/study.ipynb")
     project = Project.make(tmp_path / "project", config)
@@ -60,6 +63,7 @@ def test_a_notebook_runs_as_a_strategy_and_is_restored_like_one(tmp_path):
     assert len(project.run_ids()) == 2
 
 
+@pytest.mark.slow
 def test_a_strategy_yaml_adds_files_and_a_change_of_one_makes_a_new_run(tmp_path):
     config = only(batch_config(), strategy="strategies/levels.py")
     project = Project.make(tmp_path / "project", config)

@@ -70,7 +70,8 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(fresh):
     text = (fresh.root / "config/config.yaml").read_text()
     fresh.write("config/config.yaml", text + "\nbundles: {}\n")
     output = fresh.snakemake(status=1)
-    assert "the key 'bundles' stands in line 1 and again" in output
+    line = text.splitlines().index("bundles:") + 1
+    assert f"the key 'bundles' stands in line {line} and again" in output
 
 
 def test_bad_prices_stop_the_batch_with_their_file_and_line(fresh):

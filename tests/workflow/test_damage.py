@@ -57,6 +57,7 @@ def test_all_altered_runs_are_named_at_once_without_a_traceback(project, replann
     assert project.checksums() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "runs_per_job"), [(True, "auto"), pytest.param(False, 2, marks=pytest.mark.slow)]
 )
@@ -75,6 +76,7 @@ def test_planned_runs_get_their_code_though_the_shared_files_were_lost_since(
     assert nothing_to_do(fresh.snakemake())
 
 
+@pytest.mark.slow
 def test_a_captured_file_altered_in_place_is_restored_once_it_is_deleted(project):
     before = project.checksums()
     run, users = project.named("sma"), users_of_windows(project)
@@ -145,6 +147,7 @@ def test_the_remedy_for_a_damaged_shared_file_works_as_it_is_printed(project):
     assert project.backtrail("verify") == "4 intact\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
@@ -183,6 +186,7 @@ def test_the_remedy_for_a_run_of_no_present_batch_works_as_it_is_printed(project
     assert project.backtrail("verify") == "4 intact\n"
 
 
+@pytest.mark.slow
 def test_a_batch_that_makes_no_csv_restores_that_of_a_reused_run(project):
     before = project.checksums()
     config = project.config()

@@ -40,6 +40,7 @@ def coins(url):
     }
 
 
+@pytest.mark.slow
 def test_a_batch_downloads_its_bars_once(tmp_path):
     binance = Binance()
     binance.bars["BTCUSDT", "1d"] = bars("2023-01-01", 365, "1d")

@@ -120,6 +120,7 @@ def test_one_changed_price_makes_another_dataset_and_new_runs_of_its_users(
     assert nothing_to_do(project.snakemake())
 
 
+@pytest.mark.slow
 def test_a_bundle_that_a_run_does_not_use_does_not_make_it_again(project: Project) -> None:
     """Two bundles with one source each: changing one leaves the runs of the other."""
     shutil.copytree(project.root / "prices", project.root / "other")
@@ -200,6 +201,7 @@ def sealed(project: Project) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_result_bytes_do_not_depend_on_cores_or_the_order_of_the_config(
     project: Project, tmp_path: Path
 ) -> None:

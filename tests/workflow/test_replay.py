@@ -76,6 +76,7 @@ def test_a_deleted_run_that_is_made_again_has_to_be_replayed_again(project):
     assert len(json.loads(path.read_bytes())["replays"]) == 2
 
 
+@pytest.mark.slow
 def test_a_changed_source_file_is_explained_beside_the_run_before(project):
     old = project.named("hold").name
     project.replace("prices/BBB.csv", ",1003\n", ",1004\n")

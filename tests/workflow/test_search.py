@@ -141,6 +141,7 @@ def test_the_best_sets_keep_their_equity_and_the_selected_one_that_of_the_run(se
     assert both["equity"].to_list() == pytest.approx((run["portfolio_value"] / 100_000).to_list())
 
 
+@pytest.mark.slow
 def test_a_second_call_has_nothing_to_do_and_a_forced_one_changes_no_byte(searched):
     before = searched.checksums()
     assert nothing_to_do(searched.snakemake())
@@ -209,6 +210,7 @@ def finish(project, process):
     return seen
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_goes_on_and_keeps_its_chunks(searched, tmp_path):
     project = search_project(tmp_path / "project")
     process = project.start(cores=1, start_new_session=True)

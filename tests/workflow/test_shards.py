@@ -44,6 +44,7 @@ def test_a_second_call_of_a_sharded_batch_has_nothing_to_do(shards):
     assert shards.checksums() == before
 
 
+@pytest.mark.slow
 def test_a_file_and_a_run_deleted_from_a_sharded_batch_come_back(shards):
     before = shards.checksums()
     (shards.named("sma") / "results/trades.parquet").unlink()

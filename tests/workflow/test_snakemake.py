@@ -33,6 +33,7 @@ def reported(project, name):
         return [item for item in report.namelist() if "data" in item and item.endswith(name)]
 
 
+@pytest.mark.slow
 def test_reports_follow_the_config_and_no_run_is_made_again(project):
     before = {name: value for name, value in project.checksums().items() if "/reports/" not in name}
     project.write("mine/theme.css", "h1 { color: rebeccapurple }")
@@ -109,6 +110,7 @@ def wait_for_plan(project: Project) -> Path:
     raise AssertionError("no plan was made")
 
 
+@pytest.mark.slow
 def test_a_config_given_by_key_and_value_changes_the_batch(project):
     output = project.snakemake("--config", "seed=7")
     assert "4 runs: 4 new, 0 reused, 0 failed" in output

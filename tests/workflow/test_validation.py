@@ -114,6 +114,7 @@ def test_the_verdict_stands_on_the_page_and_in_the_ranking(validated):
     assert verdict["summary"] in validated.backtrail("verdict", run.name)
 
 
+@pytest.mark.slow
 def test_a_validation_replays_and_what_is_deleted_comes_back(validated):
     (replay,) = validated.backtrail_json("replay", "--all")
     assert replay["state"] == "identical"
@@ -183,6 +184,7 @@ def test_the_second_look_is_marked_as_contaminated(validated):
     assert spec["trials_before"] == 32 + 1
 
 
+@pytest.mark.slow
 def test_a_run_without_a_holdout_has_nothing_to_open(validated):
     opened = validated.backtrail_json("holdout", "open", validated.named("search").name)
     said = validated.backtrail("holdout", "open", opened["backtest_id"], status=1)

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from backtrail.reports.advanced import render_advanced_report
+from backtrail.reports.search import render_search_report
+
+from . import runs
 from .test_failed import failed_page
 from .test_index import failed, made, row
 
@@ -28,7 +32,11 @@ DRAWN = """
   return new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(1))));
 }), Promise.resolve())
 """
-LOOKS = [(1280, False), (1280, True), (360, False)]
+LOOKS = [
+    (1280, False),
+    pytest.param(1280, True, marks=pytest.mark.slow),
+    pytest.param(360, False, marks=pytest.mark.slow),
+]
 
 
 def faults(browser, page, width, dark, before="1"):
@@ -83,3 +91,16 @@ def test_a_fault_would_be_found(browser, tmp_path):
     page = tmp_path / "bad.html"
     page.write_text("<html><body><input><img src='x.png'></body></html>", encoding="utf-8")
     assert {"html-has-lang", "image-alt", "label"} <= set(faults(browser, page, 800, False))
+
+
+@needs_axe
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_search_and_its_validation_have_no_serious_fault(browser, tmp_path, dark):
+    store = runs.search_run(tmp_path)
+    runs.write_validation(store)
+    search, advanced = tmp_path / "search.html", tmp_path / "advanced.html"
+    render_search_report(store.run_dir, bundles_dir=store.bundles_dir, out=search)
+    render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=advanced)
+    ticked = "document.querySelector('#sets tbody input').click()"
+    assert faults(browser, search, 1280, dark, before=ticked) == {}
+    assert faults(browser, advanced, 1280, dark) == {}

@@ -61,7 +61,7 @@ def test_the_head_says_how_much_was_tried_before_any_number_of_the_best_set(brow
     assert shown == {
         "Sets in this search": "72",
         "Trials ever counted": "90",
-        "Effective trials": "6",
+        "Effective trials": "6.2",
         "Best Sharpe without skill": "0.61",
         "PSR": "0.98",
         "DSR": "0.31",
@@ -242,6 +242,7 @@ def test_the_sets_shown_are_saved_as_csv(browser, search_page, results, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_the_condition_and_the_theme_work_on_a_search_of_many_sets(browser, tmp_path):
     store = runs.search_run(
         tmp_path, fast=tuple(range(5, 155)), slow=tuple(range(200, 360)), luck=None, curves=0
