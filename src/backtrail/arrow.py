@@ -89,8 +89,15 @@ def positive_bytes(column: pl.Series) -> bytes:
         TypeError: If the column is not of type Float64, or has a null.
     """
     data = column_bytes(column)
-    # The pattern may also lie across two numbers; then the column is looked at in vain.
-    return column_bytes(positive_zeros(column)) if _NEGATIVE_ZERO in data else data
+    at = data.find(_NEGATIVE_ZERO)
+    if at < 0:
+        return data
+    found = bytearray(data)
+    while at >= 0:
+        if at % 8 == 0:  # elsewhere the pattern lies across two numbers
+            found[at : at + 8] = bytes(8)
+        at = data.find(_NEGATIVE_ZERO, at + 1)
+    return bytes(found)
 
 
 def positive_zeros(column: pl.Series) -> pl.Series:

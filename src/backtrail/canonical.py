@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
+_SIMPLE = frozenset({bool, int, str, type(None)})
 
 
 def utc_iso(moment: datetime) -> str:
@@ -53,9 +54,15 @@ def _plain(value: Any, where: str) -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"{where} has the key {key!r}; canonical JSON keys are strings")
-        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            key: item if type(item) in _SIMPLE else _plain(item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [
+            item if type(item) in _SIMPLE else _plain(item, f"{where}[{index}]")
+            for index, item in enumerate(value)
+        ]
     raise TypeError(f"{where} is a {type(value).__name__}, which has no canonical JSON form")
 
 

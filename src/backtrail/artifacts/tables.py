@@ -78,20 +78,20 @@ def write_table(path: Path, frame: pl.DataFrame) -> str:
         data, checksum = _empty_table(tuple(frame.schema.items()))
         write_bytes(path, data)
         return checksum
-    with atomic_path(path) as temporary:
-        _write(frame, temporary)
+    write_bytes(path, _parquet(frame))
     return content_checksum(frame)
 
 
-def _write(frame: pl.DataFrame, target: Path | io.BytesIO) -> None:
+def _parquet(frame: pl.DataFrame) -> bytes:
+    target = io.BytesIO()  # Polars takes longer for a file of its own than for memory
     frame.rechunk().write_parquet(target, compression="zstd", statistics=True)
+    return target.getvalue()
 
 
 @cache
 def _empty_table(schema: tuple[tuple[str, pl.DataType], ...]) -> tuple[bytes, str]:
-    frame, data = pl.DataFrame(schema=dict(schema)), io.BytesIO()
-    _write(frame, data)
-    return data.getvalue(), content_checksum(frame)
+    frame = pl.DataFrame(schema=dict(schema))
+    return _parquet(frame), content_checksum(frame)
 
 
 def write_csv(path: Path, frame: pl.DataFrame) -> None:
