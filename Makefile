@@ -58,10 +58,10 @@ run: $(STAMP)  ## run the default batch, config/config.yaml, on CORES cores
 	$(BIN)/snakemake --cores $(CORES)
 
 test: $(STAMP)  ## run the tests, but for those marked slow
-	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-full: $(STAMP)  ## run every test
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## check style, types and both Snakefiles
 	$(BIN)/ruff check
