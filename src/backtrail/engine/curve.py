@@ -8,7 +8,7 @@ import numpy.typing as npt
 from backtrail.engine.bars import Bars
 from backtrail.engine.journal import Steps
 from backtrail.engine.market import Market
-from backtrail.engine.result import Column, Table
+from backtrail.engine.result import Table
 
 __all__ = ["benchmark_returns", "curve_table"]
 
@@ -22,7 +22,7 @@ def curve_table(
     benchmark: str | None,
     benchmark_bars: Bars | None,
 ) -> Table:
-    """Return the table `backtest_results`.
+    """Return the table `backtest_results`; NaN is missing.
 
     Args:
         market: Prices.
@@ -37,38 +37,45 @@ def curve_table(
     net, gross = _positions(market, held_steps, n)
     total = cash + net
     solvent = None if total.min() > 0.0 else total > 0.0
-    before = None if solvent is None else solvent[:-1]
-    returns = np.full(n, np.nan)
-    np.subtract(_over(total[1:], total[:-1], before), 1.0, out=returns[1:])
-    compared: Column = [None] * n
+    returns = np.empty(n)
+    returns[0] = np.nan
+    _divide(total[1:], total[:-1], returns[1:], None if solvent is None else solvent[:-1])
+    returns[1:] -= 1.0
+    drawdown = np.maximum.accumulate(total)
+    np.divide(total, drawdown, out=drawdown)
+    drawdown -= 1.0
+    compared = np.full(n, np.nan)
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
-        compared = _nullable(benchmark_returns(source, benchmark, timestamps))
+        compared = benchmark_returns(source, benchmark, timestamps)
     return {
         "timestamp": timestamps,
         "portfolio_value": total,
         "cash": cash,
         "positions_value": net,
-        "gross_exposure": _nullable(_over(gross, total, solvent)),
-        "net_exposure": _nullable(_over(net, total, solvent)),
-        "returns": _nullable(returns),
-        "drawdown": total / np.maximum.accumulate(total) - 1.0,
+        "gross_exposure": _divide(gross, total, np.empty(n), solvent),
+        "net_exposure": _divide(net, total, np.empty(n), solvent),
+        "returns": returns,
+        "drawdown": drawdown,
         "benchmark_returns": compared,
     }
 
 
-def _over(above: FloatArray, below: FloatArray, where: npt.NDArray[np.bool_] | None) -> FloatArray:
-    """Divide; NaN where it is not wanted."""
-    found = np.full(len(above), np.nan) if where is not None else np.empty(len(above))
-    np.divide(above, below, out=found, where=True if where is None else where)
-    return found
+def _divide(
+    above: FloatArray, below: FloatArray, out: FloatArray, where: npt.NDArray[np.bool_] | None
+) -> FloatArray:
+    """Divide into an array; NaN where it is not wanted."""
+    if where is None:
+        return np.divide(above, below, out=out)
+    out[:] = np.nan
+    return np.divide(above, below, out=out, where=where)
 
 
 def _positions(
     market: Market, held_steps: Mapping[int, Steps], n: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return net and gross value of what is held at every bar."""
-    net, gross = np.zeros(n), np.zeros(n)
+    values = []
     for column in sorted(held_steps, key=market.bars.symbols.__getitem__):
         rows, shares = held_steps[column]
         value = _stretched((0, *rows), (0.0, *shares), n)
@@ -76,6 +83,11 @@ def _positions(
             value *= market.mark_column(column)
         else:  # without a price nothing is held
             np.multiply(value, market.mark_column(column), out=value, where=value != 0.0)
+        values.append(value)
+    if not values:
+        return np.zeros(n), np.zeros(n)
+    net, gross = values[0] + 0.0, np.abs(values[0])  # a split may leave minus zero shares
+    for value in values[1:]:
         net += value
         gross += np.abs(value)
     return net, gross
@@ -83,17 +95,8 @@ def _positions(
 
 def _stretched(rows: Sequence[int], values: Sequence[float], n: int) -> FloatArray:
     """Return steps as a value per bar."""
-    return np.repeat(np.array(values), np.diff(np.array(rows), append=n))
-
-
-def _nullable(values: FloatArray) -> Column:
-    missing = np.isnan(values)
-    if not missing.any():
-        return values
-    items: list[float | None] = values.tolist()
-    for row in np.flatnonzero(missing).tolist():
-        items[row] = None
-    return items
+    bounds = np.array([*rows, n])
+    return np.repeat(np.array(values), bounds[1:] - bounds[:-1])
 
 
 def benchmark_returns(

@@ -1,74 +1,84 @@
 """How far prices went against round trips, and with them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.journal import Record
-
-if TYPE_CHECKING:
-    from backtrail.engine.trades import Trade
+from backtrail.engine.trips import Trips
 
 __all__ = ["excursions"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def excursions(
-    record: Record, trades: Sequence["Trade"], entry_prices: Sequence[float]
+    record: Record, trips: Trips, entry_prices: Sequence[float]
 ) -> tuple[list[float], list[float]]:
     """Return worst and best move of each trip from its entry price, as fractions; see `trades`.
 
     Args:
         record: Whose trips they are.
-        trades: In the order of entry.
+        trips: In the order of entry.
         entry_prices: Average price of the shares that each one bought (or sold short).
     """
-    lows, highs = np.empty(len(trades)), np.empty(len(trades))
-    places: dict[int, list[int]] = {}
-    for place, trade in enumerate(trades):
-        places.setdefault(trade.column, []).append(place)
-    for column, own in places.items():
-        spans = [_span(record, trades[place]) for place in own]
-        lows[own], highs[own] = _extremes(record, column, spans)
-    entered = np.array(entry_prices)
-    left = np.array([trade.exit_price for trade in trades])
-    left[left == 0.0] = entered[left == 0.0]
+    if not entry_prices:
+        return [], []
+    firsts, ends, finals = _spans(record, trips)
+    if len(record.market.bars.symbols) == 1:
+        lows, highs = _extremes(record, 0, firsts, ends, finals)
+    else:
+        lows, highs = np.empty(len(firsts)), np.empty(len(firsts))
+        columns = np.array(trips.columns)
+        for column in np.unique(columns).tolist():
+            own = columns == column
+            lows[own], highs[own] = _extremes(record, column, firsts[own], ends[own], finals[own])
+    entered, left = np.array(entry_prices), np.array(trips.exit_prices)
+    left = np.where(left == 0.0, entered, left)
     fall = np.minimum(np.minimum(entered, left), lows) / entered - 1.0
     rise = np.maximum(np.maximum(entered, left), highs) / entered - 1.0
-    is_long = np.array([trade.sign > 0 for trade in trades], dtype=np.bool_)
+    is_long = np.array(trips.signs) > 0
     worst, best = np.where(is_long, fall, -rise), np.where(is_long, rise, -fall)
     return worst.tolist(), best.tolist()
 
 
-def _span(record: Record, trade: "Trade") -> tuple[int, int, int]:
-    """Return the first bar that a trip saw, the one after the last, and the bar of its end."""
+def _spans(record: Record, trips: Trips) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the first bars that trips saw, those after the last, and the bars of their ends."""
     opens = record.rules.fill == "next_open"
-    first = trade.entry_row if opens else trade.entry_row + 1
-    if trade.exit_row is None:
-        final = len(record.market.bars.timestamps) - 1
-        return first, final + 1, final
-    whole = trade.closed_after_bar or not opens
-    return first, trade.exit_row + 1 if whole else trade.exit_row, trade.exit_row
+    firsts = np.array(trips.entry_rows, dtype=np.int64)
+    last = len(record.market.bars.timestamps) - 1
+    finals = np.array([last if row is None else row for row in trips.exit_rows], dtype=np.int64)
+    if not opens:
+        return firsts + 1, finals + 1, finals
+    whole = [
+        row is None or seen for row, seen in zip(trips.exit_rows, trips.saw_exit_bar, strict=True)
+    ]
+    return firsts, finals + np.array(whole), finals
 
 
 def _extremes(
-    record: Record, column: int, spans: Sequence[tuple[int, int, int]]
+    record: Record, column: int, firsts: IntArray, ends: IntArray, finals: IntArray
 ) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """Return the lowest low and the highest high of each span; without a bar, inf and -inf."""
     bars, factor = record.market.bars, record.market.factors[column]
     low, high = bars.low[:, column], bars.high[:, column]
     if factor is None:
-        bounds = np.array([span[:2] for span in spans]).ravel()
-        empty = bounds[::2] >= bounds[1::2]
-        lows = np.fmin.reduceat(np.append(low, np.inf), bounds)[::2]
-        highs = np.fmax.reduceat(np.append(high, -np.inf), bounds)[::2]
-        lows[empty | np.isnan(lows)] = np.inf
-        highs[empty | np.isnan(highs)] = -np.inf
+        bounds = np.empty(2 * len(firsts), dtype=np.int64)
+        bounds[::2], bounds[1::2] = firsts, ends
+        if bounds[-1] == len(low):  # a last span may end nowhere, but none may begin behind the end
+            bounds = bounds[:-1]
+        if bounds.max() == len(low):
+            low, high = np.append(low, np.inf), np.append(high, -np.inf)
+        lows, highs = (np.fmin.reduceat(low, bounds)[::2], np.fmax.reduceat(high, bounds)[::2])
+        empty = firsts >= ends
+        if record.market.counts[column] is not None:
+            empty |= np.isnan(lows)
+        lows[empty], highs[empty] = np.inf, -np.inf
         return lows, highs
     found: tuple[list[float], list[float]] = ([], [])
+    spans = zip(firsts.tolist(), ends.tolist(), finals.tolist(), strict=True)
     for first, end, last in spans:  # in prices of the trip's end
         ratio = factor[first:end] / factor[last]
         found[0].append(float(np.fmin.reduce(low[first:end] * ratio, initial=np.inf)))

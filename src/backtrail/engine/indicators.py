@@ -103,9 +103,10 @@ class Averages:
 def _common_tick(values: FloatArray) -> _Ticks | None:
     for number in (2, 4, 6, _MOST_PLACES):
         scale = 10**number
-        scaled = np.rint(values * scale)
+        scaled = values * scale
+        np.rint(scaled, out=scaled)
         largest = max(float(scaled.max()), -float(scaled.min()), float(scale))
-        if largest < _LARGEST and (scaled / scale == values).all():
+        if largest < _LARGEST and np.array_equal(scaled / scale, values):
             sums = np.zeros(len(values) + 1, dtype=np.int64)
             np.cumsum(scaled.astype(np.int64), out=sums[1:])
             return _Ticks(scale, sums, largest)

@@ -1,15 +1,28 @@
 """What happens to an account, as it is written down: fills, corporate actions, holdings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from backtrail.engine.config import CommissionConfig, ExecutionRules, SlippageConfig
 from backtrail.engine.ledger import Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.notices import RiskViolation
+from backtrail.engine.trips import Trips
 
-__all__ = ["Action", "Fill", "Finished", "Holding", "Placed", "Record", "Steps", "steps_of"]
+__all__ = [
+    "Action",
+    "Fill",
+    "Finished",
+    "Holding",
+    "Later",
+    "Placed",
+    "Record",
+    "Steps",
+    "steps_of",
+]
+
+_Item = TypeVar("_Item")
 
 
 class Fill(NamedTuple):
@@ -75,6 +88,38 @@ Steps = tuple[Sequence[int], Sequence[float]]
 """Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
 
 
+class Later(Sequence[_Item]):
+    """A sequence that is made when it is first looked at.
+
+    Args:
+        make: What makes it.
+    """
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Sequence[_Item]]) -> None:
+        self._make = make
+        self._made: Sequence[_Item] | None = None
+
+    @overload
+    def __getitem__(self, place: int) -> _Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[_Item]: ...
+    def __getitem__(self, place: int | slice) -> _Item | Sequence[_Item]:
+        return self._items()[place]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[_Item]:
+        return iter(self._items())
+
+    def _items(self) -> Sequence[_Item]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """All that a finished account leaves behind; the tables but the curve are made of it.
@@ -87,6 +132,7 @@ class Record:
         journal: Fills and corporate actions, oldest first.
         holdings: Changes of holdings, oldest first.
         violations: (row, violation), oldest first.
+        trips: Round trips, where they are known without the journal.
     """
 
     market: Market
@@ -96,6 +142,7 @@ class Record:
     journal: Sequence[Fill | Action]
     holdings: Sequence[Holding]
     violations: Sequence[tuple[int, RiskViolation]]
+    trips: Trips | None = None
 
 
 class Finished(Protocol):

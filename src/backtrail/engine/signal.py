@@ -126,7 +126,7 @@ def check_weights(weights: object, bars: Bars) -> FloatArray:
         raise StrategyError(
             f"target_weights returned shape {weights.shape}; return {bars.shape}: bars by symbols"
         )
-    checked = weights.astype(np.float64)
+    checked: FloatArray = np.asarray(weights, dtype=np.float64)
     if weights.dtype.kind == "f" and np.isinf(checked).any():
         row, column = (int(axis[0]) for axis in np.nonzero(np.isinf(checked)))
         raise StrategyError(
@@ -143,14 +143,24 @@ def weight_changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[int,
         weights: From `check_weights`.
         bars: Whose rows and columns they are.
     """
+    if len(bars.symbols) == 1:
+        rows, given = _column_changes(weights, bars, 0)
+        return {row: [(0, weight)] for row, weight in zip(rows, given, strict=True)}
     changes: dict[int, list[tuple[int, float]]] = {}
     for column in sorted(range(len(bars.symbols)), key=bars.symbols.__getitem__):
-        lasting = _lasting(weights[:, column], bars.close[:, column])
-        before = np.concatenate(([0.0], lasting[:-1]))
-        rows = np.flatnonzero(lasting != before)
-        for row, weight in zip(rows.tolist(), lasting[rows].tolist(), strict=True):
+        for row, weight in zip(*_column_changes(weights, bars, column), strict=True):
             changes.setdefault(row, []).append((column, weight))
     return changes
+
+
+def _column_changes(weights: FloatArray, bars: Bars, column: int) -> tuple[list[int], list[float]]:
+    """Return the rows at which a symbol gets another weight, and the weights."""
+    lasting = _lasting(weights[:, column], bars.close[:, column])
+    differs = np.empty(len(lasting), dtype=np.bool_)
+    differs[0] = lasting[0] != 0.0
+    np.not_equal(lasting[1:], lasting[:-1], out=differs[1:])
+    rows = np.flatnonzero(differs)
+    return rows.tolist(), lasting[rows].tolist()
 
 
 def _lasting(values: FloatArray, close: FloatArray) -> FloatArray:

@@ -1,6 +1,6 @@
 """Round trips: what happened to a symbol from flat to flat."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backtrail.engine.excursions import excursions
@@ -8,6 +8,7 @@ from backtrail.engine.journal import Action, Fill, Record
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
+from backtrail.engine.trips import Trips
 
 __all__ = ["Trade", "round_trips", "trade_table"]
 
@@ -171,58 +172,90 @@ def trade_table(record: Record) -> Table:
     because the bar does not say what came after it.
     """
     amounts, market = record.amounts, record.market
-    at, symbols = market.bars.timestamps.item, market.bars.symbols
-    trades = round_trips(record.journal, amounts)
+    trips = record.trips or _columns_of(round_trips(record.journal, amounts))
     final = len(market.bars.timestamps) - 1
-    ends = [final if trade.exit_row is None else trade.exit_row for trade in trades]
-    profits = [_profit(record, trade) for trade in trades]
-    paid = amounts.floats([trade.entry_value for trade in trades])
-    entry_prices = [money / float(trade.entered) for money, trade in zip(paid, trades, strict=True)]
-    entries = [amounts.average(trade.entry_value, trade.entered) for trade in trades]
-    worst, best = excursions(record, trades, entry_prices)
+    ends = [final if row is None else row for row in trips.exit_rows]
+    profits = _profits(record, trips)
+    paid = amounts.floats(trips.entry_values)
+    entered = map(float, trips.entered)
+    entry_prices = [money / shares for money, shares in zip(paid, entered, strict=True)]
+    worst, best = excursions(record, trips, entry_prices)
 
     def money(values: Iterable[Amount | None]) -> Column:
         return amounts.exactly(values, MONEY_QUANTUM)
 
     return {
-        "trade_id": list(range(1, len(trades) + 1)),
-        "symbol": [symbols[trade.column] for trade in trades],
-        "side": ["long" if trade.sign > 0 else "short" for trade in trades],
-        "entry_at": [at(trade.entry_row) for trade in trades],
-        "exit_at": [None if one.exit_row is None else at(one.exit_row) for one in trades],
-        "entry_price": money(entries),
-        "exit_price": money([_exit_price(amounts, trade) for trade in trades]),
-        "quantity": amounts.exactly([trade.largest for trade in trades], LOT),
+        "trade_id": list(range(1, len(ends) + 1)),
+        "symbol": [market.bars.symbols[column] for column in trips.columns],
+        "side": ["long" if sign > 0 else "short" for sign in trips.signs],
+        "entry_at": _moments(market, trips.entry_rows),
+        "exit_at": _moments(market, trips.exit_rows),
+        "entry_price": money(map(amounts.average, trips.entry_values, trips.entered)),
+        "exit_price": money(_exit_prices(amounts, trips)),
+        "quantity": amounts.exactly(trips.largest, LOT),
         "pnl": money(profits),
-        "commission": money([trade.commission for trade in trades]),
-        "slippage": money([trade.slippage for trade in trades]),
+        "commission": money(trips.commissions),
+        "slippage": money(trips.slippages),
         "return": [
             profit / money for profit, money in zip(amounts.floats(profits), paid, strict=True)
         ],
-        "bars_held": [
-            _bars_between(market, trade.column, trade.entry_row, end)
-            for trade, end in zip(trades, ends, strict=True)
-        ],
+        "bars_held": _bars_held(market, trips, ends),
         "mae": worst,
         "mfe": best,
-        "is_open": [trade.exit_row is None for trade in trades],
+        "is_open": [row is None for row in trips.exit_rows],
     }
 
 
-def _profit(record: Record, trade: Trade) -> Amount:
-    if trade.exit_row is not None:
-        return trade.cash
-    amounts, marks = record.amounts, record.market.marks[trade.column]
-    value = amounts.value(trade.held, marks[len(marks) - 1])
-    return (amounts.add if trade.sign > 0 else amounts.subtract)(trade.cash, value)
+def _columns_of(trades: Sequence[Trade]) -> Trips:
+    return Trips(
+        columns=[trade.column for trade in trades],
+        entry_rows=[trade.entry_row for trade in trades],
+        exit_rows=[trade.exit_row for trade in trades],
+        signs=[trade.sign for trade in trades],
+        held=[trade.held for trade in trades],
+        largest=[trade.largest for trade in trades],
+        entered=[trade.entered for trade in trades],
+        entry_values=[trade.entry_value for trade in trades],
+        exited=[trade.exited for trade in trades],
+        exit_values=[trade.exit_value for trade in trades],
+        commissions=[trade.commission for trade in trades],
+        slippages=[trade.slippage for trade in trades],
+        cash=[trade.cash for trade in trades],
+        exit_prices=[trade.exit_price for trade in trades],
+        saw_exit_bar=[trade.closed_after_bar for trade in trades],
+    )
 
 
-def _exit_price(amounts: Amounts, trade: Trade) -> Amount | None:
-    if trade.exit_row is None or not trade.exited:
-        return None
-    return amounts.average(trade.exit_value, trade.exited)
+def _moments(market: Market, rows: Sequence[int | None]) -> list[int | None]:
+    at = market.bars.timestamps.data
+    return [None if row is None else at[row] for row in rows]
 
 
-def _bars_between(market: Market, column: int, start: int, end: int) -> int:
-    counts = market.counts[column]
-    return end - start if counts is None else int(counts[end] - counts[start])
+def _profits(record: Record, trips: Trips) -> list[Amount]:
+    """Return the cash of the trips, with the value of those that are open."""
+    amounts, profits = record.amounts, list(trips.cash)
+    for place, row in enumerate(trips.exit_rows):
+        if row is None:
+            marks = record.market.marks[trips.columns[place]]
+            value = amounts.value(trips.held[place], marks[len(marks) - 1])
+            add = amounts.add if trips.signs[place] > 0 else amounts.subtract
+            profits[place] = add(profits[place], value)
+    return profits
+
+
+def _exit_prices(amounts: Amounts, trips: Trips) -> list[Amount | None]:
+    return [
+        amounts.average(value, shares) if row is not None and shares else None
+        for row, value, shares in zip(trips.exit_rows, trips.exit_values, trips.exited, strict=True)
+    ]
+
+
+def _bars_held(market: Market, trips: Trips, ends: Sequence[int]) -> list[int]:
+    spans = zip(trips.columns, trips.entry_rows, ends, strict=True)
+    if all(counts is None for counts in market.counts):
+        return [end - start for _, start, end in spans]
+    found = []
+    for column, start, end in spans:
+        counts = market.counts[column]
+        found.append(end - start if counts is None else int(counts[end] - counts[start]))
+    return found

@@ -200,8 +200,8 @@ def trading_rows(
     _add_round_trips(section, pnl, len(opened) - len(closed))
     bars = trades.average_bars_held([columns["bars_held"][row] for row in closed])
     section.add("average_bars_held", bars, "bars", "closed round trips", _NO_TRADE)
-    known = gross_exposure if gross_exposure is not None else ()
-    share = trades.exposure([value for value in known if value is not None])
+    known = np.array(() if gross_exposure is None else gross_exposure, dtype=np.float64)
+    share = trades.exposure(known[~np.isnan(known)])
     held = "share of bars with a holding"
     section.add("exposure", share, "fraction", held, "exposure is not known")
     traded = None

@@ -39,9 +39,9 @@ def summarize(
         equity: Portfolio value per bar, shape (n,), n > 0; the first is the start of wealth.
         timestamps_us: Microseconds UTC of the bars.
         periods_per_year: Bars per year.
-        benchmark_returns: Per bar, None where unknown; None without a benchmark.
+        benchmark_returns: Per bar, None or NaN where unknown; None without a benchmark.
         trade_columns: `pnl`, `bars_held`, `is_open` of the round trips.
-        gross_exposure: Per bar.
+        gross_exposure: Per bar, likewise.
         fills: `value`, `commission` and `slippage` of every fill.
         risk_free: Annual rate, compounded per bar.
         costs: What `commission`, `slippage` and `benchmark` rest on, in words.

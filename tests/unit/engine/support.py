@@ -36,6 +36,11 @@ def config(*, cost="0", capital="1000", ledger="decimal", seed=0, **others):
     )
 
 
+def listed(values):
+    """Return a column as a list, NaN as None, so that equal columns compare as equal."""
+    return [None if value is not None and value != value else value for value in values]
+
+
 def make_bars(
     closes,
     opens=None,

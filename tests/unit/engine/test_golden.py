@@ -10,7 +10,7 @@ import pytest
 
 from backtrail.engine import load_strategy, params_from, run_event, run_signal
 
-from .support import ROOT, config, rows, spx_bars, strategy_module
+from .support import ROOT, config, listed, rows, spx_bars, strategy_module
 
 GOLDEN = json.loads((ROOT / "tests/golden/sma_10_50_spx.json").read_text())
 CENT = Decimal("0.005")
@@ -96,4 +96,4 @@ def test_sma_in_signal_form_gives_the_fills_of_the_event_form_to_the_last_digit(
     for table in ("orders", "fills", "trades", "positions"):
         assert event[table] == signal[table], table
     for column, values in event["backtest_results"].items():
-        assert list(values) == list(signal["backtest_results"][column]), column
+        assert listed(values) == listed(signal["backtest_results"][column]), column

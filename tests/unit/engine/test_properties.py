@@ -18,7 +18,7 @@ from backtrail.engine import (
     run_signal,
 )
 
-from .support import config, make_bars, rows
+from .support import config, listed, make_bars, rows
 
 MAX_BARS = 14
 SYMBOLS = ("A", "B", "C")
@@ -231,7 +231,7 @@ def test_permuted_symbols_give_the_same_result(bars, engine_config, seed, order)
     for left, right in ((first, second), (third, fourth)):
         for name in left:
             for column, values in left[name].items():
-                assert list(values) == list(right[name][column]), (name, column)
+                assert listed(values) == listed(right[name][column]), (name, column)
 
 
 @given(markets(), configs, seeds, st.integers(0, MAX_BARS))
@@ -258,7 +258,7 @@ def test_a_scrambled_future_does_not_change_the_past(bars, engine_config, seed, 
         assert keep == [_past(row, last) for row in rows(second[name]) if row[column] <= last]
     left, right = first["backtest_results"], second["backtest_results"]
     for column in ("portfolio_value", "cash", "returns"):
-        assert list(left[column][: cut + 1]) == list(right[column][: cut + 1])
+        assert listed(left[column][: cut + 1]) == listed(right[column][: cut + 1])
 
 
 def _past(row, last):
@@ -371,7 +371,7 @@ def test_equal_arguments_give_equal_tables(bars, engine_config, seed):
     second = tables_of(random_trader(seed), bars, engine_config)
     for name in first:
         for column, values in first[name].items():
-            assert list(values) == list(second[name][column])
+            assert listed(values) == listed(second[name][column])
 
 
 @given(markets(), configs, seeds)

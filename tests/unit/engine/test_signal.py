@@ -15,7 +15,7 @@ from backtrail.engine import (
 from backtrail.engine.market import Market
 from backtrail.errors import StrategyError
 
-from .support import config, make_bars, rows, scripted
+from .support import config, listed, make_bars, rows, scripted
 
 N = float("nan")
 
@@ -161,7 +161,7 @@ def test_margin_and_same_close_hold_in_the_signal_form_as_in_the_event_form(fill
     expected = run_event(Same, bars, used).tables
     for name in ("orders", "fills", "risk_violations", "backtest_results"):
         for column, values in expected[name].items():
-            assert list(found[name][column]) == list(values), (name, column)
+            assert listed(found[name][column]) == listed(values), (name, column)
     assert found["orders"]["reason"] == [None, "margin call", None]
     assert found["risk_violations"]["timestamp"] == [bars.timestamps[3]]
 

@@ -15,7 +15,7 @@ from backtrail.engine.settling import settle
 from backtrail.engine.signal import _simulate, check_weights, run_signal, weight_changes
 from backtrail.engine.tables import build_result
 
-from .support import config, make_bars
+from .support import config, listed, make_bars
 from .test_properties import configs, markets
 
 SYMBOLS = "CAB"  # not in the order of the names
@@ -61,7 +61,7 @@ def assert_equal_tables(found, expected):
     for name, table in expected.items():
         assert list(found[name]) == list(table)
         for column, values in table.items():
-            assert list(found[name][column]) == list(values), (name, column)
+            assert listed(found[name][column]) == listed(values), (name, column)
 
 
 def assert_ways_agree(bars, settings_, weights, way):

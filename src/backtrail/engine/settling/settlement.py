@@ -1,36 +1,42 @@
 """From decisions to fills, one decision after the other."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
-from backtrail.engine.journal import Fill, Holding, Record, Steps
+from backtrail.engine.journal import Fill, Holding, Later, Record, Steps
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import Decisions
+from backtrail.engine.settling.alone import State, follow_one
 from backtrail.engine.settling.arithmetic import Arithmetic, Number, arithmetic_for
+from backtrail.engine.settling.pairs import paired_trips
 
 __all__ = ["settle"]
 
 
 def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settlement | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
-    if not decisions or not _has_rules_for(market.bars, config):
+    if not decisions or not _has_rules_for(market, config):
         return None
     bars = market.bars
     last = len(bars.timestamps) - 1
     rows = np.array(sorted(decisions))
     source = bars.open if config.rules.fill == "next_open" else bars.close
-    marks, prices = bars.close[rows], source[np.minimum(rows + 1, last)]
-    arithmetic = arithmetic_for(config, marks, prices)
-    if arithmetic is None:
+    known = np.stack((bars.close[rows], source[np.minimum(rows + 1, last)]))
+    found = arithmetic_for(config, known)
+    if found is None:
         return None
+    arithmetic, (marks, prices) = found
     desk = _Desk(config, arithmetic, len(bars.symbols))
-    for row, mark, price in zip(
-        rows.tolist(), arithmetic.prices(marks), arithmetic.prices(prices), strict=True
-    ):
+    days = list(zip(rows.tolist(), marks, prices, strict=True))
+    if len(bars.symbols) == 1:
+        filled = len(days) - (days[-1][0] == last)
+        desk.take(follow_one(config, arithmetic, decisions, days[:filled]))
+        days = days[filled:]
+    for row, mark, price in days:
         desk.decide(row, decisions[row], mark, None if row == last else price)
     return Settlement(market, config, desk)
 
@@ -56,6 +62,12 @@ class _Desk:
         self._cash: Number = arithmetic.capital
         self.orders: list[tuple[Any, ...]] = []
         self.fills: list[tuple[Any, ...]] = []
+
+    def take(self, state: State) -> None:
+        """Go on from what `follow_one` has come to."""
+        self.orders, self.fills, self._cash, self._shares[0] = state
+        if self._shares[0]:
+            self._held[0] = None
 
     def decide(
         self,
@@ -105,7 +117,7 @@ class _Desk:
              shares, shares, "filled", None, row + 1)
         )  # fmt: skip
 
-    def _end(self, place: int, shares: Number | None, status: str, reason: str) -> None:
+    def _end(self, place: int, shares: Number | None, status: str, reason: str | None) -> None:
         """Say how an order ended that did not fill."""
         self.orders[place] = (*self.orders[place][:7], shares, 0, status, reason, None)
 
@@ -114,9 +126,14 @@ class _Desk:
         value, commission = traded * self._unit, self._commission(traded)
         cash, before = self._cash, self._shares[column]
         if wanted > 0 and value + commission > cash and self._policy != "overdraw":
-            wanted = self._within_cash(place, wanted, value + commission, price)
+            asked, wanted, status, reason = self.arithmetic.within_cash(
+                self._policy, cash, wanted, value + commission, price
+            )
             if not wanted:
+                self._end(place, asked, status, reason)
                 return
+            order = self.orders[place]
+            self.orders[place] = (*order[:7], asked, wanted, status, reason, order[11])
             traded = wanted * price
             value, commission = traded * self._unit, self._commission(traded)
         self._cash = cash = cash - value - commission
@@ -126,23 +143,6 @@ class _Desk:
         else:
             del self._held[column]
         self.fills.append((row, column, place + 1, wanted, price, value, commission, cash, before))
-
-    def _within_cash(self, place: int, wanted: Number, cost: Number, price: Number) -> Number:
-        arithmetic, cash = self.arithmetic, self._cash
-        if arithmetic.affords(cash, cost):
-            return wanted
-        if self._policy == "reject":
-            text = arithmetic.text
-            self._end(place, wanted, "rejected", f"costs {text(cost)}, cash is {text(cash)}")
-            return 0
-        most = arithmetic.affordable(cash, price)
-        if not most:
-            self._end(place, wanted, "rejected", "cash buys less than one lot")
-            return 0
-        reason = f"clipped from {wanted:{arithmetic.whole}} to what cash buys"
-        asked = self.orders[place]
-        self.orders[place] = (*asked[:7], most, most, "filled", reason, asked[11])
-        return most
 
 
 class Settlement:
@@ -160,12 +160,19 @@ class Settlement:
         self.slippage: Final = config.slippage
         self._rules: Final = config.rules
         self._desk: Final = desk
+        self._alone: Sequence[Sequence[Any]] | None = None  # columns of one symbol's fills
+        if desk.fills and len(market.bars.symbols) == 1:
+            self._alone = list(zip(*desk.fills, strict=True))
 
     def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
         """Return cash and the shares of every column ever held."""
         amounts, capital = self._desk.arithmetic.amounts, self._desk.arithmetic.capital
         rows, cash = [0], [capital]
         held: dict[int, tuple[list[int], list[float]]] = {}
+        if self._alone is not None:
+            changed, _, _, shares, _, _, _, left, before = self._alone
+            after = list(map(float, map(operator.add, before, shares)))
+            return ([*rows, *changed], amounts.floats([*cash, *left])), {0: (changed, after)}
         for row, column, _, shares, _, _, _, left, before in self._desk.fills:
             rows.append(row)
             cash.append(left)
@@ -177,25 +184,38 @@ class Settlement:
     def record(self) -> Record:
         """Return what the tables are made of."""
         market, desk = self.market, self._desk
-        amounts, unit = desk.arithmetic.amounts, desk.arithmetic.unit
-        prices = market.opens if self._rules.fill == "next_open" else market.closes
-        zero = amounts.zero
-        journal, holdings = [], []
-        averages = [zero] * len(market.bars.symbols)
-        for row, column, number, shares, price, value, commission, cash, before in desk.fills:
-            paid = prices[column][row]
-            journal.append(
-                Fill(row, column, number, shares, paid, value, commission, cash, "order", zero)
-            )
+        amounts, trips = desk.arithmetic.amounts, None
+        if self._alone is not None:
+            trips = paired_trips(self._alone, self._prices[0], amounts.zero)
+        return Record(
+            market, amounts, self._rules, desk.orders, Later(self._journal),
+            Later(self._holdings), (), trips,
+        )  # fmt: skip
+
+    @property
+    def _prices(self) -> Sequence[memoryview]:
+        return self.market.opens if self._rules.fill == "next_open" else self.market.closes
+
+    def _journal(self) -> list[Fill]:
+        prices, zero = self._prices, self._desk.arithmetic.amounts.zero
+        return [
+            Fill(row, column, number, shares, prices[column][row], value, cost, cash, "order", zero)
+            for row, column, number, shares, _, value, cost, cash, _ in self._desk.fills
+        ]
+
+    def _holdings(self) -> list[Holding]:
+        amounts, unit = self._desk.arithmetic.amounts, self._desk.arithmetic.unit
+        found, averages = [], [amounts.zero] * len(self.market.bars.symbols)
+        for row, column, _, shares, price, _, _, _, before in self._desk.fills:
             average = amounts.moved_average(averages[column], before, shares, price * unit)
             averages[column] = average
-            holdings.append(Holding(row, column, before + shares, average))
-        return Record(market, amounts, self._rules, desk.orders, journal, holdings, ())
+            found.append(Holding(row, column, before + shares, average))
+        return found
 
 
-def _has_rules_for(bars: Bars, config: EngineConfig) -> bool:
+def _has_rules_for(market: Market, config: EngineConfig) -> bool:
     """Say whether nothing can happen between an order and its fill, and shares are whole."""
-    rules = config.rules
+    rules, bars = config.rules, market.bars
     return (
         rules.fill != "same_close"
         and rules.shares == "whole"
@@ -205,7 +225,7 @@ def _has_rules_for(bars: Bars, config: EngineConfig) -> bool:
         and config.margin.maintenance is None
         and not any(item.lot is not None for item in config.instruments.values())
         and bool((bars.delisted < 0).all())
-        and not np.isnan(bars.close).any()
-        and bool((bars.splits == 1.0).all())
+        and all(counts is None for counts in market.counts)
+        and all(factor is None for factor in market.factors)
         and not bars.dividends.any()
     )
