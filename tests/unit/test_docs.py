@@ -23,6 +23,7 @@ from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.data import ingest_bundle
 from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
+from backtrail.metrics.summary import summarize_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -187,6 +188,23 @@ def test_strategy_example_runs_and_buys(
         held[symbol] += quantity
     assert sorted(held) == symbols
     assert min(held.values()) > 0
+
+
+def test_the_example_of_own_metrics_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-strategy.md").read_text(encoding="utf-8")
+    examples = [text for kind, text in _FENCE.findall(page) if kind == "python"]
+    module = types.ModuleType("example_metrics")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for text in examples[2:4]:
+        exec(compile(text, module.__name__, "exec"), vars(module))
+    strategy = load_strategy(module)
+    tables = run_signal(strategy, rising_bars(), EngineConfig()).tables
+    rows = summarize_tables(tables, periods_per_year=365.0, own=strategy.metrics)[-2:]
+    assert [(row.metric, row.value, row.unit) for row in rows] == [
+        ("worst_five", pytest.approx(0.0, abs=1e-12), "fraction"),
+        ("longest_loss", None, "bars"),
+    ]
+    assert rows[0].assumption == "Mean of the five worst returns of one bar."
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from backtrail.canonical import derive_seed
 from backtrail.engine import Bars, RunResult, SignalBars, run_event, run_signal
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy, params_from
-from backtrail.optimization.search import SWEEP_METRICS, Search
+from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
 from backtrail.validation import shared_rows
 
@@ -108,7 +108,8 @@ class Laboratory:
             found.append(result.metrics)
             failed += [error is not None for error in result.errors]
         columns = {
-            name: np.concatenate([metrics[name] for metrics in found]) for name in SWEEP_METRICS
+            name: np.concatenate([metrics[name] for metrics in found])
+            for name in sweep.metric_names
         }
         return columns, np.array(failed, dtype=np.bool_)
 

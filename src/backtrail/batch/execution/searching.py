@@ -338,7 +338,9 @@ def ask_beside(
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     metrics = [
-        pl.Series(name, columns[name], dtype=pl.Float64).fill_nan(None) for name in SWEEP_METRICS
+        pl.Series(name, values, dtype=pl.Float64).fill_nan(None)
+        for name, values in columns.items()
+        if name not in ("set", "error", "statistics")
     ]
     return pl.DataFrame(
         [
@@ -368,7 +370,8 @@ def write_selection(
     """
     search = Search.of(spec)
     numbers = rows["set"].to_numpy()
-    metrics = {name: rows[name].fill_null(np.nan).to_numpy() for name in SWEEP_METRICS}
+    names = [name for name in rows.columns if name not in ("set", "error")]
+    metrics = {name: rows[name].fill_null(np.nan).to_numpy() for name in names}
     judgement = judge_sets(search, numbers, metrics, rows["error"].is_not_null().to_numpy())
     params = _parameter_columns(search, numbers)
     schema = {item.name: parameter_dtype(item.values) for item in search.space.definitions}
@@ -379,7 +382,7 @@ def write_selection(
         "admissible": judgement.admissible,
         "rank": pl.Series(judgement.ranks).replace(0, None),
     }
-    declared = search_schema("optimization_results", schema)
+    declared = search_schema("optimization_results", schema, names[len(SWEEP_METRICS) :])
     table = build_table("optimization_results", columns, declared)
     path = target.results / "optimization_results.parquet"
     contents = {f"results/{path.name}": write_table(path, table)}
@@ -391,7 +394,7 @@ def write_selection(
     frontier = table[front.tolist()].select(*search_schema("frontier", schema))
     path = target.results / "frontier.parquet"
     contents[f"results/{path.name}"] = write_table(path, frontier)
-    write_json(target.selection, _selection(spec, search, table, judgement))
+    write_json(target.selection, _selection(spec, search, table, judgement, names))
     return contents
 
 
@@ -442,7 +445,11 @@ def _axis_series(definition: ParameterDefinition) -> pl.Series:
 
 
 def _selection(
-    spec: Mapping[str, Any], search: Search, table: pl.DataFrame, judgement: Judgement
+    spec: Mapping[str, Any],
+    search: Search,
+    table: pl.DataFrame,
+    judgement: Judgement,
+    metrics: Sequence[str],
 ) -> dict[str, Any]:
     index = judgement.selected
     assert index is not None
@@ -452,7 +459,7 @@ def _selection(
         "set": row["set"],
         "params": search.space.combination(row["set"]),
         "objective": {"words": search.objective_words, "value": row["objective"]},
-        "metrics": {name: row[name] for name in SWEEP_METRICS},
+        "metrics": {name: row[name] for name in metrics},
         "constraints": list(search.constraints),
         "method": search.method,
         "select": search.select,
