@@ -231,12 +231,19 @@ def test_example_of_orders_and_schedules_runs_and_buys(
     assert any(quantity < 0 for quantity in quantities) == sold
 
 
-def test_the_example_of_measuring_luck_prints_what_its_page_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "extra"), [("measure-luck", None), ("search-with-optuna", "optuna")]
+)
+def test_a_worked_example_prints_what_its_page_says(
+    name: str, extra: str | None, tmp_path: Path
+) -> None:
+    if extra is not None:
+        pytest.importorskip(extra, reason=f"the extra `{extra}` is not installed")
     shutil.copytree(ROOT / "resources", tmp_path / "resources")
     (tmp_path / "strategies").symlink_to(ROOT / "strategies")
     bundle = bundle_config("us-indices", _BASE["bundles"]["us-indices"])
     ingest_bundle(bundle, root=tmp_path, bundles_dir=tmp_path / "bundles")
-    page = (ROOT / "docs" / "how-to" / "measure-luck.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
     found = dict(_FENCE.findall(page))
     run = subprocess.run(
         [sys.executable, "-c", found["python"]],
