@@ -17,6 +17,7 @@ PIP_ONLY = frozenset(
         "ccxt",
         "editables",
         "exchange-calendars",
+        "optuna",
         "snakefmt",
         "snakemake",
         "types-jsonschema",

@@ -262,7 +262,10 @@ def artifacts_page() -> str:
             ],
         )
         if table in searches:
-            text += "A column `params.<name>` for each searched parameter follows `set`.\n\n"
+            text += "A column `params.<name>` for each searched parameter follows `set`."
+            if "objective" in columns:
+                text += " Metrics that the strategy defines come before `objective`."
+            text += "\n\n"
     return text.rstrip("\n") + "\n"
 
 
@@ -302,6 +305,7 @@ _API = (
     ("BacktestArtifactManager", "backtest/artifact_manager.py", "backtrail.backtest"),
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),
+    ("record_trials", "backtest/trials.py", "backtrail.backtest"),
     ("DataCatalog", "data/catalog.py", "backtrail.data.catalog"),
     ("adjusted_bars", "data/adjusted.py", "backtrail.data"),
     ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
@@ -329,6 +333,9 @@ _SEARCH = (
     ("ParameterSet", "optimization/parameters.py", "backtrail.optimization.parameters"),
     ("Sweep", "optimization/sweep.py", "backtrail.optimization.sweep"),
     ("SweepResult", "optimization/sweep.py", "backtrail.optimization.sweep"),
+    ("search_study", "optimization/studies.py", "backtrail.optimization.studies"),
+    ("seeded_study", "optimization/studies.py", "backtrail.optimization.studies"),
+    ("StudiedSets", "optimization/studies.py", "backtrail.optimization.studies"),
     ("SharpeEstimate", "metrics/sharpe_estimate.py", "backtrail.metrics"),
     *(
         (name, f"validation/{file}.py", "backtrail.validation")

@@ -23,6 +23,7 @@ from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.data import ingest_bundle
 from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
+from backtrail.metrics.summary import summarize_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -189,6 +190,23 @@ def test_strategy_example_runs_and_buys(
     assert min(held.values()) > 0
 
 
+def test_the_example_of_own_metrics_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "how-to" / "write-a-strategy.md").read_text(encoding="utf-8")
+    examples = [text for kind, text in _FENCE.findall(page) if kind == "python"]
+    module = types.ModuleType("example_metrics")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for text in examples[2:4]:
+        exec(compile(text, module.__name__, "exec"), vars(module))
+    strategy = load_strategy(module)
+    tables = run_signal(strategy, rising_bars(), EngineConfig()).tables
+    rows = summarize_tables(tables, periods_per_year=365.0, own=strategy.metrics)[-2:]
+    assert [(row.metric, row.value, row.unit) for row in rows] == [
+        ("worst_five", pytest.approx(0.0, abs=1e-12), "fraction"),
+        ("longest_loss", None, "bars"),
+    ]
+    assert rows[0].assumption == "Mean of the five worst returns of one bar."
+
+
 @pytest.mark.parametrize(
     ("page", "number", "sold"),
     [
@@ -213,12 +231,19 @@ def test_example_of_orders_and_schedules_runs_and_buys(
     assert any(quantity < 0 for quantity in quantities) == sold
 
 
-def test_the_example_of_measuring_luck_prints_what_its_page_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "extra"), [("measure-luck", None), ("search-with-optuna", "optuna")]
+)
+def test_a_worked_example_prints_what_its_page_says(
+    name: str, extra: str | None, tmp_path: Path
+) -> None:
+    if extra is not None:
+        pytest.importorskip(extra, reason=f"the extra `{extra}` is not installed")
     shutil.copytree(ROOT / "resources", tmp_path / "resources")
     (tmp_path / "strategies").symlink_to(ROOT / "strategies")
     bundle = bundle_config("us-indices", _BASE["bundles"]["us-indices"])
     ingest_bundle(bundle, root=tmp_path, bundles_dir=tmp_path / "bundles")
-    page = (ROOT / "docs" / "how-to" / "measure-luck.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
     found = dict(_FENCE.findall(page))
     run = subprocess.run(
         [sys.executable, "-c", found["python"]],

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from jsonschema import Draft202012Validator
 
+from backtrail.reports.settings import STORE_REPORTS
 from tests.workflow.project import REPOSITORY, nothing_to_do
 from tests.workflow.test_search import search_config, search_project
 
@@ -112,6 +113,45 @@ def test_the_verdict_stands_on_the_page_and_in_the_ranking(validated):
     assert (found["backtest_id"], found["sets"]) == (run.name, 32)
     assert found["gates_passed"] == sum(gate["passed"] for gate in verdict["gates"])
     assert verdict["summary"] in validated.backtrail("verdict", run.name)
+
+
+def test_the_store_says_what_its_searches_came_to_in_files_that_fit_their_schemas(validated):
+    for name in STORE_REPORTS:
+        assert fits(validated.store / name, Path(name).stem) == [], name
+    run, verdict = validated.named("search"), read(validated, "verdict.json")
+    told = {name: json.loads((validated.store / name).read_bytes()) for name in STORE_REPORTS}
+    summary, best, risk = told.values()
+    ranking = validated.backtrail_json("verdict")
+    assert best["rank_rule"] == summary["rank_rule"] == ranking["rule"]
+    (configuration,), (only,) = best["configurations"], ranking["runs"]
+    assert {name: configuration[name] for name in only} == only
+    assert configuration["params"] == verdict["params"]
+    metrics = json.loads((run / "results/performance-metrics.json").read_bytes())
+    assert configuration["metrics"]["sharpe_ratio"] == metrics["sharpe_ratio"]["value"]
+    deployed = run / "results/deploy/strategy-config.json"
+    shown = f"{run.name}/results/deploy/strategy-config.json" if deployed.exists() else None
+    assert configuration["deploy"] == shown
+    assert summary["searches"]["parameter_sets"]["evaluated"] == 32
+    assert summary["searches"]["parameter_sets"]["failed"] == 4
+    assert summary["stages"] == {
+        "walk_forward": 1, "monte_carlo": 1, "measure_overfitting": 1, "check_bias": 1,
+        "judge_run": 1,
+    }  # fmt: skip
+    assert summary["gates"]["dsr"] == {
+        "searches": 1, "passed": sum(g["passed"] for g in verdict["gates"] if g["name"] == "dsr"),
+    }  # fmt: skip
+    (tried,) = summary["trials"]
+    assert (tried["strategy"], tried["sets"]) == ("strategies/signal.py", 32)
+    (risks,) = risk["configurations"]
+    simulated = read(validated, "monte-carlo/simulation-results.json")
+    assert risks["reordered"]["max_drawdown"] == simulated["reordering"].get("max_drawdown")
+    assert len(risks["intervals"]) == 3
+    assert risks["metrics"]["max_drawdown"] == metrics["max_drawdown"]["value"]
+    (validated.store / "risk-analysis.json").unlink()
+    before = (validated.store / "index.html").read_bytes()
+    validated.snakemake()
+    assert json.loads((validated.store / "risk-analysis.json").read_bytes()) == risk
+    assert (validated.store / "index.html").read_bytes() == before
 
 
 @pytest.mark.slow

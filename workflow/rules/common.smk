@@ -17,7 +17,7 @@ from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
 from backtrail.provenance.fingerprint import package_fingerprint
 from backtrail.reports.fingerprint import page_fingerprint
-from backtrail.reports.settings import REPORT_FILES
+from backtrail.reports.settings import REPORT_FILES, STORE_REPORTS
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -161,6 +161,7 @@ def batch_targets(wildcards):
         *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
         f"{PLANNED}/catalog.json",
         f"{BASE}/index.html",
+        *(f"{BASE}/{name}" for name in STORE_REPORTS),
     ]
 
 

@@ -97,6 +97,7 @@ rule render_index:
             category="Comparison",
             labels={"page": "all runs of the store"},
         ),
+        searches=update(expand(f"{BASE}/{{name}}", name=STORE_REPORTS)),
     log:
         "logs/render_index/index.log",
     benchmark:

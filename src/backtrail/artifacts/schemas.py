@@ -157,7 +157,8 @@ ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
 
 PARAMETER_COLUMN = "params.{}"
 
-# Tables of a search run. A column for each searched parameter, `params.<name>`, follows `set`.
+# Tables of a search run. A column for each searched parameter, `params.<name>`, follows `set`, and
+# one for each of the strategy's own metrics comes before `objective`.
 SEARCH_SCHEMAS: dict[str, ArtifactSchema] = {
     # One row per evaluated parameter set, in the order of the space.
     "optimization_results": {
@@ -214,16 +215,24 @@ VALIDATION_SCHEMAS: dict[str, ArtifactSchema] = {
 }
 
 
-def search_schema(name: str, params: Mapping[str, pl.DataType]) -> ArtifactSchema:
+def search_schema(
+    name: str, params: Mapping[str, pl.DataType], metrics: Sequence[str] = ()
+) -> ArtifactSchema:
     """Return the schema of a table of a search run.
 
     Args:
         name: Key of `SEARCH_SCHEMAS`.
         params: Dtype of every searched parameter.
+        metrics: The strategy's own, of which only the table of all sets has columns.
     """
     declared = dict(SEARCH_SCHEMAS[name])
     columns = {PARAMETER_COLUMN.format(key): dtype for key, dtype in params.items()}
-    return {"set": declared.pop("set"), **columns, **declared}
+    schema: ArtifactSchema = {"set": declared.pop("set"), **columns}
+    for column, dtype in declared.items():
+        if column == "objective":
+            schema |= {own: pl.Float64() for own in metrics}
+        schema[column] = dtype
+    return schema
 
 
 def parameter_dtype(values: Sequence[Any]) -> pl.DataType:

@@ -248,7 +248,11 @@ class RunStore:
         with suppress(FileExistsError):
             os.link(self.key_path(run_key), claimed)
 
-    def count_trials(self, dataset_id: str, family: str, run_key: str) -> int:
+    def trial_path(self, dataset_id: str, run_key: str) -> Path:
+        """Return where the ledger counts the parameter sets of a run."""
+        return self.ledger / "trials" / dataset_id / f"{run_key}.json"
+
+    def count_trials(self, dataset_id: str, family: str, run_key: str | None = None) -> int:
         """Return how many parameter sets of a family were ever evaluated on a dataset.
 
         Deleted runs count, and so does a set that several runs had: the count is on the safe side.
@@ -256,7 +260,7 @@ class RunStore:
         Args:
             dataset_id: The dataset.
             family: Strategy file, relative to the project.
-            run_key: A run that does not count.
+            run_key: A run that does not count, if any.
 
         Raises:
             ArtifactManagerError: If a record of the ledger is unreadable.

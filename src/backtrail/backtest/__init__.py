@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from backtrail.backtest.comparison import compare_backtests
     from backtrail.backtest.result import BacktestResult
     from backtrail.backtest.running import run_algorithm
+    from backtrail.backtest.trials import record_trials
     from backtrail.provenance.capture import StrategyCodeCapture
     from backtrail.provenance.metadata import BacktestMetadataGenerator
 
@@ -23,6 +24,7 @@ __all__ = [
     "StrategyCodeCapture",
     "TradingAlgorithm",
     "compare_backtests",
+    "record_trials",
     "run_algorithm",
 ]
 
@@ -33,6 +35,7 @@ _HOMES = {
     "StrategyCodeCapture": "backtrail.provenance.capture",
     "TradingAlgorithm": "backtrail.backtest.algorithm",
     "compare_backtests": "backtrail.backtest.comparison",
+    "record_trials": "backtrail.backtest.trials",
     "run_algorithm": "backtrail.backtest.running",
 }
 

@@ -3,7 +3,7 @@
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import getattr_static, unwrap
 from pathlib import Path
@@ -11,7 +11,13 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from backtrail.engine.algorithm import TradingAlgorithm
-from backtrail.engine.strategy import Strategy, load_strategy, params_type_of, strategy_of
+from backtrail.engine.strategy import (
+    Strategy,
+    load_strategy,
+    metrics_of,
+    params_type_of,
+    strategy_of,
+)
 from backtrail.errors import StrategyError
 
 __all__ = ["LiveStrategy", "code_parts", "live_strategy", "same_code"]
@@ -53,15 +59,18 @@ class LiveStrategy:
         return path.absolute() if path.is_file() else None
 
     def loaded(self) -> Strategy:
-        """Return the strategy as the engine takes it, with the `Params` of its module.
+        """Return the strategy as the engine takes it, with `Params` and metrics of its module.
 
         Raises:
             StrategyError: If the class has no `handle_data`, or `Params` is no frozen dataclass.
         """
         params_type = None if self.module is None else params_type_of(self.module)
         if "class" in self.named:
-            return strategy_of(self.named["class"], params_type)
-        return Strategy(self.name, "function", params_type, **self.named)
+            strategy = strategy_of(self.named["class"], params_type)
+        else:
+            strategy = Strategy(self.name, "function", params_type, **self.named)
+        metrics = () if self.module is None else metrics_of(self.module)
+        return replace(strategy, metrics=metrics)
 
     def qualified_names(self) -> dict[str, str] | None:
         """Return the names by which they are found again in their file.

@@ -93,7 +93,8 @@ class InProcess:
     ) -> Outcome:
         """Resolve parameter sets against the strategy's `Params`; see `Sandbox.check_params`."""
         checked = [check_params(self.strategy, item) for item in params]
-        answer = {"form": self.strategy.form, "params": checked}
+        metrics = [own.name for own in self.strategy.metrics]
+        answer = {"form": self.strategy.form, "params": checked, "metrics": metrics}
         return Outcome(answer, None, "", "", 0.0, 0.0, 0.0)
 
     def tables(

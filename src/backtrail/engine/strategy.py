@@ -13,8 +13,18 @@ from typing import Any, Final
 
 from backtrail.engine.algorithm import TradingAlgorithm
 from backtrail.errors import StrategyError
+from backtrail.metrics.own import OwnMetric, own_metrics
+from backtrail.metrics.summary import metric_names
 
-__all__ = ["LOADING", "EntryReached", "Strategy", "load_strategy", "params_from", "params_type_of"]
+__all__ = [
+    "LOADING",
+    "EntryReached",
+    "Strategy",
+    "load_strategy",
+    "metrics_of",
+    "params_from",
+    "params_type_of",
+]
 
 _ROLES: Final = ("initialize", "handle_data", "analyze", "before_trading_start")
 
@@ -43,6 +53,7 @@ class Strategy:
         analyze: Of the function form; None when it has none.
         target_weights: Of the signal form.
         before_trading_start: Of the function form; None when it has none.
+        metrics: Metrics of its own that the module defines.
     """
 
     name: str
@@ -54,6 +65,7 @@ class Strategy:
     analyze: Callable[..., Any] | None = None
     target_weights: Callable[..., Any] | None = None
     before_trading_start: Callable[..., Any] | None = None
+    metrics: tuple[OwnMetric, ...] = ()
 
 
 def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None = None) -> Strategy:
@@ -62,6 +74,7 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
     A module has exactly one form: one subclass of `TradingAlgorithm` defined in it (a class that
     others in the module derive from does not count), or `handle_data`, or `target_weights`. A
     class named `Params` in it has to be a frozen dataclass with a default for every field.
+    Functions in it that `backtrail.metrics.metric` marks are metrics of its runs.
 
     Args:
         module: The imported module.
@@ -71,11 +84,24 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
 
     Raises:
         StrategyError: If there is no form, more than one, a name in `functions` that the module
-            does not define, or a `Params` that is no frozen dataclass with defaults.
+            does not define, a `Params` that is no frozen dataclass with defaults, or a metric
+            that cannot be one.
     """
+    found = _found(module) if functions is None else _named_strategy(module, functions)
+    return dataclasses.replace(found, metrics=metrics_of(module))
+
+
+def metrics_of(module: types.ModuleType) -> tuple[OwnMetric, ...]:
+    """Return the metrics that a module defines or imports.
+
+    Raises:
+        StrategyError: If one has a name that is taken, or takes what there is not.
+    """
+    return own_metrics(vars(module), strategy=module.__name__, builtin=metric_names)
+
+
+def _found(module: types.ModuleType) -> Strategy:
     name = module.__name__
-    if functions is not None:
-        return _named_strategy(module, functions)
     algorithms = _algorithms(module)
     forms = [f"class {algorithm.__name__}" for algorithm in algorithms]
     forms += [f for f in ("handle_data", "target_weights") if callable(getattr(module, f, None))]

@@ -24,6 +24,7 @@ from backtrail.metrics.drawdowns import (
     ulcer_index,
     ulcer_index_sample,
 )
+from backtrail.metrics.own import OwnMetric, RunMaterial, metric
 from backtrail.metrics.returns import (
     annual_mean_return,
     best_return,
@@ -70,6 +71,8 @@ from backtrail.metrics.trades import (
 __all__ = [
     "Drawdown",
     "MetricRow",
+    "OwnMetric",
+    "RunMaterial",
     "SharpeConvention",
     "SharpeEstimate",
     "alpha",
@@ -100,6 +103,7 @@ __all__ = [
     "gaussian_value_at_risk",
     "information_ratio",
     "max_drawdown",
+    "metric",
     "omega_ratio",
     "positive_share",
     "positive_share_nonzero",

@@ -1,6 +1,7 @@
 """The summary of a run: one row per metric, its value, unit and assumption."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from backtrail.metrics._rows import (
     trading_rows,
 )
 from backtrail.metrics._series import FloatArray
+from backtrail.metrics.own import OwnMetric, RunMaterial, own_rows
 
-__all__ = ["MetricRow", "summarize", "summarize_tables"]
+__all__ = ["MetricRow", "metric_names", "summarize", "summarize_tables", "tables_since"]
 
 
 def summarize(
@@ -79,10 +81,15 @@ def summarize_tables(
     periods_per_year: float,
     risk_free: float = 0.0,
     costs: Mapping[str, str] | None = None,
+    own: Sequence[OwnMetric] = (),
 ) -> list[MetricRow]:
-    """Return `summarize` of the tables of a run's result."""
+    """Return `summarize` of the tables of a run's result, then the strategy's own metrics.
+
+    Raises:
+        StrategyError: If an own metric raises, or returns something else than a number or None.
+    """
     curve = tables["backtest_results"]
-    return summarize(
+    rows = summarize(
         curve["portfolio_value"],
         curve["timestamp"],
         periods_per_year=periods_per_year,
@@ -93,3 +100,37 @@ def summarize_tables(
         risk_free=risk_free,
         costs=costs,
     )
+    if not own:
+        return rows
+    run = RunMaterial(
+        curve["portfolio_value"], curve["timestamp"], periods_per_year, tables["trades"]
+    )
+    return rows + own_rows(own, run)
+
+
+@cache
+def metric_names() -> tuple[str, ...]:
+    """Return the names of the metrics that every run has, in their order."""
+    return tuple(row.metric for row in summarize([1.0], [0], periods_per_year=1.0))
+
+
+def tables_since(
+    tables: Mapping[str, Mapping[str, Any]], first: int, begins_at: int
+) -> dict[str, Mapping[str, Any]]:
+    """Return what the metrics need of a run, from a row of its curve on.
+
+    Args:
+        tables: Of the whole run; times in microseconds.
+        first: The row.
+        begins_at: Fills before it are left out, and round trips that were entered before it.
+    """
+    curve = tables["backtest_results"]
+    cut: dict[str, Mapping[str, Any]] = {
+        "backtest_results": {name: values[first:] for name, values in curve.items()}
+    }
+    for name, moment in (("trades", "entry_at"), ("fills", "timestamp")):
+        kept = [row for row, at in enumerate(tables[name][moment]) if at >= begins_at]
+        cut[name] = {
+            column: [values[row] for row in kept] for column, values in tables[name].items()
+        }
+    return cut

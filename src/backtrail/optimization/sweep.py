@@ -3,11 +3,12 @@
 A strategy in signal form goes through the compiled account of `kernel`; one in event form, and bars
 or settings the kernel has no rules for (gaps, delistings, slippage, margin, lots, fills at the same
 close, commissions other than per dollar), go through the event engine. The metrics are the same,
-and so are their names.
+and so are their names; metrics that the strategy defines itself stand behind them, and where one
+looks at trades all sets go through the engine.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from backtrail.engine.market import Market
 from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
 from backtrail.engine.strategy import params_from
-from backtrail.metrics.summary import summarize_tables
+from backtrail.errors import StrategyError
+from backtrail.metrics.own import RunMaterial, own_value
+from backtrail.metrics.summary import summarize_tables, tables_since
 from backtrail.optimization.changes import Changes
 from backtrail.optimization.kernel import (
     CLIP,
@@ -53,8 +56,8 @@ class SweepResult:
 
     Attributes:
         sets: The parameter sets.
-        metrics: A column for each of `SWEEP_METRICS`, shape (m,); NaN where a metric is undefined
-            for a set, or the set failed.
+        metrics: A column for each of `SWEEP_METRICS` and of the strategy's own, shape (m,); NaN
+            where a metric is undefined for a set, or the set failed.
         errors: Why a set failed; None for the others.
         returns: Returns per bar of every set, shape (m, n - 1); None when they were not asked for.
     """
@@ -101,12 +104,20 @@ class Sweep:
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
         self.is_compiled: Final = (
-            strategy.target_weights is not None and _is_plain(self._bars) and _has_rules_for(config)
+            strategy.target_weights is not None
+            and _is_plain(self._bars)
+            and _has_rules_for(config)
+            and not any("trades" in own.wants for own in strategy.metrics)
         )
         if strategy.target_weights is not None:
             self._signal_bars = SignalBars(Market(bars))
         if self.is_compiled:
             self._prices, self._terms = _prices(self._bars), _terms(config)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the columns of `SweepResult.metrics`."""
+        return (*SWEEP_METRICS, *(own.name for own in self._strategy.metrics))
 
     @property
     def bars(self) -> Bars:
@@ -127,16 +138,18 @@ class Sweep:
         wanted = tuple(sets)
         bars = len(self._bars.timestamps)
         returns = np.full((len(wanted), bars - 1), np.nan) if keep_returns else None
-        columns = {name: np.full(len(wanted), np.nan) for name in SWEEP_METRICS}
+        columns = {name: np.full(len(wanted), np.nan) for name in self.metric_names}
         states = np.full((len(wanted), STATE_SIZE), np.nan)
         errors: list[str | None] = [None] * len(wanted)
-        size = min(_BLOCK, max(1, _LARGEST_CURVES // bars)) if keep_returns else _BLOCK
+        needs_curves = keep_returns or bool(self._strategy.metrics)
+        size = min(_BLOCK, max(1, _LARGEST_CURVES // bars)) if needs_curves else _BLOCK
         for first in range(0, len(wanted), size):
             block = range(first, min(first + size, len(wanted)))
-            curves = np.empty((len(block), bars if keep_returns else 0))
+            curves = np.empty((len(block), bars if needs_curves else 0))
             left = list(block)
             if self.is_compiled:
                 left = self._run_compiled(wanted, block, curves, states, errors)
+                self._measure(set(block) - set(left), curves, block.start, columns, states, errors)
             for number in left:
                 try:
                     self._run_engine(wanted[number], curves[number - first], columns, number)
@@ -180,6 +193,30 @@ class Sweep:
                 left.append(number)
         return left
 
+    def _measure(
+        self,
+        numbers: Collection[int],
+        curves: FloatArray,
+        first: int,
+        columns: Mapping[str, FloatArray],
+        states: FloatArray,
+        errors: list[str | None],
+    ) -> None:
+        """Compute the strategy's own metrics of sets that went through the kernel."""
+        if not self._strategy.metrics:
+            return
+        for number in numbers:
+            if errors[number] is not None:
+                continue
+            run = RunMaterial(curves[number - first], self._bars.timestamps, self._periods)
+            try:
+                found = {own.name: own_value(own, run) for own in self._strategy.metrics}
+            except StrategyError as error:
+                errors[number], states[number] = _text(error), np.nan
+                continue
+            for name, value in found.items():
+                columns[name][number] = math.nan if value is None else value
+
     def _weights(self, values: Mapping[str, Any]) -> object:
         function = self._strategy.target_weights
         assert function is not None
@@ -206,8 +243,11 @@ class Sweep:
                 attributes=self._attributes,
                 sessions=self._sessions,
             )
-            tables = _from_row(result.tables, int(self._bars.timestamps[0]), self._first)
-        rows = summarize_tables(tables, periods_per_year=self._periods)
+            tables = result.tables
+            if self._first:
+                tables = tables_since(tables, self._first, int(self._bars.timestamps[0]))
+        own = self._strategy.metrics
+        rows = summarize_tables(tables, periods_per_year=self._periods, own=own)
         found = {row.metric: row.value for row in rows}
         for name, column in columns.items():
             value = found[name]
@@ -234,22 +274,6 @@ def lasting_weights(weights: object, bars: Bars, first: int) -> FloatArray:
     columns = np.arange(checked.shape[1])
     kept[0] = np.where(given >= 0, checked[given, columns], np.nan)
     return kept
-
-
-def _from_row(
-    tables: Mapping[str, Mapping[str, Any]], begins_at: int, first: int
-) -> dict[str, Mapping[str, Any]]:
-    """Return what the metrics need of a run, from a row on; round trips by their entry."""
-    if not first:
-        return dict(tables)
-    curve = {name: values[first:] for name, values in tables["backtest_results"].items()}
-    cut: dict[str, Mapping[str, Any]] = {"backtest_results": curve}
-    for name, moment in (("trades", "entry_at"), ("fills", "timestamp")):
-        kept = [row for row, at in enumerate(tables[name][moment]) if at >= begins_at]
-        cut[name] = {
-            column: [values[row] for row in kept] for column, values in tables[name].items()
-        }
-    return cut
 
 
 def _text(error: Exception) -> str:
@@ -328,8 +352,8 @@ def _fill_metrics(
             "win_rate": _ratio(value["wins"], value["trades"]),
             "profit_factor": _ratio(value["gross_profit"], value["gross_loss"]),
         }
-    for name, column in columns.items():
-        column[done] = found[name]
+    for name, values in found.items():
+        columns[name][done] = values
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from backtrail.canonical import canonical_json
 from backtrail.errors import ConfigError, Problem
 
-__all__ = ["ADVANCED_SECTIONS", "REPORT_FILES", "ReportConfig"]
+__all__ = ["ADVANCED_SECTIONS", "REPORT_FILES", "STORE_REPORTS", "ReportConfig"]
 
 REPORT_FILES: Final[Mapping[str, str]] = {
     "basic": "basic_report.html",
@@ -22,6 +22,13 @@ REPORT_FILES: Final[Mapping[str, str]] = {
     "search": "search_report.html",
 }
 """File of each kind of report in `results/reports/`; `search` is that of runs that search."""
+
+STORE_REPORTS: Final = (
+    "pipeline-summary.json",
+    "best-configurations.json",
+    "risk-analysis.json",
+)
+"""What the searches of a store came to, beside its comparison page."""
 
 ADVANCED_SECTIONS: Final = (
     "validation",

@@ -35,11 +35,12 @@ class SearchLuck:
         best: Estimate of the chosen one; None when it has no variance, and then the rest is None
             where it rests on it.
         psr: Probability that its true Sharpe ratio is above zero, the search forgotten.
-        dsr: Probability that it is above what `all_trials` trials reach by luck.
+        dsr: Probability that it is above what `all_trials` trials reach by luck; None for one own
+            trial beside others, from which no spread of luck can be told.
         dsr_clusters: The same with the number of clusters and the variance between them, a figure
             beside it.
         luck_sharpe: Sharpe ratio per bar that `all_trials` trials without skill are expected to
-            reach.
+            reach; None as there.
         least_bars: Bars it takes to be sure at 0.95 that the ratio is above zero; infinite when it
             is not.
         least_years: Years below which so many trials without skill reach an annual ratio of 1.
@@ -57,7 +58,7 @@ class SearchLuck:
     psr: float | None
     dsr: float | None
     dsr_clusters: float | None
-    luck_sharpe: float
+    luck_sharpe: float | None
     least_bars: float | None
     least_years: float
     overfitting: Overfitting | None
@@ -100,6 +101,8 @@ def measure_luck(
         dsr_clusters = deflated_sharpe_ratio(
             best, trials=clusters.count, variance=clusters.sharpe_variance
         )
+    # One set has no spread: what luck the trials before it had cannot be told from it.
+    has_spread = own > 1 or counted == 1
     has_rival = math.isfinite(part.maxima.scores[1])
     return SearchLuck(
         own,
@@ -109,9 +112,11 @@ def measure_luck(
         variance,
         best,
         None if best is None else best.probability_above(),
-        None if best is None else deflated_sharpe_ratio(best, trials=counted, variance=variance),
+        deflated_sharpe_ratio(best, trials=counted, variance=variance)
+        if best is not None and has_spread
+        else None,
         dsr_clusters,
-        expected_maximum_sharpe(counted, variance),
+        expected_maximum_sharpe(counted, variance) if has_spread else None,
         None if best is None else best.least_observations(confidence=_CONFIDENCE),
         least_years(counted),
         part.overfitting() if own > 1 else None,

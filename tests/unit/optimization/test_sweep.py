@@ -19,6 +19,8 @@ from backtrail.engine import (
     run_signal,
 )
 from backtrail.engine.strategy import Strategy
+from backtrail.metrics import metric
+from backtrail.metrics.own import own_metrics
 from backtrail.metrics.summary import summarize_tables
 from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
 from backtrail.validation import without_first
@@ -315,3 +317,87 @@ def test_in_event_form_the_account_goes_on_and_is_looked_at_from_there():
     assert found.returns[0] == pytest.approx(whole.returns[0][30:])
     # Round trips are entered at the bars 1, 13, 25, 37, 49, 61 and 73.
     assert (whole.metrics["total_trades"][0], found.metrics["total_trades"][0]) == (6.0, 3.0)
+
+
+@metric
+def worst_five(returns, periods_per_year):
+    return float(np.sort(returns)[:5].sum() * periods_per_year)
+
+
+@metric
+def later_half(equity, timestamps):
+    middle = timestamps[0] + (timestamps[-1] - timestamps[0]) / 2
+    return float(equity[-1] / equity[timestamps >= middle][0])
+
+
+@metric
+def longest_trade(trades):
+    return int(trades["bars_held"].max()) if len(trades["bars_held"]) else None
+
+
+def with_metrics(*functions):
+    named = {function.__name__: function for function in functions}
+    return replace(RANDOM, metrics=own_metrics(named, strategy="random", builtin=lambda: ()))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 10**6),
+    first=st.sampled_from([0, 20]),
+    fill=st.sampled_from(["next_open", "next_close"]),
+    shares=st.sampled_from(["whole", "fractional"]),
+)
+def test_own_metrics_of_the_kernel_are_those_of_the_event_engine(seed, first, fill, shares):
+    bars, rules = random_bars(seed, 2), config(capital="10000", fill=fill, shares=shares)
+    quick, slow = (
+        Sweep(with_metrics(*functions), bars, rules, periods_per_year=252, first=first)
+        for functions in ((worst_five, later_half), (worst_five, later_half, longest_trade))
+    )
+    assert (quick.is_compiled, slow.is_compiled) == (True, False)
+    assert quick.metric_names == (*SWEEP_METRICS, "worst_five", "later_half")
+    sets = [{"seed": seed}, {"seed": seed + 1}]
+    found, expected = quick.evaluate(sets), slow.evaluate(sets)
+    assert found.errors == expected.errors == (None, None)
+    assert set(found.metrics) == set(quick.metric_names)
+    for name in quick.metric_names:
+        np.testing.assert_allclose(
+            found.metrics[name], expected.metrics[name], rtol=1e-9, atol=1e-11, err_msg=name
+        )
+
+
+def test_own_metrics_of_a_sweep_are_those_of_an_exact_run():
+    strategy = with_metrics(worst_five, later_half, longest_trade)
+    bars, exact = random_bars(5, 2), config(capital="10000", ledger="decimal")
+    found = Sweep(strategy, bars, exact, periods_per_year=252).evaluate([{"seed": 5}])
+    tables = run_signal(strategy, bars, exact, params={"seed": 5}).tables
+    rows = summarize_tables(tables, periods_per_year=252, own=strategy.metrics)[-3:]
+    assert [row.metric for row in rows] == ["worst_five", "later_half", "longest_trade"]
+    assert rows[2].value > 1.0
+    assert [found.metrics[row.metric][0] for row in rows] == pytest.approx(
+        [row.value for row in rows], rel=1e-9
+    )
+
+
+def test_a_set_whose_own_metric_raises_is_a_row_with_its_error_and_no_figure():
+    @metric
+    def picky(equity):
+        if equity[-1] < 1_000:
+            raise ValueError("a loss")
+        return 1.0
+
+    bars = random_bars(3)
+    for functions, compiled in (((later_half, picky), True), ((picky, longest_trade), False)):
+        sweep = Sweep(with_metrics(*functions), bars, config(), periods_per_year=252)
+        assert sweep.is_compiled is compiled
+        found = sweep.evaluate([{"seed": n} for n in range(8)], keep_returns=True)
+        told = (
+            "StrategyError: metric picky raised ValueError: a loss; let it return None where it is "
+            "undefined"
+        )
+        assert set(found.errors) == {None, told}
+        failed = np.array([error is not None for error in found.errors])
+        for name, column in found.metrics.items():
+            assert np.isnan(column[failed]).all(), name
+        assert (found.metrics["picky"][~failed] == 1.0).all()
+        assert np.isnan(found.returns[failed]).all()
+        assert np.isfinite(found.returns[~failed]).all()

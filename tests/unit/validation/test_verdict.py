@@ -212,3 +212,13 @@ def test_gates_are_those_of_the_config():
     assert nothing.summary == "The best of 72 sets was not judged: no gate was set or measured."
     with pytest.raises(ValueError, match="there is no gate 'sharpe'; use psr, dsr"):
         judged(gates={"sharpe": 1.0})
+
+
+def test_one_set_beside_trials_of_the_ledger_does_not_tell_how_lucky_they_were():
+    returns = next(searches([4], edge=4.0))[4:5]
+    alone, beside = luck_of(returns), luck_of(returns, all_trials=301)
+    assert alone.dsr == alone.psr > 0.99
+    assert (beside.dsr, beside.luck_sharpe, beside.all_trials) == (None, None, 301)
+    assert beside.psr == alone.psr
+    judged = judge({"dsr": beside.dsr}, {}, sets=1, trials=301, benchmark="cash")
+    assert not judged.passed

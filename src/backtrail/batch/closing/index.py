@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.closing.store_reports import write_store_reports
 from backtrail.files import lease, remove_stale
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
@@ -17,9 +18,10 @@ __all__ = ["render_store_index"]
 def render_store_index(
     store: RunStore, bundles_dir: Path, *, config: ReportConfig | None = None
 ) -> None:
-    """Render `index.html` from the table of runs.
+    """Render `index.html` from the table of runs, and write the JSON of searches beside it.
 
-    No manifest is read, and of results only the equity of runs that are new to the page.
+    No manifest is read, and of results only the equity of runs that are new to the page, and the
+    small files of searches.
 
     Args:
         store: The run store.
@@ -41,6 +43,7 @@ def render_store_index(
             equity=lambda name: _monthly_equity(store.run(name).results),
             config=config,
         )
+        write_store_reports(store, runs.to_dicts())
 
 
 def _synthetic_datasets(bundles_dir: Path) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.batch.execution.laboratory import Laboratory
+from backtrail.batch.execution.laboratory import Laboratory, VariantFailedError
 from backtrail.engine import run_signal
 from backtrail.validation import (
     Check,
@@ -42,18 +42,23 @@ def bias_answer(lab: Laboratory) -> dict[str, Any]:
         asked.append(("noise", lambda: _noise(lab, options)))
     if options["costs"]:
         asked.append(("costs", lambda: _costs(lab)))
-    return {"checks": [asdict(_asked(name, check)) for name, check in asked]}
+    return {"checks": [asdict(_asked(lab, name, check)) for name, check in asked]}
 
 
-def _asked(name: str, check: Callable[[], Check]) -> Check:
-    """Return what a check found; one that the strategy does not survive has found nothing."""
+def _asked(lab: Laboratory, name: str, check: Callable[[], Check]) -> Check:
+    """Return what a check found; one that the strategy does not survive has found nothing.
+
+    Memory that ran out, and a fault that is not the strategy's, end the step.
+    """
     try:
         return check()
-    except Exception as error:  # noqa: BLE001  the user's code may raise anything
-        words = (
-            f"The strategy failed on a part or a variant of its history: {type(error).__name__}: "
-            f"{error}"
-        )
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not lab.is_of_strategy(error):
+            raise
+        kind = "" if isinstance(error, VariantFailedError) else f"{type(error).__name__}: "
+        words = f"The strategy failed on a part or a variant of its history: {kind}{error}"
         return Check(name, None, None, None, 0.0, words)
 
 

@@ -77,7 +77,8 @@ def _answer(
         if asked["kind"] == "params":
             strategy = _load(code_dir, entry, functions)
             params = [check_params(strategy, item) for item in asked["params"]]
-            return {"form": strategy.form, "params": params}
+            metrics = [own.name for own in strategy.metrics]
+            return {"form": strategy.form, "params": params, "metrics": metrics}
         shield = Shield(asked["code_dir"], asked["files"], asked["target"])
         recorder = UsageRecorder(shield, watch)
         recorder.start()

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -26,10 +26,17 @@ from backtrail.engine import (
 )
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import StrategyError
+from backtrail.metrics import OwnMetric
 from backtrail.metrics.attribution import attribution_columns
-from backtrail.metrics.summary import MetricRow, summarize_tables
+from backtrail.metrics.summary import MetricRow, summarize_tables, tables_since
 
-__all__ = ["calendar_sessions", "check_params", "engine_config", "evaluate_run"]
+__all__ = [
+    "calendar_sessions",
+    "check_params",
+    "engine_config",
+    "evaluate_run",
+    "holdout_tables",
+]
 
 Columns = dict[str, Sequence[Any]]
 
@@ -76,7 +83,8 @@ def evaluate_run(
             neither.
 
     Returns:
-        Lists, and arrays of the standard library, so that who reads them needs no NumPy.
+        Lists, and arrays of the standard library, so that who reads them needs no NumPy. Of a
+        holdout `holdout_metrics` has the strategy's own metrics of these dates alone, if any.
     """
     params = params_from(strategy, identity["params"])
     config = engine_config(identity, seed)
@@ -101,14 +109,25 @@ def evaluate_run(
             attributes=attributes,
             sessions=partial(calendar_sessions, bars),
         )
-    return _with_analysis(result, config, periods_per_year)
+    tables = _with_analysis(result, config, periods_per_year, strategy.metrics)
+    if "holdout" in identity and strategy.metrics:
+        tables["holdout_metrics"] = _holdout_metrics(
+            result, identity["holdout"]["start"], strategy.metrics, periods_per_year
+        )
+    return tables
 
 
 def _with_analysis(
-    result: RunResult, config: EngineConfig, periods_per_year: float
+    result: RunResult,
+    config: EngineConfig,
+    periods_per_year: float,
+    own: Sequence[OwnMetric],
 ) -> dict[str, Columns]:
     metrics = summarize_tables(
-        result.tables, periods_per_year=periods_per_year, costs=_costs_in_words(result, config)
+        result.tables,
+        periods_per_year=periods_per_year,
+        costs=_costs_in_words(result, config),
+        own=own,
     )
     summary = {
         field.name: [getattr(row, field.name) for row in metrics] for field in fields(MetricRow)
@@ -122,6 +141,34 @@ def _with_analysis(
         name: {column: _plain(values) for column, values in table.items()}
         for name, table in tables.items()
     }
+
+
+def _holdout_metrics(
+    result: RunResult, begins: str, own: Sequence[OwnMetric], periods_per_year: float
+) -> Columns:
+    """Return a strategy's own metrics of a holdout alone: no process but this has its functions."""
+    rows = summarize_tables(
+        holdout_tables(result.tables, begins), periods_per_year=periods_per_year, own=own
+    )[-len(own) :]
+    return {"metric": [row.metric for row in rows], "value": [row.value for row in rows]}
+
+
+def holdout_tables(
+    tables: Mapping[str, Mapping[str, Any]], begins: str
+) -> dict[str, Mapping[str, Any]]:
+    """Return what the metrics of a holdout alone need of a run.
+
+    The curve begins with the value at the last close before the holdout, so that what the account
+    earned by then is not in it.
+
+    Args:
+        tables: Of the whole run; times in microseconds.
+        begins: First date of the holdout.
+    """
+    moment = datetime.fromisoformat(begins).replace(tzinfo=UTC)
+    begins_at = int(moment.timestamp()) * 1_000_000
+    times = np.asarray(tables["backtest_results"]["timestamp"], dtype=np.int64)
+    return tables_since(tables, max(int(np.searchsorted(times, begins_at)) - 1, 0), begins_at)
 
 
 def engine_config(identity: Mapping[str, Any], seed: int) -> EngineConfig:

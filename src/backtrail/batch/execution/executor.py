@@ -121,7 +121,7 @@ class Executor:
         if "holdout" in spec["identity"]:
             from backtrail.batch.execution.holdout_files import write_holdout
 
-            write_holdout(spec, tables, target)
+            write_holdout(spec, outcome.answer["tables"], target)
         return outcome, contents
 
     def run_child(

@@ -1,16 +1,16 @@
 """What a run on a holdout says: the figures of the holdout alone, beside those before it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from backtrail.artifacts.rundir import RunDir
+from backtrail.batch.execution.evaluation import holdout_tables
 from backtrail.data.calendars import periods_per_year
 from backtrail.files import write_json
 from backtrail.metrics import SharpeEstimate
-from backtrail.metrics.summary import summarize
+from backtrail.metrics.summary import summarize_tables
 from backtrail.optimization.search import SWEEP_METRICS
 
 __all__ = ["write_holdout"]
@@ -26,13 +26,12 @@ def write_holdout(
 
     Args:
         spec: The spec of a run on a holdout.
-        tables: Columns by table, as the child gave them; timestamps in microseconds.
+        tables: Columns by table, as the child gave them; timestamps in microseconds. With
+            `holdout_metrics` where the strategy has metrics of its own.
         target: The run, or a scratch directory.
     """
     identity = spec["identity"]
-    begins = datetime.fromisoformat(identity["holdout"]["start"]).replace(tzinfo=UTC)
-    begins_at = int(begins.timestamp()) * 1_000_000
-    figures, bars, psr = _figures(identity, tables, begins_at)
+    figures, bars, psr = _figures(identity, tables)
     look = int(spec["look"])
     contaminated = look > 1
     folder = target.results / "validation" / "holdout"
@@ -58,33 +57,26 @@ def write_holdout(
 
 
 def _figures(
-    identity: Mapping[str, Any], tables: Mapping[str, Mapping[str, Sequence[Any]]], begins_at: int
+    identity: Mapping[str, Any], tables: Mapping[str, Mapping[str, Sequence[Any]]]
 ) -> tuple[dict[str, float | None], int, float | None]:
-    curve = tables["backtest_results"]
-    times = np.asarray(curve["timestamp"], dtype=np.int64)
-    first = int(np.searchsorted(times, begins_at))
-    start = max(first - 1, 0)
-    equity = np.asarray(curve["portfolio_value"], dtype=np.float64)[start:]
+    begins = identity["holdout"]["start"]
+    inside = holdout_tables(tables, begins)
+    times = np.asarray(inside["backtest_results"]["timestamp"], dtype=np.int64)
+    equity = np.asarray(inside["backtest_results"]["portfolio_value"], dtype=np.float64)
     dataset = identity["dataset"]
-    rows = summarize(
-        equity,
-        times[start:],
-        periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"]),
-        trade_columns=_since(tables["trades"], "entry_at", begins_at),
-        gross_exposure=list(curve["gross_exposure"])[start:],
-        fills=_since(tables["fills"], "timestamp", begins_at),
+    rows = summarize_tables(
+        inside, periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"])
     )
     values = {row.metric: row.value for row in rows}
+    figures = {name: values[name] for name in SWEEP_METRICS}
+    own = tables.get("holdout_metrics", {"metric": (), "value": ()})
+    figures |= dict(zip(own["metric"], own["value"], strict=True))
     best = None
     if len(equity) > 2 and (equity > 0.0).all():
         best = SharpeEstimate.of(equity[1:] / equity[:-1] - 1.0)
     psr = None if best is None else best.probability_above()
-    return {name: values[name] for name in SWEEP_METRICS}, len(times) - first, psr
-
-
-def _since(table: Mapping[str, Sequence[Any]], column: str, begins_at: int) -> dict[str, list[Any]]:
-    kept = [row for row, at in enumerate(table[column]) if at is not None and at >= begins_at]
-    return {name: [values[row] for row in kept] for name, values in table.items()}
+    bars = int(np.count_nonzero(times >= np.datetime64(begins, "us").astype(np.int64)))
+    return figures, bars, psr
 
 
 def _words(

@@ -4,6 +4,7 @@ Like everything that imports the strategy it works in the child process of a run
 a bar of the holdout: the child is not given any.
 """
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
@@ -17,11 +18,12 @@ from backtrail.canonical import derive_seed
 from backtrail.engine import Bars, RunResult, SignalBars, run_event, run_signal
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy, params_from
-from backtrail.optimization.search import SWEEP_METRICS, Search
+from backtrail.errors import OrderError, StrategyError
+from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
 from backtrail.validation import shared_rows
 
-__all__ = ["Laboratory"]
+__all__ = ["Laboratory", "VariantFailedError"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -30,13 +32,17 @@ BoolArray = npt.NDArray[np.bool_]
 _LARGEST_BLOCK: Final = 1 << 21  # returns that are held at once
 
 
+class VariantFailedError(Exception):
+    """The strategy failed on a part or a variant of its history."""
+
+
 class Laboratory:
     """A search run's strategy, its bars before the holdout, and the set that was selected.
 
     Args:
         strategy: From `load_strategy`.
         asked: The request: `identity` and `run_key` of the run, `params` of the selected set,
-            `numbers` of a sample, `seed` and `periods_per_year`.
+            `numbers` of a sample, `seed`, `periods_per_year` and `code_dir`.
         bars: Prices before the holdout.
         benchmark_bars: Prices of a benchmark outside the universe.
         attributes: Set on the context of a strategy in event form.
@@ -61,6 +67,16 @@ class Laboratory:
         self.config = engine_config(self.identity, asked["seed"])
         self._asked = asked
         self._attributes = attributes
+
+    def is_of_strategy(self, error: Exception) -> bool:
+        """Say whether the strategy failed: it raised, or did what no strategy may do."""
+        if isinstance(error, VariantFailedError | StrategyError | OrderError):
+            return True
+        folder = self._asked["code_dir"].rstrip("/") + "/"
+        return any(
+            frame.f_code.co_filename.startswith(folder)
+            for frame, _ in traceback.walk_tb(error.__traceback__)
+        )
 
     @property
     def metric(self) -> str:
@@ -108,7 +124,8 @@ class Laboratory:
             found.append(result.metrics)
             failed += [error is not None for error in result.errors]
         columns = {
-            name: np.concatenate([metrics[name] for metrics in found]) for name in SWEEP_METRICS
+            name: np.concatenate([metrics[name] for metrics in found])
+            for name in sweep.metric_names
         }
         return columns, np.array(failed, dtype=np.bool_)
 
@@ -125,11 +142,11 @@ class Laboratory:
         """Return the returns per bar of the selected set on some bars, and its metric.
 
         Raises:
-            RuntimeError: If the strategy failed.
+            VariantFailedError: If the strategy failed.
         """
         result = self.sweep(bars, first).evaluate([self.params], keep_returns=True)
         if result.errors[0] is not None:
-            raise RuntimeError(f"the selected set failed on other bars: {result.errors[0]}")
+            raise VariantFailedError(result.errors[0])
         assert result.returns is not None
         figure = float(result.metrics[self.metric][0])
         return without_ruin(result.returns)[0], None if np.isnan(figure) else figure

@@ -20,7 +20,7 @@ from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy
 from backtrail.optimization.changes import find_changes, find_flips
 from backtrail.optimization.kernel import CLIP, OPENS, STATE_SIZE, Terms, simulate_block
-from backtrail.optimization.search import SWEEP_METRICS, Search
+from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep
 from backtrail.validation.streaming import SearchPart, SearchStatistics
 
@@ -94,7 +94,7 @@ def evaluate_sets(
         most = min(_MOST_RETURNS, memory_bytes // (8 * _COPIES))
         size = max(1, min(_BLOCK, most // len(bars.timestamps)))
     columns: dict[str, Any] = {"set": array("q"), "error": []}
-    columns |= {name: array("d") for name in SWEEP_METRICS}
+    columns |= {name: array("d") for name in sweep.metric_names}
     parts = []
     while block := list(islice(passing, size)):
         numbered = np.array([number for number, _ in block], dtype=np.int64)
@@ -102,7 +102,7 @@ def evaluate_sets(
         result = sweep.evaluate(wanted, keep_returns=statistics is not None)
         columns["set"].frombytes(numbered.tobytes())
         columns["error"].extend(result.errors)
-        for name in SWEEP_METRICS:
+        for name in sweep.metric_names:
             columns[name].frombytes(result.metrics[name].tobytes())
         if statistics is not None and result.returns is not None:
             through = np.array([error is None for error in result.errors])

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.batch.execution.laboratory import Laboratory
+from backtrail.batch.execution.laboratory import Laboratory, VariantFailedError
 from backtrail.engine import Bars
 from backtrail.errors import EmptySeriesError, OrderInvariantError
 from backtrail.validation import (
@@ -141,7 +141,7 @@ def _price_noise(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any] 
     def figure(bars: Bars) -> float | None:
         try:
             return lab.chosen(bars)[1]
-        except RuntimeError:  # a variant that the strategy does not survive is lost
+        except VariantFailedError:  # a variant that the strategy does not survive is lost
             return None
 
     found = price_noise(

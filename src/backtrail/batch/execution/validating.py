@@ -6,13 +6,15 @@ decides is drawn from seeds of the run's identity, so the bytes are the same.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.schemas import VALIDATION_SCHEMAS
 from backtrail.artifacts.tables import build_table, write_table
+from backtrail.batch.execution.asking import SearchExecutor, ask_beside
+from backtrail.batch.execution.evaluated_sets import EvaluatedSets, searched_numbers
 from backtrail.batch.execution.outcome import Outcome
 from backtrail.batch.execution.validation_files import (
     bias_file,
@@ -26,21 +28,18 @@ from backtrail.optimization.search import Search, in_sample_identity
 from backtrail.validation.clusters import Clusters
 from backtrail.validation.luck import measure_luck
 
-if TYPE_CHECKING:
-    from backtrail.batch.execution.searching import EvaluatedSets, SearchExecutor
-
 __all__ = ["validate"]
 
 _NOTHING: Final = Outcome(None, None, "", "", 0.0, 0.0, 0.0, {})
 
 
 def validate(
-    executor: "SearchExecutor",
+    executor: SearchExecutor,
     spec: Mapping[str, Any],
     code: Path,
     target: RunDir,
     step: str,
-    evaluated: "Callable[[], EvaluatedSets]",
+    evaluated: Callable[[], EvaluatedSets],
     *,
     logs: Path | None = None,
 ) -> tuple[Outcome, dict[str, str]]:
@@ -84,15 +83,13 @@ def validate(
 
 
 def _ask(
-    executor: "SearchExecutor",
+    executor: SearchExecutor,
     spec: Mapping[str, Any],
     code: Path,
     target: RunDir,
     step: str,
     logs: Path | None,
 ) -> tuple[Outcome, dict[str, Any]]:
-    from backtrail.batch.execution.searching import ask_beside, searched_numbers
-
     numbers = searched_numbers(Search.of(spec))
     asked = {
         "kind": "validation",
@@ -105,7 +102,7 @@ def _ask(
 
 
 def _luck(
-    spec: Mapping[str, Any], answer: Mapping[str, Any], evaluated: "EvaluatedSets"
+    spec: Mapping[str, Any], answer: Mapping[str, Any], evaluated: EvaluatedSets
 ) -> dict[str, Any]:
     assert evaluated.statistics is not None
     found = answer["clusters"]

@@ -132,7 +132,7 @@ def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) ->
         "psr": luck.psr,
         "dsr": luck.dsr,
         "dsr_clusters": luck.dsr_clusters,
-        "expected_maximum_sharpe": luck.luck_sharpe * root,
+        "expected_maximum_sharpe": None if luck.luck_sharpe is None else luck.luck_sharpe * root,
         "minimum_track_record": {"bars": least, "years": least / periods}
         if is_finite and least is not None
         else None,

@@ -17,6 +17,7 @@ from backtrail.batch.planning.requests import RunRequest, expand_batch
 from backtrail.batch.planning.searches import (
     is_mistake,
     is_single_mistake,
+    metric_problems,
     probed_params,
 )
 from backtrail.canonical import sha256_json
@@ -425,11 +426,15 @@ def _params_problems(
         where = f"{source}: batch.{requests[0].origin('strategy')}.strategy"
         remedy = "see strategies/README.md for the forms of a strategy"
         return [Problem(where, f"{closure.entry}: {outcome.message}", remedy)]
-    return [
+    problems = [
         _params_problem(request, item["error"], source)
         for (request, params), item in zip(probes, outcome.answer["params"], strict=True)
         if "error" in item and is_mistake(item["error"], params, request.search)
     ]
+    for request in requests:
+        where = f"{source}: batch.{request.origin('optimize')}.optimize"
+        problems += metric_problems(request.search, outcome.answer["metrics"], where)
+    return problems
 
 
 _NAMED = re.compile(r"parameter '(\w+)'")

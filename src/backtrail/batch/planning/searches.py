@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_SETS",
     "is_mistake",
     "is_single_mistake",
+    "metric_problems",
     "probed_params",
     "search_problems",
     "search_settings",
@@ -126,10 +127,6 @@ def _optimize_problems(
 
 def _metric_problems(optimize: Mapping[str, Any], where: str) -> Iterator[Problem]:
     objective = optimize.get("objective", SWEEP_METRICS[3])
-    names = [objective] if isinstance(objective, str) else list(objective)
-    for name in names:
-        if name not in SWEEP_METRICS:
-            yield Problem(f"{where}.objective", *_unknown_metric(name))
     if isinstance(objective, Mapping) and not any(objective.values()):
         remedy = "give at least one metric a weight"
         yield Problem(f"{where}.objective", "every weight is 0", remedy)
@@ -140,18 +137,35 @@ def _metric_problems(optimize: Mapping[str, Any], where: str) -> Iterator[Proble
         except ValueError as error:
             yield Problem(place, str(error), "mend the condition")
             continue
-        for name in sorted(condition.names - set(SWEEP_METRICS)):
-            yield Problem(place, *_unknown_metric(name))
         if not condition.names:
             remedy = "write one such as total_trades >= 30, or drop it"
             yield Problem(place, f"{text!r} names no metric", remedy)
 
 
-def _unknown_metric(name: str) -> tuple[str, str]:
-    near = difflib.get_close_matches(name, SWEEP_METRICS, n=1)
-    known = f"metrics: {', '.join(SWEEP_METRICS)}"
-    remedy = f"did you mean {near[0]!r}?" if near else known
-    return f"there is no metric {name!r} of parameter sets", remedy
+def metric_problems(
+    search: Mapping[str, Any] | None, own: Sequence[str], where: str
+) -> Iterator[Problem]:
+    """Yield the metrics of a search that neither every set has nor the strategy defines.
+
+    Args:
+        search: The identity's `search`; None for a plain run.
+        own: Names of the strategy's own metrics, which only its file knows.
+        where: The place of `optimize` in the config.
+    """
+    if search is None:
+        return
+    known = (*SWEEP_METRICS, *own)
+    objective = search["objective"]
+    named = [("objective", [objective] if isinstance(objective, str) else list(objective))]
+    for index, text in enumerate(search["constraints"]):
+        named.append((f"constraints[{index}]", sorted(Condition(text).names)))
+    for place, names in named:
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                remedy = f"did you mean {near[0]!r}?" if near else f"metrics: {', '.join(known)}"
+                found = f"there is no metric {name!r} of parameter sets"
+                yield Problem(f"{where}.{place}", found, remedy)
 
 
 def _axis_problems(optimize: Mapping[str, Any], where: str) -> Iterator[Problem]:

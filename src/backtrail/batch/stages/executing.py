@@ -65,7 +65,8 @@ def _asked_of(run: RunDir, spec: dict[str, Any]) -> tuple[dict[str, Any], tuple[
     """Return the spec to execute, and the results that are there before."""
     if "search" not in spec["identity"]:
         return spec, ()
-    from backtrail.batch.execution.searching import SEARCH_RESULTS, backtest_spec
+    from backtrail.batch.execution.searching import backtest_spec
+    from backtrail.batch.execution.selection_files import SEARCH_RESULTS
 
     return backtest_spec(spec, run), SEARCH_RESULTS
 

@@ -47,10 +47,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         if record["status"] == "completed" and listed != record["inventory"]:
             raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")
         write_json(
-            store.ledger
-            / "trials"
-            / spec["identity"]["dataset"]["dataset_id"]
-            / f"{spec['run_key']}.json",
+            store.trial_path(spec["identity"]["dataset"]["dataset_id"], spec["run_key"]),
             trial_record(spec, record.get("selection")),
         )
         seal(run, sealed_record(record, run, listed))

@@ -23,7 +23,7 @@ from backtrail.files import lease, write_bytes, write_json
 from backtrail.optimization.search import Search
 
 if TYPE_CHECKING:
-    from backtrail.batch.execution.searching import EvaluatedSets
+    from backtrail.batch.execution.evaluated_sets import EvaluatedSets
 
 __all__ = ["cover", "evaluate_chunk", "searched_sets", "select_parameters"]
 
@@ -68,7 +68,7 @@ def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Exec
 
 def _evaluate(executor: Executor, run: RunDir, work: WorkingFiles, chunk: str) -> None:
     executor.sandbox  # noqa: B018  it imports the engine while Polars is imported here
-    from backtrail.batch.execution.searching import evaluate_places, searched_numbers
+    from backtrail.batch.execution.evaluated_sets import evaluate_places, searched_numbers
 
     spec = run.read_spec()
     numbers = searched_numbers(Search.of(spec), work.numbers)
@@ -163,7 +163,11 @@ def select_parameters(store: RunStore, backtest_id: str, executor: Executor) -> 
 
 
 def _select(executor: Executor, run: RunDir, work: WorkingFiles, spec: Mapping[str, Any]) -> None:
-    from backtrail.batch.execution.searching import SEARCH_RESULTS, write_curves, write_selection
+    from backtrail.batch.execution.selection_files import (
+        SEARCH_RESULTS,
+        write_curves,
+        write_selection,
+    )
 
     chunks = _whole_search(executor, run, work, Search.of(spec).draws)
     evaluated = _joined(work, chunks)
@@ -208,14 +212,14 @@ def searched_sets(executor: Executor, run: RunDir) -> "EvaluatedSets":
 
 
 def _joined(work: WorkingFiles, chunks: Sequence[str]) -> "EvaluatedSets":
-    from backtrail.batch.execution.searching import EvaluatedSets
+    from backtrail.batch.execution.evaluated_sets import EvaluatedSets
 
     return EvaluatedSets.join([EvaluatedSets.load(work.rows(chunk)) for chunk in chunks])
 
 
 def _whole_search(executor: Executor, run: RunDir, work: WorkingFiles, draws: int) -> list[str]:
     """Return chunks that cover a search once, after evaluating what none of them has."""
-    from backtrail.batch.execution.searching import Pace
+    from backtrail.batch.execution.asking import Pace
 
     chunks, gaps = cover(work.chunks(), draws)
     pace = Pace(executor.limits)

@@ -7,14 +7,14 @@ import pytest
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.batch import stages
-from backtrail.batch.execution.outcome import Limits, StrategyFailedError
-from backtrail.batch.execution.searching import (
+from backtrail.batch.execution.asking import Pace
+from backtrail.batch.execution.evaluated_sets import (
     EvaluatedSets,
-    Pace,
     evaluate_places,
     searched_numbers,
-    write_selection,
 )
+from backtrail.batch.execution.outcome import Limits, StrategyFailedError
+from backtrail.batch.execution.selection_files import write_selection
 from backtrail.batch.execution.set_evaluation import default_block, without_ruin
 from backtrail.errors import NoAdmissibleSetError
 from backtrail.optimization.search import SWEEP_METRICS, Search

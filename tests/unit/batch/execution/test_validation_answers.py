@@ -1,7 +1,8 @@
 """What a validation child answers, asked in this process, with strategies good and bad."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +102,7 @@ def asked_of(task, *, cost="0.001", objective="sharpe_ratio", select="best", par
     return {
         "task": task, "identity": identity, "run_key": "ab" * 32, "numbers": None, "seed": 1,
         "periods_per_year": 252.0, "params": params or {"fast": 5, "slow": 20},
+        "code_dir": str(Path(__file__).parent),
     }  # fmt: skip
 
 
@@ -270,3 +272,29 @@ def test_a_strategy_that_fails_on_other_histories_has_found_nothing():
     noise = told("monte_carlo", own)["price_noise"]
     assert (noise["samples"], noise["undefined"], noise["kept"]) == (0, 20, None)
     assert [fold["set"] for fold in told("walk_forward", own)["folds"]] == [None] * 4
+
+
+def test_a_fault_that_is_not_the_strategy_s_is_not_told_as_its_failure():
+    asked = asked_of("check_bias")
+    wrong = {**VALIDATE["bias"], "false_alarm_rate": "one in a hundred"}
+    asked["identity"]["validate"] = {**VALIDATE, "bias": wrong}
+    with pytest.raises(TypeError):
+        answer(SIGNAL, asked, BARS, None, {})
+
+
+def test_memory_that_runs_out_ends_the_checks_and_what_the_engine_refuses_does_not():
+    def greedy(bars, params):
+        if bars.close[5, 0] != BARS.close[5, 0]:
+            raise MemoryError
+        return crossing(bars, params)
+
+    with pytest.raises(MemoryError):
+        checks(replace(SIGNAL, target_weights=greedy))
+
+    def endless(bars, params):
+        return np.full(bars.close.shape, 1.0 if len(bars.close) == 420 else np.inf)
+
+    found = checks(replace(SIGNAL, target_weights=endless))
+    assert found["warm_up"]["passed"] is None
+    assert "StrategyError: " in found["warm_up"]["words"]
+    assert "infinite weight for A at bar 0" in found["warm_up"]["words"]

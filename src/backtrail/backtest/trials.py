@@ -1,0 +1,68 @@
+"""Trials that a script made without a run: what a sweep or a study evaluated, for the ledger."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from backtrail.artifacts.store import RunStore
+from backtrail.backtest.places import locate_base_dir
+from backtrail.canonical import canonical_json, sha256_json
+from backtrail.files import write_json
+from backtrail.project import project_root
+from backtrail.provenance.detection import capture_closure
+
+__all__ = ["record_trials"]
+
+_DATASET_ID: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def record_trials(
+    sets: Iterable[Mapping[str, Any]],
+    *,
+    strategy: str | Path,
+    dataset_id: str,
+    base_dir: str | Path = "backtests",
+) -> int:
+    """Count parameter sets that a script evaluated, as if a run had: every trial counts.
+
+    Later searches of the same strategy file on the same dataset are judged with them. Recording the
+    same sets of the same code again changes nothing.
+
+    Args:
+        sets: Every set that was evaluated, also those that failed or were not liked.
+        strategy: The strategy file.
+        dataset_id: The dataset they were evaluated on.
+        base_dir: Folder of the runs; a relative one counts from the project.
+
+    Returns:
+        How many parameter sets of this strategy file were ever evaluated on this dataset.
+
+    Raises:
+        CodeCaptureError: If the strategy file does not exist, or its code cannot be captured.
+        ValueError: If there is no set, or the dataset id is none.
+    """
+    listed = sorted({canonical_json(dict(item)) for item in sets})
+    if not listed:
+        raise ValueError("there is no parameter set to count; pass every set that was evaluated")
+    if not _DATASET_ID.fullmatch(dataset_id):
+        raise ValueError(
+            f"{dataset_id!r} is no dataset id of 16 hex digits; pass `dataset.manifest.dataset_id`"
+        )
+    file = Path(strategy).absolute()
+    root = project_root(file)
+    closure = capture_closure(file, root)
+    counted = {
+        "dataset_id": dataset_id,
+        "family": closure.entry,
+        "code_hash": closure.code_hash,
+        "run_type": "script",
+        "sets": len(listed),
+        "sets_sha256": sha256_json(listed),
+    }
+    key = sha256_json(counted)
+    store = RunStore(locate_base_dir(base_dir))
+    path = store.trial_path(dataset_id, key)
+    if not path.exists():
+        write_json(path, {"run_key": key, **counted}, durable=True)
+    return store.count_trials(dataset_id, closure.entry)
