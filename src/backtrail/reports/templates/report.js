@@ -138,7 +138,7 @@
     }
     const money = (v) => number(v, Math.abs(v) >= 1e5 ? 0 : 2);
     parts.push("Equity " + money(curve.equity[i]));
-    if (band.length)
+    if (band.length && money(curve.equity_low[i]) !== money(curve.equity_high[i]))
       parts.push("(" + money(curve.equity_low[i]) + " to " + money(curve.equity_high[i]) + ")");
     if (benchmark) parts.push(facts.benchmark + " " + money(curve.benchmark[i]));
     parts.push("Drawdown " + percent(curve.drawdown[i]));
