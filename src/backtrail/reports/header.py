@@ -172,9 +172,13 @@ def _look_words(run: RunRecord) -> str:
     dates = f"{window['start']} to {window['end']}"
     parent = run.spec["parent"]["backtest_id"]
     words = f"A look at the holdout from {dates}, with the set that {parent} selected; "
-    if run.spec["look"] == 1:
-        return f"{words}it was the first look."
-    return f"{words}it was look {run.spec['look']}: these dates are contaminated."
+    look = run.spec["look"]
+    which = "the first look" if look == 1 else f"look {look}: these dates are contaminated"
+    return (
+        f"{words}it was {which}. The figures here are of the whole account, which starts on "
+        f"{run.identity['start']} to fill indicators; those of the holdout alone are under "
+        "Validation in the advanced report."
+    )
 
 
 def _disagreements(

@@ -147,7 +147,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ],
         "synthetic": [int(bool(row["synthetic"])) for row in rows],
         "looks": {
-            str(place): [row["looks"].count, row["looks"].words]
+            str(place): [row["looks"].count, int(row["looks"].contaminated)]
             for place, row in enumerate(rows)
             if row["looks"].count
         },

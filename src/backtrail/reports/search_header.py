@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from backtrail.reports.formatting import params_text, plain_text
-from backtrail.reports.header import Fact, Header, selection_words
+from backtrail.reports.header import Fact, Header
 from backtrail.reports.rundata import RunRecord
 from backtrail.wording import counted
 
@@ -52,7 +52,7 @@ def search_header(
         header.facts[0],
         Fact("Space", f"{space}{condition}"),
         Fact("Sets evaluated", f"{sets:,} by {search['method']}"),
-        Fact("Selected", f"{chosen}; {selection_words(selection)}"),
+        Fact("Selected", chosen),
         Fact("Searched in sample", _period(run)),
         Fact("Withheld as holdout", _withheld(header, run)),
     )

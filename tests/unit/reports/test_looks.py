@@ -108,7 +108,7 @@ def test_the_index_counts_them_by_run_and_marks_the_store(browser, tmp_path):
         "[...document.querySelectorAll('#runs tbody tr')].filter(r => r.children.length > 1)"
         f".map(r => r.children[{place}].textContent)"
     )
-    assert cells == ["1 look", "–", "2 looks, contaminated"]
+    assert cells == ["1", "–", "2, contaminated"]
     assert "1 of these runs" in browser.run("document.getElementById('contaminated').textContent")
     browser.open(made([row(2)], tmp_path / "other.html"))
     assert browser.run("document.getElementById('contaminated')") is None

@@ -66,6 +66,7 @@
     if (text.error[i]) made.append(" ", element("small", {}, text.error[i].slice(0, 140)));
     return made;
   };
+  const looked = (i) => looks[i] && looks[i][0] + (looks[i][1] ? ", contaminated" : "");
   const reports = (i) => {
     const links = [["basic", text.report[i]], ["advanced", text.advanced[i]],
       ["search", text.search[i]]]
@@ -81,7 +82,7 @@
   });
   const columns = [
     { key: "tick", label: "", left: true, shown: true, always: true, width: 36, cell: tick },
-    { key: "name", label: "Name", left: true, shown: true, always: true, width: 220,
+    { key: "name", label: "Name", left: true, shown: true, always: true, width: 210,
       value: (i) => text.name[i], cell: name },
     { key: "strategy", label: "Strategy", left: true, shown: false, width: 150,
       value: (i) => text.strategy[i],
@@ -89,13 +90,13 @@
         made.title = text.strategy[i] ?? ""; return made; } },
     { key: "params", label: "Parameters", left: true, shown: true, width: 140,
       value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
-    { key: "status", label: "Status", left: true, shown: true, width: 112,
+    { key: "status", label: "Status", left: true, shown: true, width: 104,
       value: (i) => text.status[i], cell: status },
-    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 160,
-      value: (i) => looks[i]?.[0] ?? null, cell: (i) => cell(looks[i]?.[1] ?? "–") },
+    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 132,
+      value: (i) => looks[i]?.[0] ?? null, cell: (i) => cell(looked(i) ?? "–") },
     ...order.map((key) => ({
       key, label: labels[key], down: true, shown: data.main.includes(key),
-      width: Math.max(70, Math.round(18 + 7.4 * labels[key].length)),
+      width: Math.max(70, Math.round(20 + 8 * labels[key].length)),
       value: (i) => metrics[key][i],
       cell: (i) => {
         const value = metrics[key][i];
@@ -103,12 +104,12 @@
         return element("td", { className: tone }, metric(key, value));
       },
     })),
-    plain("bundle", "Bundle", true, 122), plain("grade", "Grade", true, 60),
+    plain("bundle", "Bundle", false, 150), plain("grade", "Grade", true, 60),
     plain("entry", "Batch entry", false), plain("run_type", "Type", false),
     plain("start", "Start", false), plain("end", "End", false),
     plain("dataset_id", "Dataset", false, 150), plain("code_hash", "Code", false, 150),
     plain("backtest_id", "Backtest", false, 172),
-    { key: "reports", label: "Reports", left: true, shown: true, width: 172, cell: reports },
+    { key: "reports", label: "Reports", left: true, shown: true, width: 160, cell: reports },
   ];
   const chosen = () => columns.filter((column) => column.shown);
 
@@ -213,7 +214,7 @@
     haystack ??= new Array(total);
     return haystack[i] ??= [text.name[i], text.strategy[i], paramText[i], text.bundle[i],
       text.dataset_id[i], text.status[i], text.run_type[i], text.backtest_id[i], text.error[i],
-      looks[i]?.[1],
+      looked(i),
       synthetic[i] ? "synthetic" : ""].join(" ").toLowerCase();
   };
   const metricNamed = (wanted) => {
@@ -270,9 +271,9 @@
   document.getElementById("runs-csv").addEventListener("click", () => {
     const texts = Object.keys(text).filter((key) => !["report", "advanced", "search"].includes(key));
     const names = [...paramNames].sort();
-    const looked = looks.length ? ["holdout_looks"] : [];
-    page.save("runs", [[...texts, ...looked, ...names, ...order], ...rows.map((i) => [
-      ...texts.map((key) => text[key][i]), ...looked.map(() => looks[i]?.[1]),
+    const own = looks.length ? ["holdout_looks", "holdout_contaminated"] : [];
+    page.save("runs", [[...texts, ...own, ...names, ...order], ...rows.map((i) => [
+      ...texts.map((key) => text[key][i]), ...own.map((_, k) => looks[i]?.[k] ?? 0),
       ...names.map((key) => params[i][key]),
       ...order.map((key) => metrics[key][i])])]);
   });
@@ -373,7 +374,7 @@
     const list = [
       ...Object.entries(titles).map(([key, title]) =>
         [title, wanted.map((i) => text[key][i]), (v) => v ?? "–"]),
-      ...(looks.length ? [["Holdout", wanted.map((i) => looks[i]?.[1]), (v) => v ?? "–"]] : []),
+      ...(looks.length ? [["Holdout looks", wanted.map(looked), (v) => v ?? "–"]] : []),
       ...keys.map((key) => ["parameter " + key, wanted.map((i) => params[i][key]), (v) => v ?? "–"]),
       ...order.map((key) => [labels[key], wanted.map((i) => metrics[key][i]),
         (v) => metric(key, v)]),

@@ -30,7 +30,7 @@
   const chart = LW.createChart(box, {
     autoSize: true,
     layout: { attributionLogo: true, fontSize: 11, panes: { enableResize: true } },
-    rightPriceScale: { minimumWidth: 74 },
+    rightPriceScale: { minimumWidth: 74, entireTextOnly: true },
     timeScale: { timeVisible: facts.intraday, secondsVisible: false, minBarSpacing: 0.01 },
     crosshair: { mode: LW.CrosshairMode.Normal },
     localization: { locale: "en-US" },
