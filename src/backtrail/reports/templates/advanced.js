@@ -10,15 +10,11 @@
     return all;
   };
   // Where there is no value there is no line: the one that would bridge the gap is not drawn.
-  const line = (axis, values) => {
-    let begun = false;
-    return axis.map((time, i) => {
-      if (Number.isNaN(values[i])) return { time };
-      const bridge = begun && Number.isNaN(values[i - 1]);
-      begun = true;
-      return bridge ? { time, value: values[i], color: "transparent" } : { time, value: values[i] };
-    });
-  };
+  const line = (axis, values) => axis.map((time, i) => {
+    if (Number.isNaN(values[i])) return { time };
+    const last = i + 1 < values.length && Number.isNaN(values[i + 1]);
+    return last ? { time, value: values[i], color: "transparent" } : { time, value: values[i] };
+  });
 
   // A chart below the first screen is drawn when it comes near, so that the page paints at once.
   const near = (box, draw) => {

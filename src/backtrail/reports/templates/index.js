@@ -82,21 +82,21 @@
   });
   const columns = [
     { key: "tick", label: "", left: true, shown: true, always: true, width: 36, cell: tick },
-    { key: "name", label: "Name", left: true, shown: true, always: true, width: 210,
+    { key: "name", label: "Name", left: true, shown: true, always: true, width: 195,
       value: (i) => text.name[i], cell: name },
     { key: "strategy", label: "Strategy", left: true, shown: false, width: 150,
       value: (i) => text.strategy[i],
       cell: (i) => { const made = cell((text.strategy[i] ?? "–").split("/").pop());
         made.title = text.strategy[i] ?? ""; return made; } },
-    { key: "params", label: "Parameters", left: true, shown: true, width: 140,
+    { key: "params", label: "Parameters", left: true, shown: true, width: 125,
       value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
-    { key: "status", label: "Status", left: true, shown: true, width: 104,
+    { key: "status", label: "Status", left: true, shown: true, width: 100,
       value: (i) => text.status[i], cell: status },
-    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 132,
+    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 126,
       value: (i) => looks[i]?.[0] ?? null, cell: (i) => cell(looked(i) ?? "–") },
     ...order.map((key) => ({
       key, label: labels[key], down: true, shown: data.main.includes(key),
-      width: Math.max(70, Math.round(20 + 8 * labels[key].length)),
+      width: Math.max(70, Math.round(24 + 8.2 * labels[key].length)),
       value: (i) => metrics[key][i],
       cell: (i) => {
         const value = metrics[key][i];
@@ -104,12 +104,12 @@
         return element("td", { className: tone }, metric(key, value));
       },
     })),
-    plain("bundle", "Bundle", false, 150), plain("grade", "Grade", true, 60),
+    plain("bundle", "Bundle", false, 150), plain("grade", "Grade", true, 58),
     plain("entry", "Batch entry", false), plain("run_type", "Type", false),
     plain("start", "Start", false), plain("end", "End", false),
     plain("dataset_id", "Dataset", false, 150), plain("code_hash", "Code", false, 150),
     plain("backtest_id", "Backtest", false, 172),
-    { key: "reports", label: "Reports", left: true, shown: true, width: 160, cell: reports },
+    { key: "reports", label: "Reports", left: true, shown: true, width: 176, cell: reports },
   ];
   const chosen = () => columns.filter((column) => column.shown);
 
