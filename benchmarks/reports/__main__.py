@@ -26,6 +26,7 @@ import polars as pl
 from backtrail.reports.advanced import render_advanced_report
 from backtrail.reports.basic import render_basic_report
 from backtrail.reports.index import render_index
+from backtrail.reports.looks import HoldoutLooks
 from benchmarks.common import save, show
 from benchmarks.engines.environments import Peer, PeerError, checked, install
 from tests.unit.reports import runs
@@ -166,6 +167,7 @@ def _index_page(out: Path) -> dict[str, Any]:
             "report": "r.html",
             "advanced": None,
             "synthetic": False,
+            "looks": HoldoutLooks(),
             "version": str(number),
         }
         for number in range(RUNS)

@@ -9,6 +9,7 @@ from contextlib import suppress
 import polars as pl
 import pytest
 
+from tests.unit.test_packaging import load_tool
 from tests.workflow.project import Project, batch_config, kill_group, nothing_to_do
 
 SIGNAL = '''"""Long while the fast average is above the slow one, in signal form."""
@@ -150,6 +151,17 @@ def test_a_second_call_has_nothing_to_do_and_a_forced_one_changes_no_byte(search
     assert {k: v for k, v in after.items() if "/reports/" not in k} == {
         k: v for k, v in before.items() if "/reports/" not in k
     }
+
+
+def test_the_picture_of_the_rules_is_whole_though_the_search_is_sealed(searched):
+    assert "evaluate_chunk" not in searched.snakemake("--rulegraph"), "a sealed one asks for none"
+    before = searched.checksums()
+    graph = load_tool("take_pictures").rule_graph(searched.root)
+    for rule in ("ingest_bundle", "plan_batch", "capture_code", "evaluate_chunk",
+                 "select_parameters", "run_backtest", "seal_run", "render_report",
+                 "render_search_report", "link_catalog", "render_index"):  # fmt: skip
+        assert f'label = "{rule}"' in graph
+    assert searched.checksums() == before
 
 
 def test_a_search_replays_and_a_deleted_table_comes_back(searched):

@@ -218,7 +218,18 @@ def test_the_second_look_is_marked_as_contaminated(validated):
     page = validated.store / found["backtest_id"] / "results/reports/basic_report.html"
     assert "it was look 2: these dates are contaminated." in page.read_text()
     advanced = page.with_name("advanced_report.html").read_text()
-    assert "2 looks at holdouts of it by now, contaminated" in advanced
+    mark = 'data-looks="2" data-contaminated="yes"'
+    assert mark in advanced
+    assert 'id="look-figures"' in advanced
+    for name in ("basic", "advanced", "search"):
+        own = validated.store / second / f"results/reports/{name}_report.html"
+        assert mark in own.read_text(), "the pages of the search that was looked at say so too"
+    # Any page made from now on carries count and mark, whichever run of the file it is of.
+    validated.backtrail("report", first)
+    assert mark in (validated.store / first / "results/reports/basic_report.html").read_text()
+    index = (validated.store / "index.html").read_text()
+    assert '"looks":{"0":[2,1],' in index
+    assert "<b>Contaminated holdouts.</b>" in index
     # The trials of the first search count for the second.
     spec = json.loads((validated.store / second / "metadata/run_spec.json").read_bytes())
     assert spec["trials_before"] == 32 + 1

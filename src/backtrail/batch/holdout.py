@@ -110,6 +110,8 @@ def open_holdout(
     stages.seal_run(store, backtest_id)
     if is_new:
         stages.render_report(store, backtest_id, bundles_dir, config=config)
+        # Its pages say how often its holdout was looked at.
+        stages.render_report_again(store, parent.backtest_id, bundles_dir)
     found = json.loads((run.results / "validation/holdout/validation-results.json").read_bytes())
     return OpenedHoldout(
         backtest_id,

@@ -72,6 +72,8 @@ def _open(options: argparse.Namespace) -> int:
 
 
 def _text(found: "OpenedHoldout") -> str:
+    from backtrail.reports.formatting import UNITS, metric_text
+
     done = "opened" if found.is_new else "was opened before"
     mark = "CONTAMINATED, " if found.contaminated else ""
     lines = [
@@ -79,10 +81,9 @@ def _text(found: "OpenedHoldout") -> str:
         f"    {mark}look {found.look} at these dates by this strategy file",
     ]
     for name in _SHOWN:
-        here, there = (_shown(values[name]) for values in (found.figures, found.in_sample))
+        here, there = (
+            metric_text(values[name], UNITS.get(name, ""))
+            for values in (found.figures, found.in_sample)
+        )
         lines.append(f"    {name:<14}  {here:>12}  in sample {there:>12}")
     return "\n".join(lines) + "\n"
-
-
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:,.4f}"

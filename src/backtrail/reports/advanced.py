@@ -12,6 +12,7 @@ from backtrail.data.calendars import SessionYear, dataset_periods, is_daily
 from backtrail.reports import charting, tables, trading
 from backtrail.reports.contents import RunContents, read_contents
 from backtrail.reports.formatting import metric_tone
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.rolling import RollingWindow, rolling_windows
 from backtrail.reports.rundata import read_prices, session_days
@@ -44,6 +45,7 @@ def render_advanced_report(
     out: Path,
     grade: str | None = None,
     trials: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
     """Write the advanced report of a finished run.
@@ -57,6 +59,7 @@ def render_advanced_report(
         out: The HTML file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
         trials: How much was tried on the dataset, in words; None when it was not counted.
+        looks: Looks at the holdout of its dataset by its strategy file.
         config: Theme, parts and templates of one's own.
 
     Returns:
@@ -85,7 +88,7 @@ def render_advanced_report(
         },
         scripts=("report.js", "advanced.js"),
         config=settings,
-        **{**contents.values(grade=grade, trials=trials), "unshown": unshown},
+        **{**contents.values(grade=grade, trials=trials, looks=looks), "unshown": unshown},
         parts=[
             (name, _TITLES[name])
             for name in ("chart", *settings.sections)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from backtrail.reports.contents import read_contents
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.settings import ReportConfig
 
@@ -15,6 +16,7 @@ def render_basic_report(
     bundles_dir: Path,
     out: Path,
     grade: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
     """Write the basic report of a finished run.
@@ -26,6 +28,7 @@ def render_basic_report(
         bundles_dir: The central bundle storage with the run's dataset.
         out: The HTML file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        looks: Looks at the holdout of its dataset by its strategy file.
         config: Theme and templates of one's own.
 
     Returns:
@@ -43,5 +46,5 @@ def render_basic_report(
         data=contents.data,
         scripts=("report.js",),
         config=config,
-        **contents.values(grade=grade),
+        **contents.values(grade=grade, looks=looks),
     )

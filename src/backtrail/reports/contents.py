@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backtrail.reports import charting, formatting, tables
 from backtrail.reports.header import header_of
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
 from backtrail.reports.series import TimeGrid, point_limit, time_grid
 
@@ -48,12 +49,15 @@ class RunContents:
         """Return the account value after each bar."""
         return self.results["portfolio_value"].to_numpy()
 
-    def values(self, *, grade: str | None, trials: str | None = None) -> dict[str, Any]:
+    def values(
+        self, *, grade: str | None, trials: str | None = None, looks: HoldoutLooks = NO_LOOKS
+    ) -> dict[str, Any]:
         """Return what every template of a finished run shows.
 
         Args:
             grade: Provenance grade to show when it was raised after the run was sealed.
             trials: How much was tried on the dataset, in words; None when it was not counted.
+            looks: Looks at the holdout of its dataset by its strategy file.
         """
         by_name = {row["metric"]: row["value"] for row in self.summary}
         value_at_risk, shortfall = (
@@ -68,6 +72,7 @@ class RunContents:
             grade=grade,
             costs=_stated(self.summary),
             trials=trials,
+            looks=looks,
         )
         return {
             "failed": False,

@@ -6,6 +6,7 @@ from typing import Any
 
 from backtrail.errors import DatasetError
 from backtrail.reports.header import header_of
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
 from backtrail.reports.settings import ReportConfig
@@ -16,7 +17,12 @@ _LOG_LINES = 40
 
 
 def render_failed_page(
-    run_dir: Path, *, bundles_dir: Path, out: Path, config: ReportConfig | None = None
+    run_dir: Path,
+    *,
+    bundles_dir: Path,
+    out: Path,
+    looks: HoldoutLooks = NO_LOOKS,
+    config: ReportConfig | None = None,
 ) -> Path:
     """Write the page of a failed run from the error in its `run.json`.
 
@@ -27,6 +33,7 @@ def render_failed_page(
         run_dir: The run directory.
         bundles_dir: The central bundle storage.
         out: The HTML file to write.
+        looks: Looks at the holdout of its dataset by its strategy file.
         config: Theme and templates of one's own.
 
     Returns:
@@ -43,7 +50,7 @@ def render_failed_page(
         data={},
         charts=False,
         config=config,
-        header=header_of(run, dataset=_dataset_or_none(run, bundles_dir), bars=None),
+        header=header_of(run, dataset=_dataset_or_none(run, bundles_dir), bars=None, looks=looks),
         exception=_text(error, "exception", "kind"),
         message=_text(error, "message"),
         traceback=_text(error, "traceback"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.canonical import sha256_file, sha256_json
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.settings import ReportConfig
 
 __all__ = ["describe_reports", "page_fingerprint", "report_fingerprint"]
@@ -39,18 +40,23 @@ def _own_fingerprint() -> str:
 
 
 def describe_reports(
-    paths: Iterable[Path], *, grade: str | None = None, config: ReportConfig | None = None
+    paths: Iterable[Path],
+    *,
+    grade: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
+    config: ReportConfig | None = None,
 ) -> list[dict[str, Any]]:
     """Return the content of a run's `reports.json`: one record per report file, sorted by name.
 
     Args:
         paths: The finished report files.
         grade: Provenance grade that they show; a replay may lift it later.
+        looks: Looks at the holdout that they show; there may be more later.
         config: Their theme, parts and templates.
 
     Returns:
-        Records with `name`, `sha256` of the file, `fingerprint` of what made it, `grade`, and
-        `config`.
+        Records with `name`, `sha256` of the file, `fingerprint` of what made it, `grade`,
+        `holdout` (its looks, in words), and `config`.
     """
     chosen = config or ReportConfig()
     fingerprint = page_fingerprint(chosen)
@@ -60,6 +66,7 @@ def describe_reports(
             "sha256": sha256_file(path),
             "fingerprint": fingerprint,
             "grade": grade,
+            "holdout": looks.words,
             "config": chosen.to_dict(),
         }
         for path in sorted(paths, key=lambda path: path.name)

@@ -70,10 +70,27 @@ UNITS: Mapping[str, str] = {
     "conditional_value_at_risk": "fraction",
     "conditional_value_at_risk_95": "fraction",
     "alpha": "fraction",
-    "expectancy": "money",
+    "annual_mean_return": "fraction",
+    "average_bars_held": "bars",
+    "average_loss": "money",
+    "average_win": "money",
+    "benchmark_total_return": "fraction",
     "best_return": "fraction",
-    "worst_return": "fraction",
+    "break_even_cost": "fraction",
+    "downside_deviation": "fraction",
+    "expectancy": "money",
+    "final_equity": "money",
+    "gross_pnl": "money",
+    "net_pnl": "money",
+    "open_trades": "count",
+    "positive_share": "fraction",
+    "probabilistic_sharpe_ratio": "probability",
+    "total_commission": "money",
+    "total_slippage": "money",
     "total_trades": "count",
+    "tracking_error": "fraction",
+    "ulcer_index": "fraction",
+    "worst_return": "fraction",
 }
 
 _LABELS = {
@@ -125,6 +142,8 @@ def metric_text(value: float | None, unit: str) -> str:
         percent = value * 100 if unit == "fraction" else value
         digits = 1 if abs(percent) >= 10 else 2
         return f"{round(percent, digits) + 0.0:,.{digits}f}%"
+    if unit == "probability":
+        return _probability_text(value)
     if unit in ("count", "bars", "days", "trades"):
         return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
     if unit in ("currency", "money", "cash"):
@@ -132,6 +151,13 @@ def metric_text(value: float | None, unit: str) -> str:
     if value and abs(value) < 0.001:
         return f"{value:.2e}"
     return f"{value:,.{2 if abs(value) >= 0.1 else 3}f}"
+
+
+def _probability_text(value: float) -> str:
+    """Return a probability with a third digit near its ends, where two would round it to them."""
+    if 0.01 <= value <= 0.99:
+        return f"{value:.2f}"
+    return "<0.001" if value < 0.0005 else ">0.999" if value > 0.9995 else f"{value:.3f}"
 
 
 def percent_text(value: float | None) -> str:

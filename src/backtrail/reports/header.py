@@ -7,6 +7,7 @@ from typing import Any
 
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.reports.formatting import params_text, plain_text
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord
 from backtrail.wording import counted
 
@@ -40,6 +41,7 @@ class Header:
         gaps: What was used beyond the captured code, in the manifest's words.
         synthetic: Whether the prices were made up; None when nothing is known.
         notes: What a reader has to know before the numbers.
+        looks: Looks at the holdout of its dataset by its strategy file.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Header:
     gaps: tuple[str, ...]
     synthetic: bool | None
     notes: tuple[str, ...]
+    looks: HoldoutLooks = NO_LOOKS
 
 
 def _cost_text(model: Mapping[str, Any]) -> str:
@@ -121,17 +124,30 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         Fact("Code", str(strategy["code_hash"]), code=True),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
-        *_search_facts(run),
     )
 
 
-def _search_facts(run: RunRecord) -> tuple[Fact, ...]:
+def _search_facts(run: RunRecord, looks: HoldoutLooks) -> tuple[Fact, ...]:
     found = []
     if run.selection is not None:
         found.append(Fact("Search", selection_words(run.selection)))
     if run.holdout is not None:
-        found.append(Fact("Holdout", f"{run.holdout[0]} to {run.holdout[1]}, not looked at"))
+        first, last = run.holdout
+        found.append(Fact("Holdout", f"{first} to {last}, withheld; {looks.words}"))
+    elif looks.count:
+        found.append(Fact("Holdout of the dataset", looks.words))
     return tuple(found)
+
+
+def _looks_notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
+    """Return the mark of a contaminated dataset, unless the run is a look that says so itself."""
+    if not looks.contaminated or run.spec.get("look", 1) > 1:
+        return ()
+    return (
+        f"Contaminated: {run.identity['strategy']['entry']} has had "
+        f"{counted(looks.count, 'look')} at held-out dates of this dataset. What it showed there "
+        "is no longer out of sample, and may have steered what was tried since.",
+    )
 
 
 def selection_words(selection: Mapping[str, Any]) -> str:
@@ -156,9 +172,13 @@ def _look_words(run: RunRecord) -> str:
     dates = f"{window['start']} to {window['end']}"
     parent = run.spec["parent"]["backtest_id"]
     words = f"A look at the holdout from {dates}, with the set that {parent} selected; "
-    if run.spec["look"] == 1:
-        return f"{words}it was the first look."
-    return f"{words}it was look {run.spec['look']}: these dates are contaminated."
+    look = run.spec["look"]
+    which = "the first look" if look == 1 else f"look {look}: these dates are contaminated"
+    return (
+        f"{words}it was {which}. The figures here are of the whole account, which starts on "
+        f"{run.identity['start']} to fill indicators; those of the holdout alone are under "
+        "Validation in the advanced report."
+    )
 
 
 def _disagreements(
@@ -186,6 +206,7 @@ def header_of(
     grade: str | None = None,
     costs: Mapping[str, str] | None = None,
     trials: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
 ) -> Header:
     """Return the head of a run's page.
 
@@ -196,6 +217,7 @@ def header_of(
         grade: Provenance grade that replaces the one of `run.json`.
         costs: `commission`, `slippage` and `benchmark` in words, where the strategy set them.
         trials: How much was tried on the dataset, in words; None when it was not counted.
+        looks: Looks at the holdout of its dataset by its strategy file.
     """
     identity = run.identity
     costs = costs or {}
@@ -214,6 +236,7 @@ def header_of(
         notes.append(f"Validation {passed}. {run.verdict['summary']}")
     if "look" in run.spec:
         notes.append(_look_words(run))
+    notes += _looks_notes(run, looks)
     symbols = [str(symbol) for symbol in identity["symbols"]]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     title, *others = run.names
@@ -228,10 +251,15 @@ def header_of(
             f"commission {costs.get('commission') or _cost_text(identity['commission'])}, "
             f"slippage {costs.get('slippage') or _cost_text(identity['slippage'])}"
         ),
-        facts=_facts(run, bars, costs) + ((Fact("Trials", trials),) if trials else ()),
+        facts=(
+            *_facts(run, bars, costs),
+            *_search_facts(run, looks),
+            *((Fact("Trials", trials),) if trials else ()),
+        ),
         grade=None if stated is None else str(stated),
         grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=_gaps(run),
         synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
         notes=tuple(notes),
+        looks=looks,
     )

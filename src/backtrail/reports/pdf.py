@@ -15,6 +15,7 @@ from backtrail.canonical import sha256_file
 from backtrail.errors import ReportTemplateError, SealError
 from backtrail.reports import formatting
 from backtrail.reports.contents import RunContents, read_contents
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.paper_chart import paper_chart
 from backtrail.reports.settings import ReportConfig
 
@@ -31,6 +32,7 @@ def render_pdf_report(
     bundles_dir: Path,
     out: Path,
     grade: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
     """Write the basic report of a finished run as a PDF.
@@ -40,6 +42,7 @@ def render_pdf_report(
         bundles_dir: The central bundle storage with the run's dataset.
         out: The PDF file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        looks: Looks at the holdout of its dataset by its strategy file.
         config: Templates of one's own: `basic.typ` takes the place of ours.
 
     Returns:
@@ -62,7 +65,7 @@ def render_pdf_report(
     contents = read_contents(run_dir, bundles_dir)
     own = None if config is None or config.templates is None else config.templates / "basic.typ"
     template = own if own is not None and own.is_file() else _TEMPLATES / "basic.typ"
-    data = json.dumps(paper_data(contents, grade=grade), allow_nan=False)
+    data = json.dumps(paper_data(contents, grade=grade, looks=looks), allow_nan=False)
     try:
         pdf = typst.compile(
             template,
@@ -87,14 +90,17 @@ def _check_fonts() -> None:
             )
 
 
-def paper_data(contents: RunContents, *, grade: str | None = None) -> dict[str, Any]:
+def paper_data(
+    contents: RunContents, *, grade: str | None = None, looks: HoldoutLooks = NO_LOOKS
+) -> dict[str, Any]:
     """Return all that the pages on paper say, as texts; the template only sets them.
 
     Args:
         contents: The run.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        looks: Looks at the holdout of its dataset by its strategy file.
     """
-    values = contents.values(grade=grade)
+    values = contents.values(grade=grade, looks=looks)
     header = values["header"]
     return {
         "title": header.title,

@@ -19,9 +19,11 @@ from backtrail.reports.formatting import (
     params_text,
     plain_text,
 )
-from backtrail.reports.header import header_of
+from backtrail.reports.header import header_of, selection_words
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
+from backtrail.reports.search_header import search_header
 from backtrail.reports.settings import ReportConfig
 from backtrail.reports.validation import LuckCard, luck_cards
 
@@ -47,6 +49,7 @@ def render_search_report(
     out: Path,
     grade: str | None = None,
     trials: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
     """Write the page of a finished search.
@@ -59,6 +62,7 @@ def render_search_report(
         out: The HTML file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
         trials: How much was tried on the dataset, in words; None when it was not counted.
+        looks: Looks at the holdout of its dataset by its strategy file.
         config: Theme and templates of one's own.
 
     Returns:
@@ -89,12 +93,18 @@ def render_search_report(
         scripts=("expressions.js", "search.js"),
         charts=bool(curves),
         config=config,
-        header=header_of(
+        header=search_header(
+            header_of(
+                run,
+                dataset=read_dataset_manifest(run, bundles_dir),
+                bars=None,
+                grade=grade,
+                trials=trials,
+                looks=looks,
+            ),
             run,
-            dataset=read_dataset_manifest(run, bundles_dir),
-            bars=None,
-            grade=grade,
-            trials=trials,
+            selection,
+            sets=results.height,
         ),
         failed=False,
         total=results.height,
@@ -103,8 +113,9 @@ def render_search_report(
         admissible=int(results["admissible"].sum()),
         selection=selection,
         chosen=params_text(selection["params"]),
+        how=selection_words(selection),
         luck=[_sets_card(results.height), *luck_cards(luck)],
-        verdict=verdict.get("summary"),
+        verdict=verdict,
         parameters=[name.removeprefix(_PARAMETER) for name in _parameters(results)],
         curves=bool(curves),
     )

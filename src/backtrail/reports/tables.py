@@ -199,6 +199,12 @@ class Histogram:
     outside: int
 
 
+def _digits(value: float) -> int:
+    """Return the decimals of a percentage; a return of minutes needs more than two to be seen."""
+    percent = abs(value * 100)
+    return 2 if percent >= 0.1 or percent == 0 else min(6, 1 - math.floor(math.log10(percent)))
+
+
 def _tick_values(low: float, high: float) -> list[float]:
     raw = (high - low) / 8
     power = 10.0 ** math.floor(math.log10(raw))
@@ -271,9 +277,11 @@ def return_histogram(
         bars=bars,
         curve=" ".join(f"{x:.0f},{y:.2f}" for x, y in heights),
         ticks=tuple(tick(value, digits) for value in values),
-        mean=tick(mean, 2),
-        value_at_risk=None if value_at_risk is None else tick(value_at_risk, 2),
-        shortfall=None if shortfall is None else tick(shortfall, 2),
+        mean=tick(mean, _digits(mean)),
+        value_at_risk=(
+            None if value_at_risk is None else tick(value_at_risk, _digits(value_at_risk))
+        ),
+        shortfall=None if shortfall is None else tick(shortfall, _digits(shortfall)),
         shown=int(moving.size),
         flat=int(finite.size - moving.size),
         outside=int(moving.size - counts.sum()),

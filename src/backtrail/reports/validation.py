@@ -12,8 +12,10 @@ from backtrail.reports.formatting import (
     UNITS,
     metric_label,
     metric_text,
+    metric_tone,
     params_text,
 )
+from backtrail.wording import counted
 
 __all__ = ["LuckCard", "Validation", "luck_cards", "read_validation"]
 
@@ -66,6 +68,8 @@ class Validation:
         intervals: Statistic, observed value and the bounds of its interval.
         paths: What other orders of the trades would have shown.
         checks: Of bias: title, whether it passed, the finding, the false-alarm rate.
+        look: Of a run that looked at a holdout: `summary`, `contaminated`, `assumption`, and `rows`
+            of metric, holdout, in sample; empty for any other run.
     """
 
     verdict: Mapping[str, Any]
@@ -79,6 +83,7 @@ class Validation:
     intervals: Sequence[Mapping[str, Any]]
     paths: Sequence[Mapping[str, Any]]
     checks: Sequence[Mapping[str, Any]]
+    look: Mapping[str, Any]
 
 
 def read_validation(run_dir: Path) -> Validation | None:
@@ -124,6 +129,10 @@ def read_validation(run_dir: Path) -> Validation | None:
             }
             for name, check in _record(folder / "controls" / "bias.json").get("checks", {}).items()
         ],
+        look=_look(
+            _record(folder / "holdout" / "validation-results.json"),
+            _record(folder / "holdout" / "holdout-config.json"),
+        ),
     )
 
 
@@ -157,23 +166,33 @@ def luck_cards(luck: Mapping[str, Any]) -> list[LuckCard]:
         (
             "PSR",
             luck.get("psr"),
-            "",
+            "probability",
             "Probability that the true Sharpe ratio is positive, were this the only trial.",
         ),
-        ("DSR", luck.get("dsr"), "", "The same in view of all trials: deflated Sharpe ratio."),
+        (
+            "DSR",
+            luck.get("dsr"),
+            "probability",
+            "The same in view of all trials: deflated Sharpe ratio.",
+        ),
         (
             "PBO",
             pbo.get("probability"),
-            "fraction",
+            "probability",
             "Probability that selecting the best set in sample selects one of the worse half.",
         ),
         (
             "SPA p-value",
             spa.get("p_value"),
-            "",
+            "probability",
             f"Hansen's test of whether any set beats {luck.get('benchmark', 'the benchmark')}.",
         ),
-        ("Reality check p-value", check.get("p_value"), "", "White's test of the same."),
+        (
+            "Reality check p-value",
+            check.get("p_value"),
+            "probability",
+            "White's test of the same.",
+        ),
     ]
     if not luck:
         return []
@@ -212,7 +231,7 @@ def _fold(period: Mapping[str, Any], metric: str) -> dict[str, Any]:
         "outside": metric_text(period["out_of_sample_figure"], unit),
         "earned_inside": metric_text(period["in_sample_annual_return"], "fraction"),
         "earned_outside": metric_text(period["out_of_sample_annual_return"], "fraction"),
-        "lost": (period["out_of_sample_annual_return"] or 0.0) < 0.0,
+        "tone": metric_tone("annual_return", period["out_of_sample_annual_return"]),
     }
 
 
@@ -257,8 +276,42 @@ def _paths(record: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "name": metric_label(name),
                 "observed": metric_text(found["observed"], unit),
                 "quantiles": [
-                    (key, metric_text(value, unit)) for key, value in found["quantiles"].items()
+                    (_quantile(key), metric_text(value, unit))
+                    for key, value in found["quantiles"].items()
                 ],
             }
         )
     return rows
+
+
+def _quantile(key: str) -> str:
+    return "Median" if float(key) == 0.5 else f"{float(key):.0%}"
+
+
+def _look(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a look at a holdout found beside what the search had measured before it."""
+    if not found:
+        return {}
+    window = config["window"]
+    rows = [
+        {
+            "name": metric_label(name),
+            "holdout": metric_text(value, UNITS.get(name, "")),
+            "in_sample": metric_text(found["in_sample"].get(name), UNITS.get(name, "")),
+        }
+        for name, value in found["holdout"].items()
+    ]
+    rows.append(
+        {"name": "PSR", "holdout": metric_text(found["psr"], "probability"), "in_sample": NO_VALUE}
+    )
+    return {
+        "summary": found["summary"],
+        "contaminated": found["contaminated"],
+        "assumption": (
+            f"{counted(found['bars'], 'bar')} from {window['start']} to {window['end']}; the "
+            f"account starts on {config['account_start']} to fill indicators, and the figures "
+            "begin at the last close before the holdout. All other parts of this page are over "
+            "the whole account"
+        ),
+        "rows": rows,
+    }

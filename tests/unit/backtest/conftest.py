@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.batch.support import batch_config
+
 from .project import ScriptProject
 
 
@@ -13,7 +15,6 @@ def ingested(tmp_path_factory):
     """A project whose bundle is ingested. Not to be touched: copy it."""
     from backtrail.batch.planning.loading import bundle_config
     from backtrail.data import ingest_bundle
-    from tests.unit.batch.support import batch_config
 
     project = ScriptProject.make(tmp_path_factory.mktemp("ingested") / "project")
     bundle = bundle_config("prices", batch_config()["bundles"]["prices"])
@@ -53,3 +54,20 @@ def tiny_disk(tmp_path):
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder without any project around it, and the working directory in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quandl(project, monkeypatch):
+    """A project whose bundle is called `quandl`, and the working directory in it."""
+    (project.root / "bundles/prices").rename(project.root / "bundles/quandl")
+    project.configure(batch_config(bundles={}))
+    (project.root / "config/config.yaml").write_text("seed: 1\n")
+    monkeypatch.chdir(project.root)
+    return project

@@ -6,8 +6,11 @@ import resource
 import signal
 import traceback
 
+from .project import HOLD
+
 FORK = multiprocessing.get_context("fork")
 _NOBODY = 65_534
+ID = r"^\d{8}_\d{6}_\d{3}$"
 
 
 def in_child(work, *arguments, before=None):
@@ -50,3 +53,14 @@ def limit_files(size):
     """Let no file grow beyond a size, as on a full disk: writing more is an OSError."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def write_strategy(folder):
+    """Write the strategy of the documents: a file and the two helpers it imports."""
+    (folder / "utils").mkdir()
+    (folder / "utils/__init__.py").touch()
+    (folder / "utils/indicators.py").write_text("def compute_sma(data, window): pass\n")
+    (folder / "utils/risk.py").write_text("LIMIT = 1\n")
+    (folder / "my_strategy.py").write_text(
+        "from utils.indicators import compute_sma\nfrom utils import risk\n" + HOLD
+    )

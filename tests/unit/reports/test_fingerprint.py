@@ -51,6 +51,7 @@ def test_reports_are_described_by_name_checksum_and_fingerprint(tmp_path):
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": page_fingerprint(ReportConfig()),
             "grade": "A",
+            "holdout": "not looked at",
             "config": {
                 "theme": "auto",
                 "sections": list(ADVANCED_SECTIONS),

@@ -5,6 +5,7 @@ from typing import Any
 
 from backtrail.reports import index
 from backtrail.reports.index import render_index
+from backtrail.reports.looks import HoldoutLooks
 
 from .test_basic import data_of, visible
 
@@ -33,6 +34,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "version": f"{number}" * 8,
         "equity": [["2020-01-31", 1.0], ["2020-02-29", 1.0 + number / 10]],
         "synthetic": False,
+        "looks": HoldoutLooks(),
     }
     return {**values, **changes}
 

@@ -65,7 +65,7 @@ def test_the_head_says_how_much_was_tried_before_any_number_of_the_best_set(brow
         "Best Sharpe without skill": "0.61",
         "PSR": "0.98",
         "DSR": "0.31",
-        "PBO": "58.0%",
+        "PBO": "0.58",
         "SPA p-value": "0.62",
         "Reality check p-value": "0.71",
     }

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.closing.store_reports import write_store_reports
 from backtrail.files import lease, remove_stale
+from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
 __all__ = ["render_store_index"]
@@ -35,7 +37,8 @@ def render_store_index(
     with lease(store.catalog_lock):
         runs = pl.read_parquet(store.runs_table).sort("backtest_id")
         synthetic = _synthetic_datasets(bundles_dir)
-        rows = [_index_row(store, row, synthetic) for row in runs.iter_rows(named=True)]
+        looks = _looks(store, set(runs["dataset_id"].drop_nulls()))
+        rows = [_index_row(store, row, synthetic, looks) for row in runs.iter_rows(named=True)]
         remove_stale(store.base_dir)
         render_index(
             rows,
@@ -55,7 +58,27 @@ def _synthetic_datasets(bundles_dir: Path) -> set[str]:
     return found
 
 
-def _index_row(store: RunStore, row: dict[str, Any], synthetic: set[str]) -> dict[str, Any]:
+_Looks = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+
+
+def _looks(store: RunStore, datasets: set[str]) -> _Looks:
+    """Return the looks at held-out dates by dataset and strategy file."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for dataset in datasets:
+        for path in sorted(store.holdout_looks(dataset).glob("*.json")):
+            look = read_record(path)
+            found.setdefault((dataset, look["family"]), []).append(look)
+    return found
+
+
+def _looks_of(row: Mapping[str, Any], looks: _Looks) -> HoldoutLooks:
+    found = looks.get((row["dataset_id"], row["strategy"]), ())
+    return HoldoutLooks.of(look for look in found if row["start_date"] <= look["end"])
+
+
+def _index_row(
+    store: RunStore, row: dict[str, Any], synthetic: set[str], looks: _Looks
+) -> dict[str, Any]:
     name = row["backtest_id"]
     reports = f"{name}/results/reports"
     basic, advanced, search = (
@@ -81,6 +104,7 @@ def _index_row(store: RunStore, row: dict[str, Any], synthetic: set[str]) -> dic
         "advanced": _first_there(store, (advanced,)),
         "search": _first_there(store, (search,)),
         "synthetic": row["dataset_id"] in synthetic,
+        "looks": _looks_of(row, looks),
         "version": row["manifest_sha256"],
     }
 

@@ -91,12 +91,13 @@ def _identity(described: Mapping[str, Any]) -> dict[str, str | None]:
     identity = described["identity"]
     strategy, dataset = identity["strategy"], identity["dataset"]
     symbols = identity["symbols"]
+    own = params_words(identity["params"])
     many = f"{len(symbols)}: " if len(symbols) > 1 else ""
     form = f", {strategy['form']} form" if strategy["form"] else ""
     return {
         "strategy": f"{strategy['entry']}{form}",
         "code": strategy["code_hash"][:16],
-        "parameters": params_words(identity["params"]) or "none",
+        "parameters": "searched, see below" if "search" in identity else own or "none",
         "bundle": f"{described['labels']['bundle']}, dataset {dataset['dataset_id']}, "
         f"{dataset['calendar']}, {dataset['timeframe']} bars",
         "symbols": shortened(f"{many}{', '.join(symbols)}", _WIDTH - 14),
@@ -117,17 +118,17 @@ def _search(described: Mapping[str, Any]) -> Iterator[str]:
     if search is None:
         return
     from backtrail.reports.header import selection_words
+    from backtrail.reports.search_header import space_words
 
-    axes = {item["name"]: item["values"] for item in search["space"]}
     holdout = described["identity"].get("validate", {}).get("holdout")
     selection = described.get("selection")
     facts = {
-        "space": params_words(axes),
+        "space": space_words(search["space"]),
         "condition": search["where"],
         "method": " ".join(str(search[name]) for name in ("method", "samples") if search[name]),
         "selection": "none yet" if selection is None else selection_words(selection),
         "selected": None if selection is None else params_words(selection["params"]),
-        "holdout": holdout and f"from {holdout['start']} on, not looked at",
+        "holdout": holdout and f"from {holdout['start']} on, withheld from the search",
         "verdict": described["verdict"]["summary"] if "verdict" in described else None,
     }
     yield from _facts(facts)

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import remove_stale, write_json
+from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 from backtrail.wording import counted
 
-__all__ = ["render_report", "render_report_again", "render_run"]
+__all__ = ["find_holdout_looks", "render_report", "render_report_again", "render_run"]
 
 _BASIC = ReportConfig(kinds=("basic",))
 
@@ -52,17 +54,18 @@ def render_report(
         require_intact(run, inspect_run(run))
         manifest = graded_manifest(run)
         grade = None if manifest is None else manifest.get("grade")
+        looks = find_holdout_looks(store, run)
         known = {} if not record.exists() else _by_name(json.loads(record.read_bytes()))
         if only_stale and all(page.exists() for page in pages):
-            wanted = _by_name(describe_reports(pages, grade=grade, config=config))
+            wanted = _by_name(describe_reports(pages, grade=grade, looks=looks, config=config))
             if wanted.items() <= known.items():
                 return pages
         run.reports.mkdir(parents=True, exist_ok=True)
         remove_stale(run.reports)
         for kind in config.kinds:
-            _render(store, run, bundles_dir, kind, grade, config)
+            _render(store, run, bundles_dir, kind, config, grade=grade, looks=looks)
         others = {name: item for name, item in known.items() if (run.reports / name).exists()}
-        made = _by_name(describe_reports(pages, grade=grade, config=config))
+        made = _by_name(describe_reports(pages, grade=grade, looks=looks, config=config))
         write_json(record, [item for _, item in sorted({**others, **made}.items())])
     return pages
 
@@ -76,31 +79,42 @@ def _render(
     run: RunDir,
     bundles_dir: Path,
     kind: str,
-    grade: str | None,
     config: ReportConfig,
+    *,
+    grade: str | None,
+    looks: HoldoutLooks,
 ) -> None:
     out = run.reports / REPORT_FILES[kind]
+    shown: dict[str, Any] = {"grade": grade, "looks": looks, "config": config}
     if kind == "advanced":
         from backtrail.reports.advanced import render_advanced_report
 
         trials = _trials(store, run)
-        render_advanced_report(
-            run.path, bundles_dir=bundles_dir, out=out, grade=grade, trials=trials, config=config
-        )
+        render_advanced_report(run.path, bundles_dir=bundles_dir, out=out, trials=trials, **shown)
         return
     if kind == "search":
         from backtrail.reports.search import render_search_report
 
         trials = _trials(store, run)
-        render_search_report(
-            run.path, bundles_dir=bundles_dir, out=out, grade=grade, trials=trials, config=config
-        )
+        render_search_report(run.path, bundles_dir=bundles_dir, out=out, trials=trials, **shown)
         return
     if kind == "pdf":
         from backtrail.reports.pdf import render_pdf_report as render
     else:
         from backtrail.reports.basic import render_basic_report as render
-    render(run.path, bundles_dir=bundles_dir, out=out, grade=grade, config=config)
+    render(run.path, bundles_dir=bundles_dir, out=out, **shown)
+
+
+def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
+    """Return how often the run's strategy file looked at held-out dates from the run's start on.
+
+    Args:
+        store: The run store, whose ledger counts the looks.
+        run: The run; it has a run spec.
+    """
+    identity = run.read_spec()["identity"]
+    family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
+    return HoldoutLooks.of(store.find_looks(dataset, family, identity["start"], "9999-12-31"))
 
 
 def _trials(store: RunStore, run: RunDir) -> str:
@@ -114,13 +128,9 @@ def _trials(store: RunStore, run: RunDir) -> str:
             runs, sets = runs + 1, sets + int(trial["sets"])
         else:
             others += 1
-    looks = store.find_looks(dataset, family, identity["start"], "9999-12-31")
-    looked = ""
-    if looks:
-        mark = ", contaminated" if any(look["look"] > 1 for look in looks) else ""
-        looked = f"; {counted(len(looks), 'look')} at holdouts of it by now{mark}"
     tried = f"{counted(runs, 'run')} with {counted(sets, 'parameter set')} of this strategy file"
-    return f"{tried}, {counted(others, 'run')} of others, on this dataset by now{looked}"
+    beside = f", {counted(others, 'run')} of others" if others else ""
+    return f"{tried}{beside}, on this dataset by now"
 
 
 def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:
@@ -164,4 +174,8 @@ def render_run(
 
     with run.lease():
         out = run.errors / "failed_run.html"
-        return (render_failed_page(run.path, bundles_dir=bundles_dir, out=out, config=config),)
+        looks = find_holdout_looks(store, run)
+        page = render_failed_page(
+            run.path, bundles_dir=bundles_dir, out=out, looks=looks, config=config
+        )
+        return (page,)

@@ -9,8 +9,12 @@
     for (let i = 0, t = record.first; i < steps.length; i++) all[i] = t += steps[i];
     return all;
   };
-  const line = (axis, values) => axis.map((time, i) =>
-    Number.isNaN(values[i]) ? { time } : { time, value: values[i] });
+  // Where there is no value there is no line: the one that would bridge the gap is not drawn.
+  const line = (axis, values) => axis.map((time, i) => {
+    if (Number.isNaN(values[i])) return { time };
+    const last = i + 1 < values.length && Number.isNaN(values[i + 1]);
+    return last ? { time, value: values[i], color: "transparent" } : { time, value: values[i] };
+  });
 
   // A chart below the first screen is drawn when it comes near, so that the page paints at once.
   const near = (box, draw) => {
@@ -26,7 +30,7 @@
     const chart = LW.createChart(box, {
       autoSize: true,
       layout: { attributionLogo: true, fontSize: 11, panes: { enableResize: true } },
-      rightPriceScale: { minimumWidth: 74 },
+      rightPriceScale: { minimumWidth: 74, entireTextOnly: true },
       timeScale: { timeVisible: intraday, secondsVisible: false, minBarSpacing: 0.01 },
       handleScroll: { mouseWheel: false, vertTouchDrag: false }, handleScale: { mouseWheel: false },
       localization: { locale: "en-US" },

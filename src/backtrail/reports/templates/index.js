@@ -2,13 +2,13 @@
 // The table of runs, its filters, and the comparison of ticked runs. Rows come from the page or
 // from the files beside it; only those in view are in the document.
 (() => {
-  const { data, color, element, number, percent } = page;
+  const { data, color, element, number } = page;
   const parts = data.rows ? [data.rows] : page.added;
   const node = document.getElementById("runs");
   if (!node) return;
 
   // Parts are joined, oldest first; a metric that a part does not know has no value there.
-  const text = {}, metrics = {}, labels = {}, units = {}, params = [], synthetic = [];
+  const text = {}, metrics = {}, labels = {}, units = {}, params = [], synthetic = [], looks = [];
   let total = 0;
   parts.forEach((part) => {
     const count = part.columns.backtest_id.length;
@@ -23,19 +23,14 @@
       metrics[key].push(...(part.metrics[key] ?? new Array(count).fill(null))));
     params.push(...part.params);
     synthetic.push(...part.synthetic);
+    Object.entries(part.looks).forEach(([at, found]) => { looks[total + Number(at)] = found; });
     total += count;
   });
   const order = [...data.main.filter((key) => key in metrics),
     ...Object.keys(metrics).filter((key) => !data.main.includes(key)).sort()];
   const paramText = params.map((record) =>
     Object.keys(record).sort().map((key) => key + "=" + record[key]).join(" "));
-  const metric = (name, value) => {
-    if (value === null || value === undefined) return "–";
-    if (units[name] === "fraction") return percent(value, Math.abs(value) >= 0.1 ? 1 : 2);
-    if (units[name] === "count") return number(value, 0);
-    const size = Math.abs(value);
-    return number(value, size >= 10000 ? 0 : size >= 0.1 || value === 0 ? 2 : 4);
-  };
+  const metric = (name, value) => page.metric(value, units[name]);
   const signed = new Set(["total_return", "cagr", "max_drawdown"]);
   const ticked = new Set();
   const address = (path) => path.split("/").map(encodeURIComponent).join("/");
@@ -52,12 +47,13 @@
       box.closest("tr").classList.toggle("picked", box.checked);
       compare();
     });
-    return element("td", { className: "left" }, box);
+    return element("td", { className: "tick" }, box);
   };
   const name = (i) => {
     const label = element("bdi", {}, text.name[i] ?? text.backtest_id[i]);
     const path = text.advanced[i] ?? text.report[i];
-    const made = element("td", { className: "left", title: text.name[i] ?? "" },
+    const made = element("td", { className: "left",
+      title: (text.name[i] ?? "") + " · " + text.backtest_id[i] },
       path ? element("a", { href: address(path) }, label) : label);
     // In front, where a long name cannot push it out of sight.
     if (synthetic[i]) made.prepend(element("span", { className: "badge warn" }, "synthetic"), " ");
@@ -70,6 +66,7 @@
     if (text.error[i]) made.append(" ", element("small", {}, text.error[i].slice(0, 140)));
     return made;
   };
+  const looked = (i) => looks[i] && looks[i][0] + (looks[i][1] ? ", contaminated" : "");
   const reports = (i) => {
     const links = [["basic", text.report[i]], ["advanced", text.advanced[i]],
       ["search", text.search[i]]]
@@ -84,19 +81,22 @@
     cell: (i) => cell(text[key][i] ?? "–"),
   });
   const columns = [
-    { key: "tick", label: "", left: true, shown: true, always: true, width: 34, cell: tick },
-    { key: "name", label: "Name", left: true, shown: true, always: true, width: 270,
+    { key: "tick", label: "", left: true, shown: true, always: true, width: 36, cell: tick },
+    { key: "name", label: "Name", left: true, shown: true, always: true, width: 195,
       value: (i) => text.name[i], cell: name },
-    { key: "strategy", label: "Strategy", left: true, shown: true, width: 150,
+    { key: "strategy", label: "Strategy", left: true, shown: false, width: 150,
       value: (i) => text.strategy[i],
       cell: (i) => { const made = cell((text.strategy[i] ?? "–").split("/").pop());
         made.title = text.strategy[i] ?? ""; return made; } },
-    { key: "params", label: "Parameters", left: true, shown: true, width: 170,
+    { key: "params", label: "Parameters", left: true, shown: true, width: 125,
       value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
-    { key: "status", label: "Status", left: true, shown: true, width: 120,
+    { key: "status", label: "Status", left: true, shown: true, width: 100,
       value: (i) => text.status[i], cell: status },
+    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 126,
+      value: (i) => looks[i]?.[0] ?? null, cell: (i) => cell(looked(i) ?? "–") },
     ...order.map((key) => ({
-      key, label: labels[key], down: true, shown: data.main.includes(key), width: 108,
+      key, label: labels[key], down: true, shown: data.main.includes(key),
+      width: Math.max(70, Math.round(24 + 8.2 * labels[key].length)),
       value: (i) => metrics[key][i],
       cell: (i) => {
         const value = metrics[key][i];
@@ -104,12 +104,12 @@
         return element("td", { className: tone }, metric(key, value));
       },
     })),
-    plain("bundle", "Bundle", true, 140), plain("grade", "Grade", true, 60),
+    plain("bundle", "Bundle", false, 150), plain("grade", "Grade", true, 58),
     plain("entry", "Batch entry", false), plain("run_type", "Type", false),
     plain("start", "Start", false), plain("end", "End", false),
     plain("dataset_id", "Dataset", false, 150), plain("code_hash", "Code", false, 150),
-    plain("backtest_id", "Backtest", true, 170),
-    { key: "reports", label: "Reports", left: true, shown: true, width: 130, cell: reports },
+    plain("backtest_id", "Backtest", false, 172),
+    { key: "reports", label: "Reports", left: true, shown: true, width: 176, cell: reports },
   ];
   const chosen = () => columns.filter((column) => column.shown);
 
@@ -173,6 +173,7 @@
       const mark = sorted === column.key ? (descending ? " ▼" : " ▲") : "";
       const made = element("th", { scope: "col", className: column.left ? "left" : "" });
       made.style.width = column.width + "px";
+      if (column.key === "tick") made.className = "tick";
       if (!column.value) { made.append(column.label || element("span", { className: "sr" }, "Tick"));
         return made; }
       made.setAttribute("aria-sort", mark ? (descending ? "descending" : "ascending") : "none");
@@ -213,6 +214,7 @@
     haystack ??= new Array(total);
     return haystack[i] ??= [text.name[i], text.strategy[i], paramText[i], text.bundle[i],
       text.dataset_id[i], text.status[i], text.run_type[i], text.backtest_id[i], text.error[i],
+      looked(i),
       synthetic[i] ? "synthetic" : ""].join(" ").toLowerCase();
   };
   const metricNamed = (wanted) => {
@@ -269,8 +271,10 @@
   document.getElementById("runs-csv").addEventListener("click", () => {
     const texts = Object.keys(text).filter((key) => !["report", "advanced", "search"].includes(key));
     const names = [...paramNames].sort();
-    page.save("runs", [[...texts, ...names, ...order], ...rows.map((i) => [
-      ...texts.map((key) => text[key][i]), ...names.map((key) => params[i][key]),
+    const own = looks.length ? ["holdout_looks", "holdout_contaminated"] : [];
+    page.save("runs", [[...texts, ...own, ...names, ...order], ...rows.map((i) => [
+      ...texts.map((key) => text[key][i]), ...own.map((_, k) => looks[i]?.[k] ?? 0),
+      ...names.map((key) => params[i][key]),
       ...order.map((key) => metrics[key][i])])]);
   });
 
@@ -344,7 +348,7 @@
     wanted.forEach((i, k) => {
       const look = style(k), curve = found[k];
       const entry = element("span", {}, element("span", { className: "swatch" }), " ",
-        element("bdi", {}, (text.name[i] ?? "") + " " + paramText[i]),
+        element("bdi", {}, text.name[i] ?? text.backtest_id[i]),
         curve ? "  " : " (no equity curve)  ");
       entry.firstChild.style.borderTopColor = look.color;
       entry.firstChild.style.borderTopStyle = ["solid", "dotted", "dashed", "dashed"][look.lineStyle];
@@ -370,6 +374,7 @@
     const list = [
       ...Object.entries(titles).map(([key, title]) =>
         [title, wanted.map((i) => text[key][i]), (v) => v ?? "–"]),
+      ...(looks.length ? [["Holdout looks", wanted.map(looked), (v) => v ?? "–"]] : []),
       ...keys.map((key) => ["parameter " + key, wanted.map((i) => params[i][key]), (v) => v ?? "–"]),
       ...order.map((key) => [labels[key], wanted.map((i) => metrics[key][i]),
         (v) => metric(key, v)]),

@@ -30,6 +30,29 @@ const page = (() => {
   const percent = (value, digits = 2) =>
     value === null || value === undefined || Number.isNaN(value) ? "–"
       : number(value * 100, digits) + "%";
+  // The same rule as the pages' own texts, so that a number reads alike wherever it stands.
+  const metric = (value, unit) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
+    const size = Math.abs(value);
+    if (unit === "fraction") return percent(value, size >= 0.1 ? 1 : 2);
+    if (unit === "probability") {
+      if (value >= 0.01 && value <= 0.99) return number(value, 2);
+      return value < 0.0005 ? "<0.001" : value > 0.9995 ? ">0.999" : number(value, 3);
+    }
+    if (unit === "count" || unit === "bars") return number(value, Number.isInteger(value) ? 0 : 1);
+    if (unit === "money") return number(value, size >= 10000 ? 0 : 2);
+    if (value && size < 0.001) return value.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
+    return number(value, size >= 0.1 ? 2 : 3);
+  };
+  // Round numbers for an axis: about `count` of them from `low` to `high`.
+  const ticks = (low, high, count) => {
+    if (!(high > low)) return [low];
+    const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
+    const step = power * [1, 2, 5, 10].find((factor) => power * factor >= raw);
+    const first = Math.ceil(low / step), last = Math.floor(high / step);
+    return Array.from({ length: last - first + 1 }, (_, k) => (first + k) * step);
+  };
   const moment = (seconds, intraday) => {
     if (seconds === null) return "–";
     const text = new Date(seconds * 1000).toISOString();
@@ -159,7 +182,7 @@ const page = (() => {
   return {
     added, add: (part) => added.push(part),
     save: (name, rows) => save(prefix + name, rows),
-    single, data, color, faded, floats, counts, number, percent, moment, element, table, isDark,
+    single, data, color, faded, floats, counts, number, percent, metric, ticks, moment, element, table, isDark,
     onTheme: (listener) => listeners.push(listener),
   };
 })();

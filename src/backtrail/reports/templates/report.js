@@ -30,7 +30,7 @@
   const chart = LW.createChart(box, {
     autoSize: true,
     layout: { attributionLogo: true, fontSize: 11, panes: { enableResize: true } },
-    rightPriceScale: { minimumWidth: 74 },
+    rightPriceScale: { minimumWidth: 74, entireTextOnly: true },
     timeScale: { timeVisible: facts.intraday, secondsVisible: false, minBarSpacing: 0.01 },
     crosshair: { mode: LW.CrosshairMode.Normal },
     localization: { locale: "en-US" },
@@ -138,7 +138,7 @@
     }
     const money = (v) => number(v, Math.abs(v) >= 1e5 ? 0 : 2);
     parts.push("Equity " + money(curve.equity[i]));
-    if (band.length)
+    if (band.length && money(curve.equity_low[i]) !== money(curve.equity_high[i]))
       parts.push("(" + money(curve.equity_low[i]) + " to " + money(curve.equity_high[i]) + ")");
     if (benchmark) parts.push(facts.benchmark + " " + money(curve.benchmark[i]));
     parts.push("Drawdown " + percent(curve.drawdown[i]));

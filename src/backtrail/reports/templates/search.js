@@ -20,10 +20,7 @@
     if (value === null || value === undefined) return "–";
     if (typeof value !== "number") return String(value);
     if (name in params) return String(value);
-    if (units[name] === "fraction") return percent(value, Math.abs(value) >= 0.1 ? 1 : 2);
-    if (units[name] === "count") return number(value, 0);
-    const size = Math.abs(value);
-    return number(value, size >= 10000 ? 0 : size >= 0.1 || value === 0 ? 2 : 4);
+    return page.metric(value, units[name]);
   };
   const paramText = (i) => paramNames.map((name) => name + "=" + params[name][i]).join(" ");
 
@@ -251,18 +248,27 @@
     };
     const step = Math.ceil(kept.length / LINES);
     const lines = kept.filter((i, k) => k % Math.max(1, step) === 0);
-    pen.strokeStyle = color("accent");
-    pen.globalAlpha = Math.max(0.05, Math.min(0.6, 60 / Math.max(1, lines.length)));
-    lines.forEach(line);
+    // From the last rank to the first, so that the best lie on top, in the colors of the heat map.
+    const worst = range(data.rank)[1];
+    const place = (i) => data.rank[i] ?? worst + 1;
+    pen.globalAlpha = Math.max(0.12, Math.min(0.75, 90 / Math.max(1, lines.length)));
+    lines.sort((a, b) => place(b) - place(a)).forEach((i) => {
+      const share = data.rank[i] === null || worst < 2 ? null : 1 - 2 * (data.rank[i] - 1) / (worst - 1);
+      pen.strokeStyle = share === null ? color("muted") : "color-mix(in oklab, " +
+        color(share < 0 ? "down" : "up") + " " + Math.round(Math.abs(share) * 100) + "%, " +
+        color("muted") + ")";
+      line(i);
+    });
     pen.globalAlpha = 1;
     pen.lineWidth = 2;
-    pen.strokeStyle = color("text");
+    pen.strokeStyle = color("accent");
     [...ticked].forEach(line);
-    pen.strokeStyle = color("down");
+    pen.lineWidth = 3;
+    pen.strokeStyle = color("text");
     if (selected !== undefined && kept.includes(selected)) line(selected);
     byId("parallel-hint").textContent = (step > 1 ? "Every " + step + "th of " : "") +
-      number(kept.length, 0) + " sets; the thick orange line is the selected one, ticked ones are " +
-      "dark.";
+      number(kept.length, 0) + " sets, from orange for the last rank to green for the first; the " +
+      "thick line is the selected set, ticked ones are blue.";
     const parts = axes.flatMap((axis, k) => {
       const title = svg("text", { x: x(k), y: 12, "text-anchor": "middle", class: "title" },
         label(axis.name));
@@ -321,12 +327,17 @@
     const y = (v) => height - bottom - (v - y0 + spread(y0, y1)) / (y1 - y0 + 2 * spread(y0, y1)) *
       (height - top - bottom);
     const parts = [];
-    for (let k = 0; k <= 5; k++) {
-      const a = x0 + (x1 - x0) * k / 5, b = y0 + (y1 - y0) * k / 5;
-      parts.push(svg("text", { x: x(a), y: height - 16, "text-anchor": "middle" }, percent(a, 1)));
-      parts.push(svg("text", { x: left - 6, y: y(b) + 4, "text-anchor": "end" }, percent(b, 1)));
-      parts.push(svg("line", { class: "axis", x1: left, x2: width - right, y1: y(b), y2: y(b) }));
-    }
+    const written = (list) => {
+      const step = list.length > 1 ? (list[1] - list[0]) * 100 : 1;
+      const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+      return list.map((v) => [v, percent(v, digits)]);
+    };
+    written(page.ticks(x0, x1, width < 500 ? 3 : 6)).forEach(([a, text]) => parts.push(
+      svg("line", { class: "axis", x1: x(a), x2: x(a), y1: top, y2: height - bottom }),
+      svg("text", { x: x(a), y: height - 18, "text-anchor": "middle" }, text)));
+    written(page.ticks(y0, y1, 5)).forEach(([b, text]) => parts.push(
+      svg("line", { class: "axis", x1: left, x2: width - right, y1: y(b), y2: y(b) }),
+      svg("text", { x: left - 6, y: y(b) + 4, "text-anchor": "end" }, text)));
     parts.push(svg("text", { x: width / 2, y: height - 2, "text-anchor": "middle", class: "title" },
       label("max_drawdown")));
     parts.push(svg("text", { x: 12, y: height / 2, class: "title", "text-anchor": "middle",

@@ -249,16 +249,17 @@ def test_a_search_is_shown_with_what_it_selected(project):
     backtest_id, chunks = plan_search(project, validate={"holdout": {"start": "2020-02-20"}})
     run = finish(project, backtest_id, chunks)
     text = run_text(run)
-    assert 'space      fast={"max":5,"min":2,"step":1} slow=[8,12]' in text
+    assert "parameters  searched, see below" in text
+    assert "space      fast 2 to 5 by 1; slow 8, 12" in text
     assert "best of 8 parameter sets by grid, 2 of which failed; sharpe_ratio" in text
-    assert "from 2020-02-20 on, not looked at" in text
+    assert "from 2020-02-20 on, withheld from the search" in text
     chosen = run.read_selection()["params"]
     assert f"fast={chosen['fast']}" in text
     pages = stages.render_report(project.store, backtest_id, project.bundles)
     page = pages[0].read_text()
     assert "were selected from 8 parameter sets on the same bars" in page
     assert "2020-01-02 to 2020-02-19" in page
-    assert "2020-02-20 to 2020-02-26, not looked at" in page
+    assert "2020-02-20 to 2020-02-26, withheld; not looked at" in page
     assert "The search measured" not in page
 
 

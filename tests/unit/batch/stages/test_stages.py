@@ -2,12 +2,15 @@ import json
 import os
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, seal
 from backtrail.batch import stages
+from backtrail.batch.closing.index import render_store_index
+from backtrail.batch.closing.linking import link_catalog
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError, CodeCaptureError, RunFailedError, SealError
 from backtrail.files import write_json
@@ -425,7 +428,7 @@ def test_the_advanced_report_stands_beside_the_basic_one_and_counts_the_trials(s
     pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=both)
     assert [page.name for page in pages] == ["basic_report.html", "advanced_report.html"]
     text = pages[1].read_text()
-    assert "1 run with 1 parameter set of this strategy file, 0 runs of others" in text
+    assert "1 run with 1 parameter set of this strategy file, on this dataset by now" in text
     assert 'data-theme="dark"' in text
     record = json.loads((run.reports / "reports.json").read_bytes())
     assert [item["name"] for item in record] == ["advanced_report.html", "basic_report.html"]
@@ -442,6 +445,36 @@ def test_the_advanced_report_stands_beside_the_basic_one_and_counts_the_trials(s
         pages[1],
     )
     assert pages[1].read_bytes() == before, "as it was chosen, in the dark theme"
+
+
+def test_looks_of_the_ledger_stand_on_pages_made_later_and_make_earlier_ones_stale(sealed):
+    project, run = sealed
+    every = ReportConfig(kinds=("basic", "advanced"))
+    pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=every)
+    assert not any("data-looks" in page.read_text() for page in pages)
+    identity = run.read_spec()["identity"]
+    dataset = identity["dataset"]["dataset_id"]
+    look = {
+        "family": identity["strategy"]["entry"],
+        "start": identity["start"],
+        "end": "2030-01-01",
+    }
+    for number, family in ((1, look["family"]), (2, look["family"]), (1, "strategies/other.py")):
+        record = {**look, "family": family, "look": number}
+        name = f"{number}{Path(family).stem}.json"
+        write_json(project.store.holdout_looks(dataset) / name, record)
+    again = stages.render_report_again(project.store, run.backtest_id, project.bundles)
+    assert again == pages
+    for page in pages:
+        text = page.read_text()
+        assert 'data-looks="2" data-contaminated="yes"' in text
+        assert "2 looks, contaminated" in text
+    kept = json.loads((run.reports / "reports.json").read_bytes())
+    assert [item["holdout"] for item in kept] == ["2 looks, contaminated"] * 2
+    link_catalog(f"sqlite:///{project.root}/catalog.sqlite", project.store, project.bundles)
+    render_store_index(project.store, project.bundles)
+    assert '"looks":{"0":[2,1]}' in project.store.index.read_text()
+    assert not inspect_run(run), "the sealed run is as it was"
 
 
 def test_nothing_is_rendered_from_an_altered_result(sealed):
