@@ -263,7 +263,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _lock(options: argparse.Namespace) -> int:
-    from backtrail.batch.planning.config import read_config
+    from backtrail.batch.planning.config_files import read_config
     from backtrail.data.inventory import bundle_names
     from backtrail.data.lock import LOCK_FILE, check_lock, lock_bundles, read_lock
     from backtrail.data.manifest import read_head
