@@ -131,6 +131,18 @@ def test_a_validation_replays_and_what_is_deleted_comes_back(validated):
     assert nothing_to_do(validated.snakemake())
 
 
+def test_a_search_whose_spec_or_folder_is_gone_is_planned_again(validated):
+    run = validated.named("search")
+    spec, aside = run / "metadata/run_spec.json", validated.root / "aside"
+    spec.rename(aside)
+    assert "capture_code" in validated.snakemake("--dry-run")
+    aside.rename(spec)
+    run.rename(aside)
+    said = validated.snakemake("--dry-run")
+    aside.rename(run)
+    assert all(rule in said for rule in ("evaluate_chunk", "judge_run", "seal_run"))
+
+
 def test_a_holdout_is_opened_once_by_a_run_of_its_own_and_looks_are_counted(validated):
     search = validated.named("search").name
     before = {k: v for k, v in validated.checksums(search).items() if "/reports/" not in k}
