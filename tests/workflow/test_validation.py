@@ -189,6 +189,7 @@ def test_the_second_look_is_marked_as_contaminated(validated):
     assert (found["look"], found["contaminated"]) == (2, True)
     page = validated.store / found["backtest_id"] / "results/reports/basic_report.html"
     assert "it was look 2: these dates are contaminated." in page.read_text()
+    validated.backtrail("report", found["backtest_id"], "--kind", "advanced")
     advanced = page.with_name("advanced_report.html").read_text()
     assert "2 looks at holdouts of it by now, contaminated" in advanced
     # The trials of the first search count for the second.
