@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backtrail.batch.planning.loading import bundle_config
+from backtrail.batch.planning.bundles import bundle_config
 from backtrail.jobs import job_logging
 
 if TYPE_CHECKING:

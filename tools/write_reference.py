@@ -56,6 +56,7 @@ def config_page() -> str:
     text = _head("Config keys", "workflow/schemas/config.schema.yaml")
     text += (
         "A batch is one YAML file. Unknown keys, duplicate keys and `..` in paths are errors. "
+        "Dates, times such as `10:30` and numbers that begin with 0, such as `0700`, are text. "
         "Later files of one `--configfile` list have more weight than earlier ones.\n\n"
     )
     for title, node in _sections("", load_schema()):

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backtrail import __version__
+from backtrail.artifacts.store import refused
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
@@ -38,6 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
         return 0
+    except OSError as error:
+        refusal = refused(error)
+        if refusal is None:
+            raise
+        print(f"backtrail: {refusal}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("backtrail: interrupted", file=sys.stderr)
+        return 130
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -121,7 +121,8 @@ def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """
     flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
     while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        # Like every other file it has what the umask leaves: users of one group share a store.
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, flags)
             current = path.stat()

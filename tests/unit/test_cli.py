@@ -1,13 +1,16 @@
 import json
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from batch.support import Project, batch_config, entry, functions
 
 from backtrail import __version__
 from backtrail.cli import main
+from backtrail.files import lease
 
 CONFIG = ("--configfile", "config.yaml")
 
@@ -307,3 +310,36 @@ def test_a_reader_that_goes_away_is_no_error(call, root):
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait()
+
+
+def start(root, *arguments, **options):
+    command = [sys.executable, "-m", "backtrail", *arguments, *CONFIG]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=root, text=True, **pipes, **options)
+
+
+def test_a_full_disk_is_told_in_a_sentence(root, tmp_path):
+    import resource
+
+    (root / "config").mkdir(exist_ok=True)
+    limit = (resource.RLIMIT_FSIZE, (0, 0))
+    command = start(root, "data", "lock", preexec_fn=lambda: resource.setrlimit(*limit))
+    out, err = command.communicate()
+    assert (command.returncode, out) == (1, "")
+    assert (
+        err == "backtrail: cannot write a file: File too large; make room, or name another disk\n"
+    )
+    assert list((root / "config").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is seen in /proc")
+def test_a_command_that_is_interrupted_ends_without_a_traceback(root):
+    lock = root / "backtests/.catalog.lock"
+    with lease(lock):
+        command = start(root, "catalog-sync")
+        opened = Path(f"/proc/{command.pid}/fd")
+        while lock not in [path.resolve() for path in opened.iterdir()]:
+            assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        assert command.communicate() == ("", "backtrail: interrupted\n")
+    assert command.returncode == 130

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from test_packaging import load_tool
 
-from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
-from backtrail.batch.planning.loading import bundle_config, bundle_definition
+from backtrail.batch.planning.bundles import bundle_config, bundle_definition
+from backtrail.batch.planning.config import schema_problems, with_defaults
+from backtrail.batch.planning.config_files import read_config
 from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.data import ingest_bundle

@@ -163,6 +163,15 @@ def test_a_lease_is_held_by_one_and_its_file_goes_with_it(tmp_path):
         assert third
 
 
+def test_a_lease_left_by_one_user_of_a_group_can_be_taken_by_another(tmp_path):
+    before = os.umask(0o002)
+    try:
+        with lease(tmp_path / ".lock"):
+            assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(before)
+
+
 def test_a_lease_is_dropped_when_its_block_fails(tmp_path):
     with pytest.raises(RuntimeError), lease(tmp_path / ".lock"):
         raise RuntimeError

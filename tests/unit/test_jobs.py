@@ -56,3 +56,21 @@ def test_any_other_error_keeps_its_traceback_in_both_places(tmp_path):
     for text in (result.stderr, log.read_text()):
         assert "Traceback (most recent call last)" in text
         assert "ZeroDivisionError: division by zero" in text
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_its_traceback_is_in_the_log(tmp_path):
+    log = tmp_path / "a.log"
+    result = run(log, "open('/dev/full', 'wb', buffering=0).write(b'x')")
+    message = (
+        "StoreUnavailableError: cannot write a file: No space left on device; make room, or name "
+        "another disk\n"
+    )
+    assert (result.returncode, result.stderr) == (1, message)
+    assert log.read_text().endswith(message)
+    assert "Traceback (most recent call last)" in log.read_text()
+
+
+def test_a_file_that_is_not_there_is_a_mistake_of_ours_and_keeps_its_traceback(tmp_path):
+    result = run(tmp_path / "a.log", "open('/no/such/file')")
+    assert result.returncode == 1
+    assert "Traceback (most recent call last)" in result.stderr

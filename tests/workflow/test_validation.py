@@ -171,6 +171,18 @@ def test_a_validation_replays_and_what_is_deleted_comes_back(validated):
     assert nothing_to_do(validated.snakemake())
 
 
+def test_a_search_whose_spec_or_folder_is_gone_is_planned_again(validated):
+    run = validated.named("search")
+    spec, aside = run / "metadata/run_spec.json", validated.root / "aside"
+    spec.rename(aside)
+    assert "capture_code" in validated.snakemake("--dry-run")
+    aside.rename(spec)
+    run.rename(aside)
+    said = validated.snakemake("--dry-run")
+    aside.rename(run)
+    assert all(rule in said for rule in ("evaluate_chunk", "judge_run", "seal_run"))
+
+
 def test_a_holdout_is_opened_once_by_a_run_of_its_own_and_looks_are_counted(validated):
     search = validated.named("search").name
     before = {k: v for k, v in validated.checksums(search).items() if "/reports/" not in k}
@@ -217,6 +229,7 @@ def test_the_second_look_is_marked_as_contaminated(validated):
     assert (found["look"], found["contaminated"]) == (2, True)
     page = validated.store / found["backtest_id"] / "results/reports/basic_report.html"
     assert "it was look 2: these dates are contaminated." in page.read_text()
+    validated.backtrail("report", found["backtest_id"], "--kind", "advanced")
     advanced = page.with_name("advanced_report.html").read_text()
     mark = 'data-looks="2" data-contaminated="yes"'
     assert mark in advanced

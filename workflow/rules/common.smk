@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
+from backtrail.artifacts.store import BACKTEST_ID
 from backtrail.batch.closing.linking import close_failed_batch
 from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
@@ -26,7 +27,6 @@ LOOKS = []  # what this call found damaged, each time it looked at every sealed 
 
 # A `configfile:` would be merged under every --configfile, so the default is named only alone.
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or ["config/config.yaml"]
-OVERRIDES = canonical_json(dict(workflow.config_settings.config or {}))
 
 try:
     BATCH = open_batch(
@@ -35,6 +35,7 @@ try:
         overrides=workflow.config_settings.config,
     )
     REPORTS = BATCH.reports
+    OVERRIDES = canonical_json(dict(workflow.config_settings.config or {}))
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
 
@@ -42,11 +43,10 @@ BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
 PLANNED = BATCH.plan_path.parent.as_posix()
-SEED_ID = r"\d{8}_\d{6}_\d{3}"
 
 
 wildcard_constraints:
-    backtest_id=SEED_ID,
+    backtest_id=BACKTEST_ID,
     bundle="[A-Za-z0-9][A-Za-z0-9._-]*",
     shard="[0-9a-f]{16}",
     chunk=r"\d{9}-\d{9}",
@@ -109,7 +109,7 @@ def selected(wildcards):
 
 def judged(wildcards):
     """Return what the verdict of a search run rests on."""
-    identity = BATCH.places.store.run(wildcards.backtest_id).read_spec()["identity"]
+    identity = BATCH.places.store.read_spec(wildcards.backtest_id)["identity"]
     return [f"{BASE}/{wildcards.backtest_id}/results/{name}" for name in judged_files(identity)]
 
 
@@ -117,7 +117,7 @@ def validated(wildcards):
     """Return what the seal of a search run waits for beside its backtest."""
     if not origin(wildcards).is_search:
         return []
-    identity = BATCH.places.store.run(wildcards.backtest_id).read_spec()["identity"]
+    identity = BATCH.places.store.read_spec(wildcards.backtest_id)["identity"]
     if not validation_steps(identity):
         return []
     return f"{BASE}/{wildcards.backtest_id}/results/validation/verdict.json"

@@ -27,6 +27,7 @@ __all__ = [
     "check_id",
     "is_generated_id",
     "name_of",
+    "refused",
     "unavailable",
 ]
 
@@ -85,6 +86,20 @@ _REMEDIES = {
 }
 
 
+def refused(error: OSError) -> StoreUnavailableError | None:
+    """Return the error that says what the system refused for want of space or permissions.
+
+    Args:
+        error: What the system said, wherever it did.
+
+    Returns:
+        None when the reason is another one.
+    """
+    if error.errno not in _REMEDIES or isinstance(error, FileExistsError | NotADirectoryError):
+        return None
+    return unavailable("write", Path(error.filename or "a file"), error)
+
+
 def is_generated_id(backtest_id: str) -> bool:
     """Say whether an id is the moment of its claim, and not one that a user chose."""
     return _ID.match(backtest_id) is not None
@@ -132,7 +147,13 @@ class RunStore:
         path = self.key_path(run_key)
         if not path.exists():
             return None
-        backtest_id: str = read_record(path)["backtest_id"]
+        try:
+            backtest_id: str = read_record(path)["backtest_id"]
+        except (ArtifactManagerError, KeyError, TypeError) as error:
+            raise ArtifactManagerError(
+                f"the link of a run key is damaged ({error}); delete {path}, and the next call "
+                "makes the run anew beside what is left of it"
+            ) from None
         return backtest_id
 
     def claim(

@@ -4,7 +4,7 @@ import difflib
 import logging
 
 from backtrail.backtest.settings import ProjectConfig
-from backtrail.batch.planning.loading import bundle_config, bundle_definition
+from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.data.manifest import HEAD_FILE, read_head, read_receipt
 from backtrail.data.sources import is_made_of_another, source_checksum
 from backtrail.errors import ConfigError, DatasetError, Problem

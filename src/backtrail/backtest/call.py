@@ -34,10 +34,11 @@ from backtrail.batch.closing.linking import link_catalog
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.protocol import RunExecutor
 from backtrail.batch.planning.claiming import Claimant, store_code
-from backtrail.batch.planning.loading import Batch, secret_waivers
+from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest
 from backtrail.batch.planning.resolving import ParameterChecker, ResolvedRun, resolve_runs
+from backtrail.batch.planning.strategies import secret_waivers
 from backtrail.canonical import canonical_json
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import (

@@ -7,7 +7,7 @@ from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore, unavailable
 from backtrail.backtest.settings import read_project
 from backtrail.batch.planning.claiming import store_code
-from backtrail.batch.planning.loading import secret_waivers
+from backtrail.batch.planning.strategies import secret_waivers
 from backtrail.errors import InvalidNameError, RunNotFoundError
 from backtrail.files import write_json
 from backtrail.project import project_root

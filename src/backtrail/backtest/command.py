@@ -66,12 +66,14 @@ def _parameter(text: str) -> tuple[str, Any]:
     """Return name and value of `fast=10`; the value is read as a config would."""
     import yaml
 
+    from backtrail.batch.planning.config_files import load_strictly
+
     name, found, value = text.partition("=")
     if not found or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
     try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return name, load_strictly(value)
+    except (yaml.YAMLError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 

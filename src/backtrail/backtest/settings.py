@@ -10,7 +10,8 @@ from typing import Any
 from backtrail.artifacts.store import RunStore
 from backtrail.backtest.default import DEFAULT, Default
 from backtrail.backtest.places import CONFIG_FILE, check_base_dir
-from backtrail.batch.planning.config import read_config, schema_problems, with_defaults
+from backtrail.batch.planning.config import schema_problems, with_defaults
+from backtrail.batch.planning.config_files import read_config, value_problems
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import Lineage, RunRequest, entry_problems, entry_requests
@@ -162,6 +163,7 @@ def make_request(
     where = f"{_SOURCE}: batch.{arguments.name}"
     lineage = Lineage.of({arguments.name: entry})
     checked = {"bundles": {}, "batch": {arguments.name: entry}}
+    problems += value_problems(checked, _SOURCE)
     problems += [item for item in schema_problems(checked, _SOURCE) if item.where.startswith(where)]
     if not problems:
         problems += entry_problems(config.values["defaults"], lineage, entry, _SOURCE)
@@ -204,6 +206,8 @@ def _plain(value: Any) -> Any:
         if Decimal(repr(number)) == value:
             return int(value) if value == value.to_integral_value() else number
         return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

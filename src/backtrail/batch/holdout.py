@@ -15,19 +15,19 @@ from typing import Any
 
 import polars as pl
 
-from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.rundir import RunDir, read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.outcome import Limits
 from backtrail.canonical import sha256_json, utc_iso
 from backtrail.errors import HoldoutError
-from backtrail.files import write_json
+from backtrail.files import lease, write_json
 from backtrail.optimization.search import backtest_identity
 from backtrail.provenance.fingerprint import library_fingerprint
 from backtrail.reports.settings import ReportConfig
 
-__all__ = ["OpenedHoldout", "open_holdout"]
+__all__ = ["OpenedHoldout", "count_look", "open_holdout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def open_holdout(
     spec, selection = _openable(parent)
     identity = _identity(parent, spec, selection)
     run_key = sha256_json(identity)
-    look = _count_look(store, spec, identity, run_key)
+    look = count_look(store, identity, run_key)
 
     def make_spec(claimed: str) -> dict[str, Any]:
         return {
@@ -163,23 +163,35 @@ def _identity(
     }
 
 
-def _count_look(
-    store: RunStore, spec: Mapping[str, Any], identity: Mapping[str, Any], run_key: str
-) -> int:
-    """Write the record of a look, unless it has one, and return its number."""
+def count_look(store: RunStore, identity: Mapping[str, Any], run_key: str) -> int:
+    """Write the record of a look, unless it has one, and return its number.
+
+    Looks that are opened at the same time wait for each other: no two have one number.
+
+    Args:
+        store: The run store.
+        identity: Of the run that looks.
+        run_key: Its key.
+
+    Raises:
+        ArtifactManagerError: If a record of the ledger is unreadable.
+    """
     dataset, family = identity["dataset"]["dataset_id"], identity["strategy"]["entry"]
-    path = store.holdout_looks(dataset) / f"{run_key}.json"
-    if path.exists():
-        return int(json.loads(path.read_bytes())["look"])
-    look = 1 + len(store.find_looks(dataset, family, **identity["holdout"]))
-    record = {
-        "run_key": run_key,
-        "parent": spec["run_key"],
-        "dataset_id": dataset,
-        "family": family,
-        **identity["holdout"],
-        "look": look,
-        "opened_at": utc_iso(datetime.now(UTC)),
-    }
-    write_json(path, record, durable=True)
+    folder = store.holdout_looks(dataset)
+    path = folder / f"{run_key}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lease(folder / ".lock"):
+        if path.exists():
+            return int(read_record(path)["look"])
+        look = 1 + len(store.find_looks(dataset, family, **identity["holdout"]))
+        record = {
+            "run_key": run_key,
+            "parent": identity["parent"],
+            "dataset_id": dataset,
+            "family": family,
+            **identity["holdout"],
+            "look": look,
+            "opened_at": utc_iso(datetime.now(UTC)),
+        }
+        write_json(path, record, durable=True)
     return look

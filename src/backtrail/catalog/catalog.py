@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +10,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from backtrail.artifacts.store import RunStore
 from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
+from backtrail.catalog.database import (
+    READING,
+    connect,
+    first_line,
+    make_file,
+    refuse_absent,
+    shown_url,
+)
 from backtrail.catalog.rows import (
     ManifestState,
     RunRows,
@@ -24,6 +30,7 @@ from backtrail.catalog.rows import (
     manifest_state,
     replay_rows,
     run_rows,
+    trial_files,
     trial_rows,
 )
 from backtrail.errors import ArtifactManagerError, CatalogError
@@ -32,9 +39,7 @@ from backtrail.provenance.attestation import attestation_files
 
 __all__ = ["Catalog", "SyncCounts"]
 
-_BUSY_SECONDS = 60
 _BATCH = 2_000
-_READING = "backtrail_reading"
 _LOG = logging.getLogger(__name__)
 
 
@@ -75,7 +80,7 @@ class Catalog:
         self.store = store
         self.bundles_dir = bundles_dir
         self.url = url
-        self._engine = _connect(url)
+        self._engine = connect(url)
 
     def __enter__(self) -> Self:
         return self
@@ -103,8 +108,7 @@ class Catalog:
         Raises:
             CatalogError: If the database cannot be written; runs are untouched.
         """
-        self.store.base_dir.mkdir(parents=True, exist_ok=True)
-        with lease(self.store.catalog_lock), self._transaction() as connection:
+        with self._locked(), self._transaction() as connection:
             remove_stale(self.store.base_dir)
             if rebuild or _has_other_columns(connection):
                 tables.metadata.drop_all(connection)
@@ -121,16 +125,30 @@ class Catalog:
         return counts
 
     @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Be the one writer of the catalog; what the file system refuses is an error of its own."""
+        try:
+            self.store.base_dir.mkdir(parents=True, exist_ok=True)
+            with lease(self.store.catalog_lock):
+                make_file(self.url)
+                yield
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from error
+
+    def _unwritable(self, reason: str) -> CatalogError:
+        return CatalogError(
+            f"cannot write the catalog {shown_url(self.url)}: {reason}; the runs are complete, "
+            "`backtrail catalog-sync` links them later"
+        )
+
+    @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
             with self._engine.begin() as connection:
                 tables.metadata.create_all(connection)
                 yield connection
         except sa.exc.SQLAlchemyError as error:
-            raise CatalogError(
-                f"cannot write the catalog {_shown(self.url)}: {_first_line(error)}; the runs are "
-                "complete, `backtrail catalog-sync` links them later"
-            ) from error
+            raise self._unwritable(first_line(error)) from error
 
     def _sync_bundles(self, connection: Connection, unreadable: dict[str, str]) -> set[str]:
         heads, found = bundle_rows(self.bundles_dir, unreadable)
@@ -189,7 +207,16 @@ class Catalog:
     def _sync_trials(self, connection: Connection, unreadable: dict[str, str]) -> None:
         query = sa.select(tables.trials.c.dataset_id, tables.trials.c.run_key)
         known = {(row.dataset_id, row.run_key) for row in connection.execute(query)}
-        _insert(connection, tables.trials, list(trial_rows(self.store, unreadable, known)))
+        on_disk = trial_files(self.store)
+        gone = [{"dataset": item[0], "key": item[1]} for item in sorted(known - on_disk.keys())]
+        if gone:
+            columns = tables.trials.c
+            is_gone = (columns.dataset_id == sa.bindparam("dataset")) & (
+                columns.run_key == sa.bindparam("key")
+            )
+            connection.execute(sa.delete(tables.trials).where(is_gone), gone)
+        new = {item: path for item, path in on_disk.items() if item not in known}
+        _insert(connection, tables.trials, list(trial_rows(new, unreadable)))
 
     def _sync_replays(self, connection: Connection, unreadable: dict[str, str]) -> None:
         """Read ledger files that grew since, and lift or lower the grade of the runs they prove."""
@@ -259,7 +286,10 @@ class Catalog:
         rows = connection.execute(sa.select(tables.runs).order_by(tables.runs.c.backtest_id))
         frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
         with atomic_path(self.store.runs_table) as temporary:
-            frame.write_parquet(temporary, compression="zstd")
+            try:
+                frame.write_parquet(temporary, compression="zstd")
+            except pl.exceptions.PolarsError as error:  # a full disk, in words of its own
+                raise OSError(f"{self.store.runs_table} cannot be written: {error}") from error
 
     def stored_bytes(self) -> int:
         """Return how much the files of all sealed runs take, by their manifests.
@@ -328,14 +358,14 @@ class Catalog:
         return self._read(query)
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        _refuse_absent(self.url)
+        refuse_absent(self.url)
         try:
             # Reading takes no write lock: no transaction is begun.
-            with self._engine.connect().execution_options(**{_READING: True}) as reading:
+            with self._engine.connect().execution_options(**{READING: True}) as reading:
                 return [dict(row._mapping) for row in reading.execute(query)]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
-                f"cannot read the catalog {_shown(self.url)}: {_first_line(error)}; "
+                f"cannot read the catalog {shown_url(self.url)}: {first_line(error)}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
 
@@ -372,53 +402,3 @@ def _unknown_dataset(dataset_id: str, bundle: str) -> dict[str, Any]:
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     for start in range(0, len(rows), _BATCH):
         connection.execute(sa.insert(table), list(rows[start : start + _BATCH]))
-
-
-def _first_line(error: Exception) -> str:
-    """Return what the database said, without the statement that it said it of."""
-    return str(error).partition("\n")[0]
-
-
-def _shown(url: str) -> str:
-    return sa.make_url(url).render_as_string(hide_password=True)
-
-
-def _refuse_absent(url: str) -> None:
-    """Refuse to read an SQLite catalog that does not exist: opening it would make an empty one."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
-        raise CatalogError(
-            f"there is no catalog at {parsed.database}; run a batch, or make the catalog from "
-            "existing runs with `backtrail catalog-sync`"
-        )
-
-
-def _connect(url: str) -> Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return sa.create_engine(parsed, pool_pre_ping=True)
-        # A connection to a file costs little to open; one that waits in a pool would stay open
-        # for as long as a catalog that nobody closed.
-        pool = sa.NullPool if parsed.database else None
-        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, poolclass=pool)
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
-        shown = re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
-        raise CatalogError(f"cannot open the catalog {shown}: {error}") from error
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A deferred transaction that reads and then writes fails at once when another one writes.
-        if not connection.get_execution_options().get(_READING):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +28,14 @@ __all__ = [
     "manifest_state",
     "replay_rows",
     "run_rows",
+    "trial_files",
     "trial_rows",
 ]
 
 Row = dict[str, Any]
 
 _FINAL = {"completed", "failed"}
+_VISIBLE = "[!.]*"  # a hidden folder is a dataset that is being built
 # What a file that is JSON, but not the JSON we wrote, can do to its reader.
 _MISFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -290,11 +292,11 @@ def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row
             {
                 "bundle": head.parent.name,
                 "dataset_id": dataset_id,
-                "datasets": len(list(head.parent.glob(f"*/{MANIFEST_FILE}"))),
+                "datasets": len(list(head.parent.glob(f"{_VISIBLE}/{MANIFEST_FILE}"))),
             }
         )
     rows: dict[str, Row] = {}
-    for path in sorted(bundles_dir.glob(f"*/*/{MANIFEST_FILE}")):
+    for path in sorted(bundles_dir.glob(f"*/{_VISIBLE}/{MANIFEST_FILE}")):
         try:
             manifest = DatasetManifest.load(path)
         except (DatasetError, *_MISFIT) as error:
@@ -318,24 +320,25 @@ def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row
     return heads, list(rows.values())
 
 
-def trial_rows(
-    store: RunStore, unreadable: dict[str, str], known: Collection[tuple[str, str]] = ()
-) -> Iterator[Row]:
-    """Yield the trial ledger: one row per run ever sealed, deleted ones included.
+def trial_files(store: RunStore) -> dict[tuple[str, str], Path]:
+    """Return the trial ledger by dataset id and run key: a file per run ever sealed."""
+    found = sorted((store.ledger / "trials").glob("*/*.json"))
+    return {(path.parent.name, path.stem): path for path in found}
+
+
+def trial_rows(files: Mapping[tuple[str, str], Path], unreadable: dict[str, str]) -> Iterator[Row]:
+    """Yield the rows of records of the trial ledger.
 
     Args:
-        store: The run store.
+        files: Some of `trial_files`.
         unreadable: Takes the path of every record that is damaged, with the reason.
-        known: Dataset id and run key of records that are not wanted; they are not opened.
     """
     columns = [column.name for column in tables.trials.columns]
-    for path in sorted((store.ledger / "trials").glob("*/*.json")):
-        if (path.parent.name, path.stem) in known:
-            continue
+    for place, path in files.items():
         try:
             record = json.loads(path.read_bytes())
             row = {name: record[name] for name in columns}
-            if (row["dataset_id"], row["run_key"]) != (path.parent.name, path.stem):
+            if (row["dataset_id"], row["run_key"]) != place:
                 raise ValueError("it is that of another run")
             _require_storable(tables.trials, row)
         except _MISFIT as error:

@@ -18,6 +18,7 @@ from backtrail.commands.options import (
     read_places,
 )
 from backtrail.errors import BacktrailError, DatasetError
+from backtrail.wording import counted
 
 if TYPE_CHECKING:
     from backtrail.batch.history.unreached import UnreachedDatasets
@@ -108,15 +109,11 @@ def _entry_line(entry: "DatasetEntry") -> str:
     mark = "*" if entry.is_head else " "
     if entry.path is None:
         return f"{mark} {entry.dataset_id}  deleted"
-    symbols = _counted(entry.symbols or 0, "symbol")
+    symbols = counted(entry.symbols or 0, "symbol")
     return (
         f"{mark} {entry.dataset_id}  {entry.rows:,} bars of {symbols}, {entry.timeframe} "
         f"{entry.calendar}, {entry.first} to {entry.last}, {entry.bytes / 1e6:,.1f} MB"
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -146,17 +143,17 @@ def _manifest_lines(manifest: "DatasetManifest") -> Iterator[str]:
         yield f"    {name}  {record.rows:,} bars, {record.first} to {record.last}{gaps}{off}"
     more = len(manifest.symbols) - _SHOWN_SYMBOLS
     if more > 0:
-        yield f"    and {_counted(more, 'more symbol')}"
+        yield f"    and {counted(more, 'more symbol')}"
     yield from _survival_lines(manifest)
-    kinds = ", ".join(_counted(count, kind) for kind, count in manifest.adjustments.items())
+    kinds = ", ".join(counted(count, kind) for kind, count in manifest.adjustments.items())
     yield f"  adjustments {kinds or 'none'}"
     for source in manifest.sources:
         yield f"  source      {source.path}  sha256 {source.sha256}"
     for waiver in manifest.waivers:
-        rows = _counted(len(waiver["rows"]), "row")
+        rows = counted(len(waiver["rows"]), "row")
         yield f"  waiver      {waiver['rule']} ({waiver['reason']}): {rows}, {waiver['action']}"
     if manifest.duplicates.get("rows"):
-        yield f"  duplicates  {_counted(manifest.duplicates['rows'], 'exact duplicate')} dropped"
+        yield f"  duplicates  {counted(manifest.duplicates['rows'], 'exact duplicate')} dropped"
     if manifest.synthetic:
         yield "  synthetic   prices were computed, not observed"
     for name in ("origin", "licence"):
@@ -169,7 +166,7 @@ def _survival_lines(manifest: "DatasetManifest") -> Iterator[str]:
     found, members = manifest.survival, manifest.universe
     if found:
         yield (
-            f"  survival    {found['alive']:,} of {_counted(found['symbols'], 'symbol')} "
+            f"  survival    {found['alive']:,} of {counted(found['symbols'], 'symbol')} "
             f"({found['share_alive']:.0%}) have bars until {found['last']}; of the "
             f"{found['at_start']:,} at the start {found['start_alive']:,} do"
         )
@@ -182,7 +179,7 @@ def _survival_lines(manifest: "DatasetManifest") -> Iterator[str]:
     if members:
         yield (
             f"  universe    {members['path']}  sha256 {members['sha256']}: "
-            f"{_counted(members['symbols'], 'symbol')}; members {members['at_start']:,} at the "
+            f"{counted(members['symbols'], 'symbol')}; members {members['at_start']:,} at the "
             f"first bar, {members['at_end']:,} at the last, {members['start_still']:,} at both"
         )
         for text, names in (
@@ -229,7 +226,7 @@ def _verify(options: argparse.Namespace) -> int:
     for item in damaged:
         for file, what in item["damage"].items():
             print(f"damaged  {item['bundle']}/{item['dataset_id']}/{file} {what}")
-    print(f"{_counted(len(found) - len(damaged), 'dataset')} intact, {len(damaged)} damaged")
+    print(f"{counted(len(found) - len(damaged), 'dataset')} intact, {len(damaged)} damaged")
     return 1 if damaged else 0
 
 
@@ -263,7 +260,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _lock(options: argparse.Namespace) -> int:
-    from backtrail.batch.planning.config import read_config
+    from backtrail.batch.planning.config_files import read_config
     from backtrail.data.inventory import bundle_names
     from backtrail.data.lock import LOCK_FILE, check_lock, lock_bundles, read_lock
     from backtrail.data.manifest import read_head
@@ -342,7 +339,7 @@ def _link(places: Places) -> None:
 def _collected_lines(found: "UnreachedDatasets") -> Iterator[str]:
     for entry in found.datasets:
         yield f"{entry.bundle}  {_entry_line(entry).strip()}"
-    said = f"{_counted(len(found.datasets), 'dataset')}, {found.bytes / 1e6:,.1f} MB"
+    said = f"{counted(len(found.datasets), 'dataset')}, {found.bytes / 1e6:,.1f} MB"
     if found.deleted:
         yield f"deleted {said}; {found.kept:,} kept"
     elif found.datasets:

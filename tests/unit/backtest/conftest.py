@@ -13,7 +13,7 @@ from .project import ScriptProject
 @pytest.fixture(scope="session")
 def ingested(tmp_path_factory):
     """A project whose bundle is ingested. Not to be touched: copy it."""
-    from backtrail.batch.planning.loading import bundle_config
+    from backtrail.batch.planning.bundles import bundle_config
     from backtrail.data import ingest_bundle
 
     project = ScriptProject.make(tmp_path_factory.mktemp("ingested") / "project")

@@ -75,6 +75,12 @@ def test_a_failing_strategy_ends_with_status_1_and_its_reason(project):
         (["strategies/hold.py", "--param", "x=1"], 1, "takes no parameters, got x"),
         (["strategies/hold.py", "--param", "x"], 2, "'x' is no NAME=VALUE"),
         (["strategies/hold.py", "--param", "1x=3"], 2, "'1x=3' is no NAME=VALUE"),
+        (
+            ["strategies/hold.py", "--param", "x={a: 1, a: 2}"],
+            2,
+            "the key 'a' stands in line 1",
+        ),
+        (["strategies/hold.py", "--param", "x=.nan"], 1, "params.x: nan is no value"),
         (["strategies/hold.py", "--capital-base", "much"], 2, "invalid float value"),
         (["strategies/hold.py", "--id", "a/b"], 1, "invalid backtest id 'a/b'"),
         (["strategies/hold.py", "--configfile", "config/no.yaml"], 1, "there is no such file"),
@@ -90,7 +96,8 @@ def test_what_cannot_be_meant_is_named_and_makes_no_run(project, arguments, stat
 @pytest.mark.parametrize(
     ("text", "value"),
     [("10", 10), ("0.5", 0.5), ("true", True), ("close", "close"), ("[1, 2]", [1, 2]),
-     ("a=b", "a=b"), ("null", None)],
+     ("a=b", "a=b"), ("null", None), ("2020-01-02", "2020-01-02"), ("10:30", "10:30"),
+     ("010", "010")],
 )  # fmt: skip
 def test_a_value_is_read_as_a_config_reads_it(text, value):
     from backtrail.cli import build_parser

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -474,3 +476,56 @@ def test_8_processes_syncing_at_once_agree(runs):
     assert len(grown["backtest_runs_catalog"]) == 40
     sync(runs, rebuild=True)
     assert dump(runs) == grown
+
+
+def test_a_trial_whose_record_is_gone_is_forgotten_as_by_a_rebuild(stocked):
+    sync(stocked)
+    (stocked.store.ledger / "trials" / DATASET / f"{1:064x}.json").unlink()
+    sync(stocked)
+    synced = dump(stocked)
+    assert [row[1] for row in synced["trials"]] == [f"{2:064x}"]
+    sync(stocked, rebuild=True)
+    assert dump(stocked) == synced
+
+
+def test_users_of_one_group_can_write_one_catalog(stocked):
+    before = os.umask(0o002)
+    try:
+        sync(stocked)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in stocked.store.base_dir.glob("*.*")}
+    assert {name: modes[name] for name in ("catalog.sqlite", "runs.parquet")} == {
+        "catalog.sqlite": 0o664,
+        "runs.parquet": 0o664,
+    }
+
+
+def test_a_store_that_cannot_be_written_is_a_clear_error(stocked):
+    stocked.store.catalog_lock.mkdir()
+    with pytest.raises(
+        CatalogError, match=r"cannot write the catalog .*: Is a directory; the runs"
+    ):
+        sync(stocked)
+
+
+def test_a_full_disk_is_a_clear_error_and_changes_no_row(stocked, tmp_path):
+    sync(stocked)
+    before = dump(stocked)
+    stocked.seal(4)
+    script = """
+import resource, sys
+from pathlib import Path
+from backtrail.artifacts.store import RunStore
+from backtrail.catalog.catalog import Catalog
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+url, base, bundles = sys.argv[1:]
+Catalog(url, RunStore(Path(base)), Path(bundles)).sync()
+"""
+    places = [stocked.url, str(stocked.store.base_dir), str(stocked.bundles)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *places], capture_output=True, text=True, check=False
+    )
+    assert "CatalogError: cannot write the catalog" in done.stderr.splitlines()[-1]
+    assert dump(stocked) == before
+    assert sync(stocked).added == 1

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 from backtrail.canonical import sha256_file
 from backtrail.catalog.rows import (
@@ -6,6 +7,7 @@ from backtrail.catalog.rows import (
     bundle_rows,
     manifest_state,
     run_rows,
+    trial_files,
     trial_rows,
 )
 
@@ -70,10 +72,18 @@ def test_bundles_are_listed_with_what_they_mean_and_have_meant(runs):
     }
 
 
-def test_known_trials_are_not_read_again(runs):
+def test_a_dataset_that_is_being_built_is_none_yet(runs):
+    whole = runs.dataset()
+    shutil.copytree(whole, whole.with_name(".0123456789abcdef.building~"))
+    heads, datasets = bundle_rows(runs.bundles, {})
+    assert heads == [{"bundle": "prices", "dataset_id": DATASET, "datasets": 1}]
+    assert [row["dataset_id"] for row in datasets] == [DATASET]
+
+
+def test_a_trial_is_named_by_its_place_in_the_ledger(runs):
     for number in (1, 2):
         runs.seal(number)
-    keys = [row["run_key"] for row in trial_rows(runs.store, {})]
-    assert keys == [f"{1:064x}", f"{2:064x}"]
-    rest = list(trial_rows(runs.store, {}, {(DATASET, keys[0])}))
-    assert [row["run_key"] for row in rest] == keys[1:]
+    keys = [f"{1:064x}", f"{2:064x}"]
+    files = trial_files(runs.store)
+    assert list(files) == [(DATASET, key) for key in keys]
+    assert [row["run_key"] for row in trial_rows(files, {})] == keys

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from backtrail.batch.planning.loading import bundle_config, bundle_definition
+from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.data import Dataset, ingest_bundle, read_head, source_checksum
 from backtrail.data.manifest import read_receipt
 from backtrail.data.sources import is_made_of_another, list_symbols

@@ -1,6 +1,7 @@
 """The comparison page of a run store."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -15,6 +16,8 @@ from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
 __all__ = ["render_store_index"]
+
+_log = logging.getLogger(__name__)
 
 
 def render_store_index(
@@ -51,7 +54,7 @@ def render_store_index(
 
 def _synthetic_datasets(bundles_dir: Path) -> set[str]:
     found = set()
-    for path in bundles_dir.glob("*/*/manifest.json"):
+    for path in bundles_dir.glob("*/[!.]*/manifest.json"):
         manifest = json.loads(path.read_bytes())
         if manifest["synthetic"]:
             found.add(manifest["dataset_id"])
@@ -115,13 +118,17 @@ def _first_there(store: RunStore, paths: Sequence[str]) -> str | None:
 
 
 def _monthly_equity(results: Path) -> list[tuple[str, float]] | None:
-    """Return month ends and equity relative to the first bar."""
+    """Return month ends and equity relative to the first bar; None where it cannot be read."""
     import polars as pl
 
     path = results / "backtest_results.parquet"
     if not path.exists():
         return None
-    equity = pl.read_parquet(path, columns=["timestamp", "portfolio_value"])
+    try:
+        equity = pl.read_parquet(path, columns=["timestamp", "portfolio_value"])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        _log.warning("the page shows no equity of %s: %s", results.parent.name, error)
+        return None
     first = equity["portfolio_value"][0]
     monthly = equity.group_by(pl.col("timestamp").dt.truncate("1mo"), maintain_order=True).agg(
         pl.col("timestamp").last().alias("at"), (pl.col("portfolio_value").last() / first).round(6)

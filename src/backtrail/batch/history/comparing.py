@@ -36,6 +36,7 @@ FACTS = (
 
 _SUMMARY = "results/summary.parquet"
 _COLUMN = 16
+_HUGE = 1 << 63  # and more has no column of whole numbers
 _PER_TABLE = 6
 
 
@@ -117,17 +118,18 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _param_column(name: str, values: list[Any]) -> "pl.Series":
-    """Return values of one kind as they are, and mixed or nested ones as text."""
+    """Return values of one kind as they are; mixed, nested or huge ones as text."""
     import polars as pl
 
     kinds = {type(value) for value in values if value is not None}
+    is_huge = any(type(value) is int and abs(value) >= _HUGE for value in values)
     for wanted, dtype in (
         ({bool}, pl.Boolean()),
         ({int}, pl.Int64()),
         ({int, float}, pl.Float64()),
         ({str}, pl.String()),
     ):
-        if kinds <= wanted:
+        if kinds <= wanted and not is_huge:
             return pl.Series(name, values, dtype=dtype, strict=False)
     texts = [None if value is None else str(value) for value in values]
     return pl.Series(name, texts, dtype=pl.String())

@@ -95,9 +95,10 @@ def delete_unreached(
         DatasetError: If a head or a manifest is damaged; nothing is deleted.
     """
     with ExitStack() as held:
-        for store in stores:
-            store.plans.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lease(store.plans / ".lock"))
+        # A store that is named twice has one lease, and who waited for it would wait for ever.
+        for plans in sorted({store.plans.resolve() for store in stores}):
+            plans.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lease(plans / ".lock"))
         for bundle in bundle_names(bundles_dir):
             held.enter_context(lease(bundles_dir / bundle / ".lock"))
         found = find_unreached(stores, bundles_dir, roots)

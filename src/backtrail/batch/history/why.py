@@ -9,7 +9,7 @@ from typing import Final
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir
-from backtrail.artifacts.store import RunStore, is_generated_id
+from backtrail.artifacts.store import RunStore, is_generated_id, name_of
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.history.sides import (
     FileChange,
@@ -310,8 +310,7 @@ def _moment(run: RunDir) -> str:
         begun = datetime.fromisoformat((run.read_manifest() or {})["started_at"])
     except (ArtifactManagerError, KeyError, ValueError):
         begun = datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
-    begun = begun.astimezone(UTC)
-    return f"{begun:%Y%m%d_%H%M%S}_{begun.microsecond // 1000:03d}"
+    return name_of(begun)
 
 
 def _distance(old: Mapping[str, object], new: Mapping[str, object]) -> int:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backtrail.artifacts.environment import describe_environment
+from backtrail.artifacts.manifest import inventory
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.hints import with_hint
@@ -22,14 +23,17 @@ from backtrail.provenance.objects import ObjectStore
 
 __all__ = ["run_backtest"]
 
+# Not written by execution: each has a record of its own, or goes with the seal.
+_NOT_WRITTEN = (".search/", "code/", "inputs/", "metadata/")
+
 
 def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> None:
     """Execute a run from its captured copy and write its results.
 
     Of a search run the selected set is executed, on the bars before the holdout.
 
-    A run that was executed and only lacks its seal is left as it is. A failed one is tried again
-    under the same id; the logs of the earlier attempt are kept.
+    A run that was executed and only lacks its seal is left as it is, unless a file that it made is
+    gone. A failed one is tried again under the same id; the logs of the earlier attempt are kept.
 
     Raises:
         RunFailedError: If the strategy fails; the run is marked and keeps the reason.
@@ -40,7 +44,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> No
         if sealed_and_whole(store, run, executor=executor):
             return
         former = run.read_manifest()
-        if former is not None and former["status"] == "executed":
+        if former is not None and _is_executed(run, former):
             return
         spec = run.read_spec()
         record = begin_record(spec, former, datetime.now(UTC))
@@ -57,8 +61,25 @@ def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> No
             raise failed_error(run, spec, failure) from None
         assert outcome.usage is not None
         usage = keep_inputs(outcome.usage, ObjectStore(store.objects), run.path)
-        now = datetime.now(UTC)
-        write_json(run.manifest, finished_record(record, outcome, contents, usage, now))
+        finished = finished_record(
+            record, outcome, contents, usage, _written(run), datetime.now(UTC)
+        )
+        write_json(run.manifest, finished)
+
+
+def _is_executed(run: RunDir, former: Mapping[str, Any]) -> bool:
+    return former["status"] == "executed" and all(
+        (run.path / name).exists() for name in former["written"]
+    )
+
+
+def _written(run: RunDir) -> dict[str, str]:
+    """Return the checksum of every file that execution made; the seal compares them."""
+    return {
+        name: entry["sha256"]
+        for name, entry in inventory(run, {}).items()
+        if not name.startswith(_NOT_WRITTEN)
+    }
 
 
 def _asked_of(run: RunDir, spec: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -77,9 +77,19 @@ def finished_record(
     outcome: Outcome,
     contents: Mapping[str, str],
     usage: Mapping[str, Any],
+    written: Mapping[str, str],
     now: datetime,
 ) -> dict[str, Any]:
-    """Return the manifest of a run whose results are written and that only lacks its seal."""
+    """Return the manifest of a run whose results are written and that only lacks its seal.
+
+    Args:
+        record: The manifest as the run began.
+        outcome: How the child ended.
+        contents: Content checksums of its tables, by path inside the run.
+        usage: From `keep_inputs`.
+        written: Checksum of every file that execution made, by path inside the run.
+        now: When it ended.
+    """
     return {
         **record,
         "status": "executed",
@@ -87,6 +97,7 @@ def finished_record(
         "timings": {**record["timings"], **_timings(outcome)},
         "contents": dict(contents),
         "usage": dict(usage),
+        "written": dict(written),
     }
 
 
@@ -164,7 +175,7 @@ def sealed_record(
         gaps.insert(0, "the code was not captured; the run cannot be repeated")
     metrics = json.loads((run.results / "performance-metrics.json").read_bytes())
     return {
-        **record,
+        **{key: value for key, value in record.items() if key != "written"},  # now in the inventory
         "status": "completed",
         "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,

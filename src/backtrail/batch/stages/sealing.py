@@ -22,8 +22,8 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
     """List every file with its checksum, write the manifest, count the trial, set the seal.
 
     Raises:
-        SealError: If the run was not executed, or a table changed since, or a sealed run was
-            altered.
+        SealError: If the run was not executed, or one of its files changed since, or a sealed run
+            was altered.
     """
     run = store.run(backtest_id)
     with run.lease():
@@ -38,11 +38,12 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             record = _close_search(store, run, record)
         write_metadata(run, spec, record, status="completed")
         listed = inventory(run, record["contents"])
-        for file in spec["code"]["files"]:
-            if listed.get(f"code/{file['path']}", {}).get("sha256") != file["sha256"]:
+        promised = {f"code/{file['path']}": file["sha256"] for file in spec["code"]["files"]}
+        for name, sha256 in {**promised, **record.get("written", {})}.items():
+            if listed.get(name, {}).get("sha256") != sha256:
                 raise SealError(
-                    f"captured file {file['path']} of run {backtest_id} was altered before the "
-                    f"seal; delete {run.manifest} and {run.code} and run again"
+                    f"{name} of run {backtest_id} was altered before the seal; delete {run.path} "
+                    "and run again"
                 )
         if record["status"] == "completed" and listed != record["inventory"]:
             raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")

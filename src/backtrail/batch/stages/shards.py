@@ -10,9 +10,10 @@ from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.planning.plan import Plan
 from backtrail.canonical import sha256_json
-from backtrail.errors import RunFailedError
+from backtrail.errors import ArtifactManagerError, BacktrailError, RunFailedError, SealError
 from backtrail.files import remove_stale, write_json
 from backtrail.reports.settings import ReportConfig
+from backtrail.wording import counted
 
 __all__ = ["execute_shard", "report_shard"]
 
@@ -24,10 +25,11 @@ def execute_shard(
 ) -> None:
     """Take every run of a shard through capture, execution and seal.
 
-    A failing run does not stop the others; sealed ones are passed over.
+    A run that fails, or was altered, does not stop the others; sealed ones are passed over.
 
     Raises:
-        RunFailedError: After the last run, if any failed; the receipt is not written then.
+        RunFailedError: After the last run, if any was not finished; the receipt is not written
+            then.
     """
     assert plan.shards is not None
     ids = plan.shards[shard]
@@ -37,7 +39,7 @@ def execute_shard(
             stages.capture_code(store, backtest_id)
             stages.run_backtest(store, backtest_id, executor)
             stages.seal_run(store, backtest_id)
-        except RunFailedError as error:
+        except BacktrailError as error:
             failed.append(str(error))
         _log.info("%d of %d runs: %s", number, len(ids), backtest_id)
     if failed:
@@ -56,6 +58,8 @@ def report_shard(
 ) -> None:
     """Render the basic reports of a shard's runs; one that is up to date is left as it is.
 
+    A run that was altered or is incomplete does not stop the others.
+
     Args:
         store: The run store.
         plan: The plan.
@@ -63,11 +67,22 @@ def report_shard(
         bundles_dir: Folder of the bundles.
         receipt: The file to write when all is done.
         config: Theme and templates of the pages.
+
+    Raises:
+        ArtifactManagerError: After the last run, if any has no report; the receipt is not written
+            then.
     """
     config = replace(config, kinds=("basic",))
     ids = plan.report_shards[shard]
+    failed = []
     for backtest_id in ids:
-        stages.render_report(store, backtest_id, bundles_dir, config=config, only_stale=True)
+        try:
+            stages.render_report(store, backtest_id, bundles_dir, config=config, only_stale=True)
+        except (SealError, ArtifactManagerError) as error:
+            failed.append(str(error))
+    if failed:
+        said = f"{len(failed)} of {counted(len(ids), 'report')} could not be made:"
+        raise ArtifactManagerError("\n".join([said, *failed]))
     _write_receipt(receipt, shard, ids)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.history.unreached import delete_unreached, find_unreached
 from backtrail.data import Dataset
 from backtrail.data.inventory import list_datasets
@@ -202,3 +203,11 @@ def test_deleting_waits_for_an_ingest_of_the_bundle(made):
     child.join(60)
     assert child.exitcode == 0
     assert not (project.bundles / "prices" / ids["unused"]).exists()
+
+
+def test_a_store_that_is_named_twice_does_not_wait_for_itself(made, tmp_path):
+    project, ids = made
+    (tmp_path / "link").symlink_to(project.store.base_dir)
+    stores = [project.store, project.store, RunStore(tmp_path / "link")]
+    deleted = delete_unreached(stores, project.bundles, [project.root] * 3, now=NOW)
+    assert [entry.dataset_id for entry in deleted.datasets] == [ids["unused"]]

@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from backtrail.batch.planning.config import load_schema, read_config, schema_problems, with_defaults
-from backtrail.errors import ConfigError
+from backtrail.batch.planning.config import load_schema, schema_problems, with_defaults
+from backtrail.batch.planning.config_files import read_config
 
 SOUND = """
 bundles:
@@ -38,68 +38,6 @@ def test_a_sound_config_has_no_problem_and_keeps_dates_as_written(read):
     values = read(SOUND)
     assert schema_problems(values, "c.yaml") == []
     assert values["batch"]["r"]["start"] == "2020-01-01"
-
-
-def test_later_files_win_key_by_key_and_overrides_win_over_all(read):
-    values = read(
-        SOUND,
-        "seed: 1\nbatch: {r: {params: {slow: 9}}}\ndefaults: {ledger: float64}",
-        "seed: 2\nbatch: {r: {params: {fast: [1, 2]}}}",
-        seed=3,
-        defaults={"fill": "next_close"},
-    )
-    assert values["seed"] == 3
-    assert values["defaults"] == {"ledger": "float64", "fill": "next_close"}
-    assert values["batch"]["r"]["params"] == {"fast": [1, 2], "slow": 9}
-    assert values["batch"]["r"]["strategy"] == "s.py"
-
-
-def test_overrides_may_hold_what_a_command_line_makes_of_them(read):
-    from datetime import date
-
-    values = read(SOUND, batch={"r": {"start": date(2020, 1, 5), "symbols": ("A",)}})
-    assert values["batch"]["r"]["start"] == "2020-01-05"
-    assert values["batch"]["r"]["symbols"] == ["A"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"0\.yaml: the file is empty; write keys and values"),
-        ("just words", r"the file holds text; write keys and values"),
-        ("[1]", r"the file holds a list"),
-        ("a: 1\nb: {c: 1,\n c: 2}", r"0\.yaml:3: the key 'c' stands in line 2 and again"),
-        ("a: [", r"0\.yaml:\d: .*; mend the YAML"),
-        ("a: 1\n\tb: 2", r"0\.yaml:2: .*; mend the YAML"),
-        ("? [a]\n: 1", r"0\.yaml:1: the key \['a'\] is no text; put it in quotes"),
-        ("2020: 1", r"0\.yaml:1: the key 2020 is no text; put it in quotes"),
-        ("on: 1", r"the key True is no text; put it in quotes"),
-        ("a: &x {b: *x}", r"recursive"),
-        ("a: &x [*x]", r"recursive"),
-        ("a: !!python/object/apply:os.getcwd []", r"'!!python/object/apply:os.getcwd'"),
-        ("a: !!binary aGk=", r"0\.yaml: a: b'hi' is of a kind that a config has not \(bytes\)"),
-        ("a: [1, !!set {x}]", r"0\.yaml: a\[1\]: .*\(set\)"),
-        ("a: {b: .inf}", r"0\.yaml: a\.b: inf is no value; write a finite number"),
-        ("a: .nan", r"a: nan is no value"),
-        (b"a: \xff", r"0\.yaml: .*mend the YAML"),
-        (b"a: \0", r"0\.yaml"),
-    ],
-)
-def test_what_is_no_plain_yaml_is_refused_with_its_place(read, text, message):
-    with pytest.raises(ConfigError, match=message):
-        read(text)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"nope\.yaml: there is no such file"):
-        read_config([tmp_path / "nope.yaml"])
-    with pytest.raises(ConfigError, match=r"it cannot be read \(Is a directory\)"):
-        read_config([tmp_path])
-
-
-def test_merge_keys_of_yaml_work(read):
-    values = read("x: &base {a: 1, b: 2}\ny: {<<: *base, b: 3}")
-    assert values["y"] == {"a": 1, "b": 3}
 
 
 # Each text is put over the sound config; the message is what a user reads.

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from backtrail.artifacts.manifest import is_sealed
 from backtrail.batch.planning.plan import make_plan
 from backtrail.batch.stages.shards import execute_shard, report_shard
-from backtrail.errors import RunFailedError
+from backtrail.errors import ArtifactManagerError, RunFailedError
 from tests.unit.batch.support import batch_config, entry, functions
 
 SHARDS = {"runs_per_job": 10}
@@ -51,6 +52,26 @@ def test_a_failing_run_stops_no_other_and_withholds_the_receipt(mixed, tmp_path)
         execute_shard(project.store, plan, shard, executor, receipt)
     assert runs[0].success.stat().st_mtime_ns == sealed_at
     assert runs[1].read_manifest()["attempt"] == 2
+
+
+def test_an_altered_run_stops_no_other_and_is_told_at_the_end(project, tmp_path):
+    batch = {"sma": entry(grid={"fast": [2, 3, 4]})}
+    project.configure(batch_config(batch=batch, execution=SHARDS))
+    plan, _ = project.run()
+    (shard,) = plan.shards
+    (report,) = plan.report_shards
+    first, *others = (project.store.run(planned.backtest_id) for planned in plan.runs)
+    (first.results / "trades.parquet").write_bytes(b"altered")
+    shutil.rmtree(others[0].path)
+    said = rf"1 of 3 runs failed:\nsealed run {first.backtest_id} was altered"
+    with project.executor() as executor, pytest.raises(RunFailedError, match=said):
+        execute_shard(project.store, plan, shard, executor, tmp_path / "r.json")
+    assert [is_sealed(run) for run in others] == [True, True]
+    said = rf"1 of 3 reports could not be made:\nsealed run {first.backtest_id} was altered"
+    with pytest.raises(ArtifactManagerError, match=said):
+        report_shard(project.store, plan, report, project.bundles, tmp_path / "reports.json")
+    assert all((run.reports / "basic_report.html").exists() for run in others)
+    assert list(tmp_path.glob("*.json")) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a child outlives its zygote elsewhere")

@@ -193,6 +193,48 @@ def test_captured_code_that_was_altered_before_the_seal_is_refused(project):
     assert not is_sealed(run)
 
 
+@pytest.fixture
+def executed(project):
+    plan = project.plan()
+    run = project.store.run(plan.runs[0].backtest_id)
+    stages.capture_code(project.store, run.backtest_id)
+    with project.executor() as executor:
+        stages.run_backtest(project.store, run.backtest_id, executor)
+    return project, run
+
+
+@pytest.mark.parametrize("name", ["trades.parquet", "performance-metrics.json", "market-data.json"])
+def test_a_result_that_was_altered_before_the_seal_is_refused(executed, name):
+    project, run = executed
+    shutil.copy(run.results / "orders.parquet", run.results / name)
+    message = rf"results/{name} of run .* was altered before the seal; delete .*{run.backtest_id} "
+    with pytest.raises(SealError, match=message):
+        stages.seal_run(project.store, run.backtest_id)
+    assert not is_sealed(run)
+
+
+def test_an_executed_run_that_lost_a_result_is_executed_again_before_its_seal(executed):
+    project, run = executed
+    before = {path.name: path.read_bytes() for path in run.results.iterdir()}
+    (run.results / "trades.parquet").unlink()
+    with pytest.raises(SealError, match=r"results/trades\.parquet of run .* was altered before"):
+        stages.seal_run(project.store, run.backtest_id)
+    with project.executor() as executor:
+        stages.run_backtest(project.store, run.backtest_id, executor)
+        stages.seal_run(project.store, run.backtest_id)
+    assert not inspect_run(run)
+    assert {path.name: path.read_bytes() for path in run.results.iterdir()} == before
+    assert "written" not in run.read_manifest()
+
+
+def test_an_executed_run_that_is_whole_is_not_executed_again(executed):
+    project, run = executed
+    manifest = run.manifest.read_bytes()
+    with project.executor() as executor:
+        stages.run_backtest(project.store, run.backtest_id, executor)
+    assert run.manifest.read_bytes() == manifest
+
+
 MEANS = "strategies/lib/means.py"
 
 
