@@ -99,7 +99,7 @@ def cases(bars: Bars) -> Iterator[tuple[str, Callable[[], Any]]]:
     strategy = Strategy("crossing", "signal", target_weights=weights)
     yield (
         "sweep, per set",
-        lambda: Sweep(strategy, bars, config, periods_per_year=252.0).evaluate(sets),
+        lambda: Sweep(strategy, bars, config, periods_per_year=252.0, compiled=True).evaluate(sets),
     )
 
 
@@ -133,6 +133,7 @@ def main(arguments: argparse.Namespace) -> None:
         make_bars(100, 2),
         EngineConfig(),
         periods_per_year=252.0,
+        compiled=True,
     ).evaluate([{}])
     by_length = measure(lengths, lambda n: make_bars(n, 1))
     by_width = measure(WIDTHS, lambda symbols: make_bars(BARS_OF_WIDTHS, symbols))
