@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.journal import Steps
+from backtrail.engine.journal import Finished, Steps
 from backtrail.engine.market import Market
 from backtrail.engine.result import Table
 
-__all__ = ["benchmark_returns", "curve_table"]
+__all__ = ["benchmark_returns", "curve_table", "equity_curve"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,6 +59,13 @@ def curve_table(
         "drawdown": drawdown,
         "benchmark_returns": compared,
     }
+
+
+def equity_curve(account: Finished) -> FloatArray:
+    """Return what a finished account was worth at every bar."""
+    cash_steps, held_steps = account.steps()
+    n = len(account.market.bars.timestamps)
+    return _stretched(*cash_steps, n) + _positions(account.market, held_steps, n)[0]
 
 
 def _divide(

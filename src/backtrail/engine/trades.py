@@ -10,7 +10,7 @@ from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
 from backtrail.engine.trips import Trips
 
-__all__ = ["Trade", "round_trips", "trade_table"]
+__all__ = ["Trade", "round_trips", "trade_table", "trips_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -172,7 +172,7 @@ def trade_table(record: Record) -> Table:
     because the bar does not say what came after it.
     """
     amounts, market = record.amounts, record.market
-    trips = record.trips or _columns_of(round_trips(record.journal, amounts))
+    trips = trips_of(record)
     final = len(market.bars.timestamps) - 1
     ends = [final if row is None else row for row in trips.exit_rows]
     profits = _profits(record, trips)
@@ -206,7 +206,11 @@ def trade_table(record: Record) -> Table:
     }
 
 
-def _columns_of(trades: Sequence[Trade]) -> Trips:
+def trips_of(record: Record) -> Trips:
+    """Return the round trips of a finished account as columns."""
+    if record.trips is not None:
+        return record.trips
+    trades = round_trips(record.journal, record.amounts)
     return Trips(
         columns=[trade.column for trade in trades],
         entry_rows=[trade.entry_row for trade in trades],

@@ -1,6 +1,5 @@
 """Compilation of numeric loops by Numba, where it is installed."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,10 +11,6 @@ try:
     import numba
 except ImportError:
     HAS_NUMBA = False
-    logging.getLogger(__name__).warning(
-        "Numba is not installed: sweeps give the same numbers some hundred times slower; "
-        "install backtrail[sweep]"
-    )
 else:
     HAS_NUMBA = True
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.optimization.compiling import compiled
+from backtrail.optimization.statistics import STATISTICS
 
 __all__ = [
     "CLIP",
@@ -25,7 +26,6 @@ __all__ = [
     "OVERDRAW",
     "REJECT",
     "STATE_SIZE",
-    "STATISTICS",
     "Terms",
     "simulate_block",
 ]
@@ -43,24 +43,9 @@ OPENS: Final = 1
 SPLITS: Final = 2  # new shares per old, 1.0 where nothing happens
 DIVIDENDS: Final = 3  # cash per share
 
-# What the kernel writes for each set, in this order.
-STATISTICS: Final = (
-    "first_equity",
-    "last_equity",
-    "sum_returns",
-    "sum_squares",
-    "sum_downside_squares",
-    "largest_return",
-    "max_drawdown",
-    "trades",
-    "wins",
-    "gross_profit",
-    "gross_loss",
-    "fills",
-)
 STATE_SIZE: Final = len(STATISTICS) + 2  # and the peak of equity so far, and cash
 _FIRST, _EQUITY, _SUM, _SQUARES, _DOWNSIDE, _LARGEST, _DRAWDOWN = range(7)
-_TRADES, _WINS, _PROFIT, _LOSS, _FILLS, _PEAK, _CASH = range(7, 14)
+_TRADES, _WINS, _PROFIT, _LOSS, _PEAK, _CASH = range(7, 13)
 
 
 class Terms(NamedTuple):
@@ -88,6 +73,7 @@ class Terms(NamedTuple):
 # without one), shares and cash flow of the open round trip.
 _QUANTITY, _WEIGHT, _WAITS, _WANTED, _TARGET, _SIDE, _SHARES, _FLOW = range(8)
 _ACCOUNT_SIZE: Final = 8
+_NOTHING: Final = 5e-11  # what tables, which show money to 1e-10, round to zero
 
 
 @compiled
@@ -196,7 +182,7 @@ def _close_trip(account: FloatArray, column: int, state: FloatArray) -> None:
     pnl = account[_FLOW, column]
     account[_SIDE, column] = 0.0
     state[_TRADES] += 1.0
-    if pnl > 0.0:
+    if pnl > _NOTHING:
         state[_WINS] += 1.0
         state[_PROFIT] += pnl
     else:
@@ -324,7 +310,6 @@ def _fill_waiting(
             paid = quantity * price
             state[_CASH] = state[_CASH] - paid - abs(paid) * terms.rate
             _hold(account, held, column, account[_QUANTITY, column] + quantity)
-            state[_FILLS] += 1.0
             _trade(account, column, quantity, price, terms.rate, state)
 
 

@@ -7,10 +7,13 @@ and so are their names; metrics that the strategy defines itself stand behind th
 looks at trades all sets go through the engine.
 """
 
+import logging
 import math
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,30 +26,27 @@ from backtrail.engine.strategy import params_from
 from backtrail.errors import StrategyError
 from backtrail.metrics.own import RunMaterial, own_value
 from backtrail.metrics.summary import summarize_tables, tables_since
-from backtrail.optimization.changes import Changes
-from backtrail.optimization.kernel import (
-    CLIP,
-    CLOSES,
-    OPENS,
-    OVERDRAW,
-    REJECT,
-    STATE_SIZE,
-    STATISTICS,
-    Terms,
-    simulate_block,
-)
 from backtrail.optimization.search import SWEEP_METRICS
-from backtrail.validation.histories import without_first
+from backtrail.optimization.statistics import STATISTICS, ArrayAccount
+
+if TYPE_CHECKING:
+    from backtrail.optimization.compiled_account import CompiledAccount
 
 __all__ = ["SWEEP_METRICS", "Sweep", "SweepResult", "lasting_weights"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
-_POLICIES: Final = {"clip": CLIP, "reject": REJECT, "overdraw": OVERDRAW}
+_log = logging.getLogger(__name__)
+
 _BLOCK: Final = 256  # sets that go through the kernel in one call
 _LARGEST_CURVES: Final = 1 << 21  # values of equity that a block may keep
 _RUINED: Final = -1.0
+# Seconds that a set takes without Numba, for itself and for each bar and symbol, and those that
+# Numba takes to start.
+_PER_SET: Final = 7e-4
+_PER_BAR: Final = 6e-8
+_START: Final = 0.7
+_KERNEL: Final = "backtrail.optimization.kernel"
 _DRAWDOWN: Final = STATISTICS.index("max_drawdown")
 
 
@@ -82,6 +82,9 @@ class Sweep:
             returns are of the rows from it on. In signal form the account begins in cash and takes
             at this row the weights that last; in event form the strategy trades from the first
             bar, and the rest of its account is looked at.
+        compiled: Whether the compiled account is used where it has the rules, and Numba is
+            installed; None for where that is worth the time that Numba takes to start. The
+            numbers without it are the same to 1e-12.
     """
 
     def __init__(
@@ -94,15 +97,17 @@ class Sweep:
         attributes: Mapping[str, object] | None = None,
         sessions: SessionSource | None = None,
         first: int = 0,
+        compiled: bool | None = None,
     ) -> None:
         self._strategy = strategy
         self._known = bars
         self._first = first
-        self._bars = without_first(bars, first) if first else bars
+        self._bars = _from_bar(bars, first) if first else bars
         self._attributes = attributes
         self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
+        # Whether the compiled account has the rules; its numbers can be had without Numba, too.
         self.is_compiled: Final = (
             strategy.target_weights is not None
             and _is_plain(self._bars)
@@ -111,8 +116,9 @@ class Sweep:
         )
         if strategy.target_weights is not None:
             self._signal_bars = SignalBars(Market(bars))
-        if self.is_compiled:
-            self._prices, self._terms = _prices(self._bars), _terms(config)
+        self._wants_compiled = compiled
+        self._compiled: CompiledAccount | None = None
+        self._arrays: ArrayAccount | None = None
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -139,7 +145,8 @@ class Sweep:
         bars = len(self._bars.timestamps)
         returns = np.full((len(wanted), bars - 1), np.nan) if keep_returns else None
         columns = {name: np.full(len(wanted), np.nan) for name in self.metric_names}
-        states = np.full((len(wanted), STATE_SIZE), np.nan)
+        states = np.full((len(wanted), len(STATISTICS)), np.nan)
+        compiled = self._compiled_account(len(wanted))
         errors: list[str | None] = [None] * len(wanted)
         needs_curves = keep_returns or bool(self._strategy.metrics)
         size = min(_BLOCK, max(1, _LARGEST_CURVES // bars)) if needs_curves else _BLOCK
@@ -147,8 +154,11 @@ class Sweep:
             block = range(first, min(first + size, len(wanted)))
             curves = np.empty((len(block), bars if needs_curves else 0))
             left = list(block)
+            if compiled is not None:
+                left = self._run_compiled(compiled, wanted, block, curves, states, errors)
+            elif self.is_compiled:
+                left = self._run_arrays(wanted, block, curves, states, errors)
             if self.is_compiled:
-                left = self._run_compiled(wanted, block, curves, states, errors)
                 self._measure(set(block) - set(left), curves, block.start, columns, states, errors)
             for number in left:
                 try:
@@ -162,7 +172,48 @@ class Sweep:
         _fill_metrics(columns, states, bars - 1, self._periods)
         return SweepResult(wanted, columns, tuple(errors), returns)
 
+    def _compiled_account(self, sets: int) -> "CompiledAccount | None":
+        """Return the compiled account where so many sets go through it."""
+        if not self.is_compiled or self._compiled is not None:
+            return self._compiled
+        if self._wants_compiled is False or not sets:
+            return None
+        if self._wants_compiled is None and _KERNEL not in sys.modules:
+            bars, symbols = self._bars.shape
+            if sets * (_PER_SET + _PER_BAR * bars * symbols) < _START:
+                return None
+        if find_spec("numba") is None:
+            _log.warning(
+                "Numba is not installed: sweeps give the same numbers some twenty times slower; "
+                "install backtrail[sweep]"
+            )
+            return None
+        from backtrail.optimization.compiled_account import CompiledAccount  # imports Numba
+
+        self._compiled = CompiledAccount(self._bars, self._config)
+        return self._compiled
+
     def _run_compiled(
+        self,
+        account: "CompiledAccount",
+        wanted: tuple[Mapping[str, Any], ...],
+        block: range,
+        curves: FloatArray,
+        states: FloatArray,
+        errors: list[str | None],
+    ) -> list[int]:
+        """Run sets through the kernel; return those that the engine has to run."""
+        changes = account.changes(len(block))
+        for number in block:
+            try:
+                changes.add(self._weights(wanted[number]))
+            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
+                errors[number] = _text(error)
+                changes.add_none()
+        states[block.start : block.stop] = account.run(changes, curves)
+        return _without_statistics(block, states, errors)
+
+    def _run_arrays(
         self,
         wanted: tuple[Mapping[str, Any], ...],
         block: range,
@@ -170,28 +221,17 @@ class Sweep:
         states: FloatArray,
         errors: list[str | None],
     ) -> list[int]:
-        """Run sets through the kernel; return those that the engine has to run.
-
-        A ruined account has no returns to speak of; the engine says exactly which metrics hold.
-        """
-        changes = Changes(self._bars, len(block))
+        """Do as `_run_compiled` by NumPy."""
+        if self._arrays is None:
+            self._arrays = ArrayAccount(self._bars, self._config)
         for number in block:
+            curve = curves[number - block.start]
             try:
-                changes.add(self._weights(wanted[number]))
-            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
+                weights = self._weights(wanted[number])
+                states[number] = self._arrays.run(weights, curve)
+            except Exception as error:  # noqa: BLE001  likewise
                 errors[number] = _text(error)
-                changes.add_none()
-        found = states[block.start : block.stop]
-        starts, rows, columns, weights = changes.arrays()
-        simulate_block(starts, rows, columns, weights, curves, found, *self._prices, self._terms)
-        left = []
-        for number, deepest in zip(block, found[:, _DRAWDOWN].tolist(), strict=True):
-            if errors[number] is not None:
-                states[number] = np.nan
-            elif not deepest > _RUINED:
-                states[number] = np.nan
-                left.append(number)
-        return left
+        return _without_statistics(block, states, errors)
 
     def _measure(
         self,
@@ -276,6 +316,30 @@ def lasting_weights(weights: object, bars: Bars, first: int) -> FloatArray:
     return kept
 
 
+def _without_statistics(
+    block: range, states: FloatArray, errors: Sequence[str | None]
+) -> list[int]:
+    """Clear the statistics of failed sets and ruined accounts; return the latter.
+
+    A ruined account has no returns to speak of; the engine says exactly which metrics hold.
+    """
+    left = []
+    for number in block:
+        if errors[number] is not None:
+            states[number] = np.nan
+        elif not states[number, _DRAWDOWN] > _RUINED:
+            states[number] = np.nan
+            left.append(number)
+    return left
+
+
+def _from_bar(bars: Bars, first: int) -> Bars:
+    # The package of validation takes as long to import as NumPy; few sweeps begin late.
+    from backtrail.validation.histories import without_first
+
+    return without_first(bars, first)
+
+
 def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
@@ -294,29 +358,6 @@ def _has_rules_for(config: EngineConfig) -> bool:
         and config.margin.initial is None
         and config.margin.maintenance is None
         and all(item.lot is None for item in config.instruments.values())
-    )
-
-
-def _prices(bars: Bars) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return prices, rows with corporate actions, and the order of names, as the kernel takes."""
-    columns = (bars.close, bars.open, bars.splits, bars.dividends)
-    events = (bars.splits != 1.0) | (bars.dividends != 0.0)
-    return (
-        np.stack([np.ascontiguousarray(column.T) for column in columns]),
-        np.flatnonzero(events.any(axis=1)),
-        np.argsort(np.array(bars.symbols), kind="stable"),
-    )
-
-
-def _terms(config: EngineConfig) -> Terms:
-    rules = config.rules
-    return Terms(
-        float(config.commission.cost),
-        float(config.capital_base),
-        1.0 if rules.shares == "whole" else 1e9,
-        rules.size_at == "fill",
-        _POLICIES[rules.cash_policy],
-        OPENS if rules.fill == "next_open" else CLOSES,
     )
 
 

@@ -78,19 +78,59 @@ def engine_metrics(strategy, bars, rules, values, periods=252):
     cost=st.sampled_from(["0", "0.001", "0.02"]),
     rules=RULES,
 )
-def test_the_kernel_gives_the_metrics_of_the_event_engine(seed, symbols, events, cost, rules):
+def test_both_accounts_give_the_metrics_of_the_event_engine(seed, symbols, events, cost, rules):
     bars = random_bars(seed, symbols, events=events)
     rules = config(cost=cost, capital="10000", **rules)
-    sweep = Sweep(RANDOM, bars, rules, periods_per_year=252)
-    assert sweep.is_compiled
-    found = sweep.evaluate([{"seed": seed}, {"seed": seed + 1}], keep_returns=True)
-    for number in range(2):
-        expected, result = engine_metrics(RANDOM, bars, rules, {"seed": seed + number})
-        metrics = [found.metrics[name][number] for name in SWEEP_METRICS]
-        np.testing.assert_allclose(metrics, expected, rtol=1e-9, atol=1e-11)
-        curve = np.asarray(result.tables["backtest_results"]["portfolio_value"])
-        np.testing.assert_allclose(found.returns[number], curve[1:] / curve[:-1] - 1, atol=1e-11)
-    assert found.errors == (None, None)
+    by_way = []
+    for compiled in (True, False):
+        sweep = Sweep(RANDOM, bars, rules, periods_per_year=252, compiled=compiled)
+        assert sweep.is_compiled
+        found = sweep.evaluate([{"seed": seed}, {"seed": seed + 1}], keep_returns=True)
+        for number in range(2):
+            expected, result = engine_metrics(RANDOM, bars, rules, {"seed": seed + number})
+            metrics = [found.metrics[name][number] for name in SWEEP_METRICS]
+            np.testing.assert_allclose(metrics, expected, rtol=1e-9, atol=1e-11)
+            curve = np.asarray(result.tables["backtest_results"]["portfolio_value"])
+            returns = curve[1:] / curve[:-1] - 1
+            np.testing.assert_allclose(found.returns[number], returns, atol=1e-11)
+        assert found.errors == (None, None)
+        by_way.append(found)
+    for name in SWEEP_METRICS:
+        left, right = (found.metrics[name] for found in by_way)
+        np.testing.assert_allclose(left, right, rtol=1e-12, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(by_way[0].returns, by_way[1].returns, rtol=1e-12, atol=1e-14)
+
+
+def test_a_trip_that_earned_no_more_than_a_rounding_is_no_win():
+    bars = random_bars(32419, 4)
+    rules = config(capital="10000", fill="next_close", cash_policy="reject")
+    expected, result = engine_metrics(RANDOM, bars, rules, {"seed": 32420})
+    assert Decimal(0) in result.tables["trades"]["pnl"]
+    for compiled in (True, False):
+        sweep = Sweep(RANDOM, bars, rules, periods_per_year=252, compiled=compiled)
+        found = sweep.evaluate([{"seed": 32420}])
+        assert found.metrics["win_rate"][0] == expected[SWEEP_METRICS.index("win_rate")]
+
+
+NUMBA_LOADED = """
+import sys
+from tests.unit.optimization.test_sweep import RANDOM, config, random_bars
+from backtrail.optimization.sweep import Sweep
+sweep = Sweep(RANDOM, random_bars(7, 2), config(), periods_per_year=252)
+loaded = ["numba" in sys.modules]
+for sets in (20, 2000):
+    sweep.evaluate([{"seed": 1}] * sets)
+    loaded.append("numba" in sys.modules)
+print(*loaded)
+"""
+
+
+def test_numba_is_loaded_for_as_many_sets_as_are_worth_it():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    done = subprocess.run(
+        [sys.executable, "-c", NUMBA_LOADED], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "False", "True"]
 
 
 def test_gaps_and_delistings_go_through_the_event_engine():
@@ -127,7 +167,8 @@ def test_a_strategy_in_event_form_is_swept_with_the_same_interface():
     assert found.metrics["total_return"].tolist() == pytest.approx([0.01, 0.02])
 
 
-def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on(compiled):
     def weights(bars, params):
         if params.seed == 1:
             raise RuntimeError("no signal today")
@@ -136,7 +177,8 @@ def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on():
     bars = make_bars({"A": [10.0, 11.0, 12.0]})
     strategy = Strategy("fails", "signal", Seeded, target_weights=weights)
     sets = [{"seed": 0}, {"seed": 1}, {"seed": 2}, {"seed": "x"}, {"seed": 4}]
-    found = Sweep(strategy, bars, config(), periods_per_year=252).evaluate(sets)
+    sweep = Sweep(strategy, bars, config(), periods_per_year=252, compiled=compiled)
+    found = sweep.evaluate(sets)
     assert found.errors[0] is None
     assert found.errors[1] == "RuntimeError: no signal today"
     assert "infinite weight for A at bar 0" in found.errors[2]
@@ -145,12 +187,14 @@ def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on():
     assert found.metrics["total_return"][4] == found.metrics["total_return"][0] > 0
 
 
-def test_a_ruined_account_has_the_metrics_that_the_engine_gives_it():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_ruined_account_has_the_metrics_that_the_engine_gives_it(compiled):
     bars = make_bars({"A": [10.0, 10.0, 30.0, 40.0]})
     strategy = Strategy(
         "short", "signal", None, target_weights=lambda bars, _: np.full(bars.close.shape, -1.0)
     )
-    found = Sweep(strategy, bars, config(), periods_per_year=252).evaluate([{}])
+    sweep = Sweep(strategy, bars, config(), periods_per_year=252, compiled=compiled)
+    found = sweep.evaluate([{}])
     expected, _ = engine_metrics(strategy, bars, config(), {})
     assert [found.metrics[name][0] for name in SWEEP_METRICS] == pytest.approx(
         expected, nan_ok=True
@@ -164,9 +208,9 @@ from tests.unit.optimization.test_sweep import RANDOM, config, random_bars
 from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
 from backtrail.validation import without_first
 bars = random_bars(7, 3, events=True)
-found = Sweep(RANDOM, bars, config(cost="0.001", capital="10000"), periods_per_year=252).evaluate(
-    [{"seed": number} for number in range(5)]
-)
+rules = config(cost="0.001", capital="10000")
+sweep = Sweep(RANDOM, bars, rules, periods_per_year=252, compiled=True)
+found = sweep.evaluate([{"seed": number} for number in range(5)])
 print([[found.metrics[name][row].hex() for name in SWEEP_METRICS] for row in range(5)])
 """
 
@@ -223,7 +267,13 @@ def test_true_and_false_are_weights_of_one_and_zero():
 
     bars = random_bars(3, rows=200)
     found = [
-        Sweep(Strategy("s", "signal", None, target_weights=one), bars, config(), periods_per_year=1)
+        Sweep(
+            Strategy("s", "signal", None, target_weights=one),
+            bars,
+            config(),
+            periods_per_year=1,
+            compiled=True,
+        )
         .evaluate([{}])
         .metrics
         for one in (rising, weights)
@@ -234,7 +284,8 @@ def test_true_and_false_are_weights_of_one_and_zero():
     }
 
 
-def test_sets_of_several_blocks_stand_in_the_order_they_were_given():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_sets_of_several_blocks_stand_in_the_order_they_were_given(compiled):
     def weights(bars, params):
         if params.seed % 100 == 7:
             raise RuntimeError(f"not {params.seed}")
@@ -245,7 +296,7 @@ def test_sets_of_several_blocks_stand_in_the_order_they_were_given():
     bars = random_bars(5, rows=400)
     strategy = Strategy("mixed", "signal", Seeded, target_weights=weights)
     rules = config(cost="0.001", capital="10000", cash_policy="overdraw")
-    sweep = Sweep(strategy, bars, rules, periods_per_year=252)
+    sweep = Sweep(strategy, bars, rules, periods_per_year=252, compiled=compiled)
     found = sweep.evaluate([{"seed": seed} for seed in range(600)], keep_returns=True)
     assert [n for n, text in enumerate(found.errors) if text] == [7, 107, 207, 307, 407, 507]
     assert found.errors[307] == "RuntimeError: not 307"
@@ -276,7 +327,7 @@ def test_an_account_may_begin_when_the_indicators_are_full(compiled):
     # With the margin the kernel has no rules, and the event engine takes over.
     rules = config(shares="fractional", margin=MarginConfig(None if compiled else Decimal("0.9")))
     own = Strategy("known", "signal", Seeded, target_weights=known_weights)
-    sweep = Sweep(own, bars, rules, periods_per_year=252, first=40)
+    sweep = Sweep(own, bars, rules, periods_per_year=252, first=40, compiled=compiled)
     assert sweep.is_compiled is compiled
     found = sweep.evaluate([{"seed": 0}], keep_returns=True)
     assert found.errors == (None,)

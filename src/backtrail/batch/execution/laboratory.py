@@ -115,6 +115,7 @@ class Laboratory:
             attributes=self._attributes,
             sessions=partial(calendar_sessions, bars),
             first=first,
+            compiled=True,
         )
 
     def metrics(self, sweep: Sweep, numbers: IntArray) -> tuple[dict[str, FloatArray], BoolArray]:

@@ -84,6 +84,7 @@ def evaluate_sets(
         periods_per_year=periods_per_year,
         attributes=attributes,
         sessions=partial(calendar_sessions, bars),
+        compiled=True,  # in every chunk, so that no number depends on how sets are divided
     )
     chosen = iter(range(*places) if numbers is None else numbers)
     passing = _passing(search, chosen)
@@ -147,6 +148,7 @@ def set_curves(
         periods_per_year=periods_per_year,
         attributes=attributes,
         sessions=partial(calendar_sessions, bars),
+        compiled=True,
     )
     count = len(bars.timestamps)
     shown = np.unique(np.linspace(0, count - 1, min(count, _CURVE_POINTS)).round().astype(np.int64))
