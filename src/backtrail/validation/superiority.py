@@ -11,6 +11,7 @@ rounded to 2^-40 of the trial's largest one or so, as finely as lets every sum b
 adding, and no number of processors, can then change a digit.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -251,24 +252,37 @@ def _long_run_deviations(matrix: FloatArray, block: float) -> FloatArray:
 
     Politis and Romano (1994), the variance that the stationary bootstrap itself gives a mean, whose
     blocks run around the end: k_0 = 1 and k_i = (n-i)/n (1-q)^i + i/n (1-q)^(n-i), q = 1/block. The
-    sum over all lags is taken as one over frequencies.
+    sum over all lags is taken as one over frequencies, of histories filled up with zeros where
+    their length has a large factor: those of such a length take several times as long.
     """
     bars = matrix.shape[1]
     lags = np.arange(bars)
     keep = 1.0 - 1.0 / block
     kernel = (bars - lags) / bars * keep**lags
     kernel[1:] += lags[1:] / bars * keep ** (bars - lags[1:])
-    weights = np.fft.rfft(kernel).real / bars**2
-    weights[1 : (bars + 1) // 2] *= 2.0  # the other half of the frequencies mirrors these
+    length = bars
+    if not _is_smooth(bars):
+        length = next(n for n in itertools.count(2 * bars - 1) if _is_smooth(n))
+        kernel = np.concatenate([kernel, np.zeros(length - 2 * bars + 1), kernel[:0:-1]])
+    weights = np.fft.rfft(kernel).real / (bars * length)
+    weights[1 : (length + 1) // 2] *= 2.0  # the other half of the frequencies mirrors these
     deviations = np.zeros(len(matrix))
     for number, row in enumerate(matrix):  # one by one, so that no row depends on its neighbors
         centered = row - row.mean()
-        spectrum = np.fft.rfft(centered)
+        spectrum = np.fft.rfft(centered, length)
         variance = float(((spectrum.real**2 + spectrum.imag**2) * weights).sum())
         # Rounding leaves a trace where nothing moved.
         if variance > 1e-28 * float(np.max(np.abs(centered))) ** 2:
             deviations[number] = math.sqrt(variance)
     return deviations
+
+
+def _is_smooth(number: int) -> bool:
+    """Say whether a number has no prime factor above 7."""
+    for factor in (2, 3, 5, 7):
+        while number % factor == 0:
+            number //= factor
+    return number == 1
 
 
 def _largest(values: FloatArray, numbers: npt.NDArray[np.int64]) -> tuple[float, int]:

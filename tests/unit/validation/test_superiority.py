@@ -5,6 +5,7 @@ import pytest
 from arch.bootstrap import SPA
 
 from backtrail.validation import reality_check, superior_ability
+from backtrail.validation.superiority import _long_run_deviations
 
 
 def generator(seed=1):
@@ -121,3 +122,19 @@ def test_bad_input_is_refused(matrix, words):
     for test in (superior_ability, reality_check):
         with pytest.raises(ValueError, match=words):
             test(matrix, block=2.0, samples=9, generator=generator())
+
+
+@pytest.mark.parametrize("bars", [503, 504, 1006])  # a prime, a product of small primes, between
+def test_the_long_run_deviation_is_that_of_every_lag_whatever_the_length(bars):
+    rows = np.random.default_rng(bars).normal(0.0, 0.01, (3, bars)).cumsum(axis=1)
+    rows[2] = 1.0
+    keep, expected = 1.0 - 1.0 / 9.0, []
+    for row in rows:
+        centered, total = row - row.mean(), 0.0
+        for lag in range(bars):
+            covariance = float((centered * np.roll(centered, -lag)).sum()) / bars
+            kernel = (bars - lag) / bars * keep**lag
+            kernel += lag / bars * keep ** (bars - lag) if lag else 0.0
+            total += kernel * covariance
+        expected.append(math.sqrt(max(total, 0.0)))
+    assert _long_run_deviations(rows, 9.0) == pytest.approx(expected, rel=1e-9, abs=1e-14)

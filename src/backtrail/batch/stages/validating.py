@@ -50,6 +50,8 @@ def validate_run(store: RunStore, backtest_id: str, step: str, executor: Executo
     with lease(work.lock(step)):
         if work.is_done(step):
             return
+        if run.failed.exists():  # another step did, meanwhile, and what this one needs is gone
+            raise failed_error(run, run.read_spec(), _told(run))
         try:
             _validate(executor, run, work, step)
         except (StrategyFailedError, BacktrailError) as error:
@@ -73,6 +75,13 @@ def _validate(executor: Executor, run: RunDir, work: WorkingFiles, step: str) ->
     if step == "judge_run" and (run.results / _DEPLOYED).exists():
         made.append(_DEPLOYED)
     work.add_part(step, outcome, contents, [f"results/{name}" for name in made])
+
+
+def _told(run: RunDir) -> Outcome:
+    """Return what a run was marked as failed for."""
+    error = (run.read_manifest() or {}).get("error") or {}
+    kind, message = error.get("kind"), error.get("message", "")
+    return Outcome(None, kind, message, "", 0.0, 0.0, 0.0)
 
 
 def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, step: str) -> None:
