@@ -80,8 +80,10 @@ def rule_graph(project: Path = ROOT) -> str:
 
 
 def _snakemake(folder: str, *arguments: str) -> str:
-    command = [BIN / "snakemake", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [str(BIN / "snakemake"), *arguments]
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
