@@ -25,6 +25,14 @@ def test_the_workflow_report_shows_every_run_with_its_labels(project):
     for name in ("hold", "sma", "sma-grid/fast=3", "sma-grid/fast=8", "Backtests", "Comparison"):
         assert name in shown
     assert "A run is decided by its content" in shown
+    for caption in ("equity, drawdown, trades and statistics", "Every run of the store"):
+        assert caption in shown
+    # The text names this batch: its key, its code and its data.
+    plan = json.loads(next((project.store / ".plans").glob("*/plan.json")).read_bytes())
+    assert f"Batch key: {plan['batch_key']}" in shown
+    identity = project.runs()[project.named("sma").name]["identity"]
+    assert f"Strategy strategies/sma.py, code {identity['strategy']['code_hash']}" in shown
+    assert f"Bundle prices, dataset {identity['dataset']['dataset_id']}" in shown
     assert nothing_to_do(project.snakemake())
 
 

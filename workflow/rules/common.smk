@@ -9,6 +9,7 @@ from backtrail.artifacts.store import BACKTEST_ID
 from backtrail.batch.closing.linking import close_failed_batch
 from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
+from backtrail.batch.planning.dossier import batch_identity
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import Plan, run_origin
 from backtrail.batch.planning.validation_steps import judged_files, validation_steps
@@ -36,6 +37,8 @@ try:
     )
     REPORTS = BATCH.reports
     OVERRIDES = canonical_json(dict(workflow.config_settings.config or {}))
+    # For the text of the Snakemake report alone: no job reads the config.
+    config["batch_identity"] = batch_identity(BATCH)
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
 

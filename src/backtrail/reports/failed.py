@@ -1,15 +1,17 @@
-"""The page of a run that failed: what was asked, what went wrong, and the last lines it wrote."""
+"""The page of a failed run: what was asked, what went wrong, its last lines, and its code."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backtrail.errors import DatasetError
+from backtrail.canonical import pretty_json
+from backtrail.errors import ArtifactManagerError, DatasetError
 from backtrail.reports.header import header_of
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
 from backtrail.reports.settings import ReportConfig
+from backtrail.reports.sources import CodeFile, captured_code
 
 __all__ = ["render_failed_page"]
 
@@ -58,6 +60,8 @@ def render_failed_page(
         failed=True,
         status=str(run.manifest.get("status", "failed")),
         attempt=run.manifest.get("attempt"),
+        code=_code_or_none(run),
+        run_spec=pretty_json(run.spec),
     )
 
 
@@ -80,6 +84,14 @@ def _log_text(error: Mapping[str, Any], run_dir: Path) -> str | None:
         if path.is_file() and (text := path.read_text(encoding="utf-8", errors="replace").strip()):
             return "\n".join(text.splitlines()[-_LOG_LINES:])
     return None
+
+
+def _code_or_none(run: RunRecord) -> list[CodeFile]:
+    """Return the captured code; none where the run failed before it was captured whole."""
+    try:
+        return captured_code(run)
+    except ArtifactManagerError:
+        return []
 
 
 def _dataset_or_none(run: RunRecord, bundles_dir: Path) -> Mapping[str, Any] | None:

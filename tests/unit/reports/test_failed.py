@@ -36,6 +36,20 @@ def test_a_failed_run_shows_its_exception_traceback_and_last_lines(tmp_path):
     assert len(page.encode()) < 60_000
 
 
+def test_the_code_that_failed_and_the_spec_are_on_its_page(tmp_path):
+    store, page = failed_page(tmp_path, status="failed", error={"exception": "E"})
+    assert "The code of this run was not captured." in page
+    assert "&#34;fast&#34;: 10" in page
+    runs.write_code(store, {"strategies/bad.py": 'LIMIT = "</pre><script>"\n'})
+    out = tmp_path / "failed.html"
+    render_failed_page(store.run_dir, bundles_dir=store.bundles_dir, out=out)
+    assert "LIMIT = " in visible(out.read_text(encoding="utf-8"))
+    assert '"</pre><script>"' not in out.read_text(encoding="utf-8")
+    (store.run_dir / "code/strategies/bad.py").unlink()
+    render_failed_page(store.run_dir, bundles_dir=store.bundles_dir, out=out)
+    assert "The code of this run was not captured." in out.read_text(encoding="utf-8")
+
+
 def test_a_run_stopped_from_outside_has_a_page_without_dataset_or_error(tmp_path):
     _, page = failed_page(tmp_path, with_dataset=False, status="failed", error=None)
     text = visible(page)
