@@ -51,7 +51,7 @@ $(STAMP): requirements.lock pyproject.toml
 		>/dev/null 2>&1 || true
 	@# So are the fingerprints of our own sources, which each job asks for.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "from backtrail.provenance.fingerprint \
-		import *; library_fingerprint(); package_fingerprint('data')"
+		import *; library_fingerprint(); package_fingerprint(*INGEST_CODE)"
 	@touch $(STAMP)
 
 run: $(STAMP)  ## run the default batch, config/config.yaml, on CORES cores

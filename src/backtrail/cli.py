@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backtrail import __version__
-from backtrail.artifacts.store import refused
+from backtrail.artifacts.refusals import refused
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES

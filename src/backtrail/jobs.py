@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.store import refused
+from backtrail.artifacts.refusals import refused
 from backtrail.errors import BacktrailError
 
 __all__ = ["job_logging"]

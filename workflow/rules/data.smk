@@ -21,7 +21,7 @@ rule ingest_bundle:
         source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
         bundles_dir=bundles_dir,
         report=lambda wildcards: f"logs/ingest_bundle/{wildcards.bundle}.bad-rows.csv",
-        code=package_fingerprint("data"),
+        code=package_fingerprint(*INGEST_CODE),
     message:
         "Ingesting bundle {wildcards.bundle}"
     script:

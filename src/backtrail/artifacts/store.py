@@ -11,13 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from backtrail.artifacts.refusals import unavailable
 from backtrail.artifacts.rundir import LOCK, RunDir, read_record
-from backtrail.errors import (
-    ArtifactManagerError,
-    InvalidNameError,
-    StorePermissionError,
-    StoreUnavailableError,
-)
+from backtrail.errors import ArtifactManagerError, InvalidNameError
 from backtrail.files import is_temporary, lease, write_json
 
 __all__ = [
@@ -27,8 +23,6 @@ __all__ = [
     "check_id",
     "is_generated_id",
     "name_of",
-    "refused",
-    "unavailable",
 ]
 
 BACKTEST_ID = r"\d{8}_\d{6}_\d{3}"
@@ -36,6 +30,7 @@ RUN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 _ID = re.compile(rf"^{BACKTEST_ID}$")
 _GRAVE = ".swept."
 _MILLISECOND = timedelta(milliseconds=1)
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
 def name_of(moment: datetime) -> str:
@@ -61,43 +56,6 @@ def check_id(backtest_id: str) -> str:
         f"invalid backtest id {found}: an id has letters, digits, '.', '_' and '-', begins with a "
         "letter or digit, and has at most 80 characters"
     )
-
-
-def unavailable(action: str, path: Path, error: OSError) -> StoreUnavailableError:
-    """Return the error that says what the file system refused, and why.
-
-    Args:
-        action: What was tried, as `make the run directory`.
-        path: On what.
-        error: What the system said.
-    """
-    kind = StorePermissionError if isinstance(error, PermissionError) else StoreUnavailableError
-    reason = error.strerror or str(error)
-    remedy = _REMEDIES.get(error.errno or 0, "check the disk it lies on")
-    return kind(f"cannot {action} {path}: {reason}; {remedy}", str(path), error.errno)
-
-
-_REMEDIES = {
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "a file is in its place: name a folder"),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, or name another disk"),
-    **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS), "give this user write permission, or name another"
-    ),
-}
-
-
-def refused(error: OSError) -> StoreUnavailableError | None:
-    """Return the error that says what the system refused for want of space or permissions.
-
-    Args:
-        error: What the system said, wherever it did.
-
-    Returns:
-        None when the reason is another one.
-    """
-    if error.errno not in _REMEDIES or isinstance(error, FileExistsError | NotADirectoryError):
-        return None
-    return unavailable("write", Path(error.filename or "a file"), error)
 
 
 def is_generated_id(backtest_id: str) -> bool:
@@ -260,6 +218,15 @@ class RunStore:
                 winner = self.find(run_key)
                 assert winner is not None
                 return winner, False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                self._discard(run)
+                raise ArtifactManagerError(
+                    f"{self.base_dir} lies on a file system that makes no hard links "
+                    f"({error.strerror}), and one key could not mean one run there; name another "
+                    "base_dir"
+                ) from error
             self._link_id(run.backtest_id, run_key)
         return run.backtest_id, True
 

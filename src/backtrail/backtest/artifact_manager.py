@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from backtrail.artifacts.manifest import DERIVED_RESULTS, is_sealed
 from backtrail.artifacts.paths import result_name
+from backtrail.artifacts.refusals import unavailable
 from backtrail.artifacts.rundir import RunDir
-from backtrail.artifacts.store import RunStore, check_id, name_of, unavailable
+from backtrail.artifacts.store import RunStore, check_id, name_of
 from backtrail.backtest.capturing import capture_into, check_strategy_path, read_captured
 from backtrail.backtest.places import locate_base_dir, open_data_catalog
 from backtrail.errors import (

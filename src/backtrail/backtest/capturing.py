@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from backtrail.artifacts.refusals import unavailable
 from backtrail.artifacts.rundir import RunDir
-from backtrail.artifacts.store import RunStore, unavailable
+from backtrail.artifacts.store import RunStore
 from backtrail.backtest.settings import read_project
 from backtrail.batch.planning.claiming import store_code
 from backtrail.batch.planning.strategies import secret_waivers

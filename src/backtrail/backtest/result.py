@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from backtrail.artifacts.paths import result_name
-from backtrail.artifacts.store import unavailable
+from backtrail.artifacts.refusals import unavailable
 from backtrail.backtest.artifact_manager import BacktestArtifactManager
 from backtrail.errors import ArtifactManagerError, InvalidNameError, RunNotFoundError
 from backtrail.files import atomic_path

@@ -1,8 +1,10 @@
 """The database behind a catalog: how it is opened, locked and named in messages."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -66,7 +68,10 @@ def connect(url: str) -> Engine:
         # A connection to a file costs little to open; one that waits in a pool would stay open
         # for as long as a catalog that nobody closed.
         pool = sa.NullPool if parsed.database else None
-        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, poolclass=pool)
+        protected = _protected(parsed)
+        engine = sa.create_engine(
+            protected or parsed, connect_args={"timeout": _BUSY_SECONDS}, poolclass=pool
+        )
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         shown = re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
         raise CatalogError(f"cannot open the catalog {shown}: {error}") from error
@@ -75,7 +80,8 @@ def connect(url: str) -> Engine:
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        if protected is None:
+            cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
@@ -87,3 +93,16 @@ def connect(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _protected(url: sa.URL) -> sa.URL | None:
+    """Return how a catalog is read whose folder cannot be written; None for any other.
+
+    SQLite otherwise makes files beside a database in WAL mode, even to read it. While another user
+    writes, they are there; else nobody changes what such a reader sees.
+    """
+    path = Path(url.database or "")
+    if not path.is_file() or os.access(path.parent, os.W_OK):
+        return None
+    how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    return sa.make_url(f"sqlite:///file:{quote(str(path.absolute()))}?{how}&uri=true")

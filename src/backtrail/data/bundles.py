@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from backtrail.data.calendar_names import calendar_mistake
@@ -69,19 +69,6 @@ FILE_ADAPTERS: Final = ("csv", "parquet")
 """Adapters that read files below `path`."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KEYS = frozenset(
-    {
-        "adapter",
-        "calendar",
-        "gaps",
-        "options",
-        "path",
-        "resample_from",
-        "timeframe",
-        "universe",
-        "waivers",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +102,6 @@ class Waiver:
             problems.append(Problem(f"waiver {self.rule}", "no reason", remedy))
         if problems:
             raise ConfigError(problems)
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Waiver":
-        """Return the waiver a config's mapping describes.
-
-        Raises:
-            ConfigError: If a key is unknown or missing, or a value is refused.
-        """
-        keys = {"dates", "reason", "rule", "symbols"}
-        problems = _unknown_keys("waiver", mapping, frozenset(keys))
-        for key in ("symbols", "dates"):
-            if not isinstance(mapping.get(key, []), list):
-                problems.append(Problem(f"waiver.{key}", repr(mapping[key]), "write a list"))
-        if problems:
-            raise ConfigError(problems)
-        return cls(
-            rule=str(mapping.get("rule", "")),
-            reason=mapping.get("reason") or "",
-            symbols=tuple(str(symbol) for symbol in mapping.get("symbols", [])),
-            dates=tuple(_as_date("waiver.dates", item) for item in mapping.get("dates", [])),
-        )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the waiver as plain values for a manifest or a checksum."""
@@ -251,44 +217,6 @@ class BundleConfig:
             return self
         return replace(self, timeframe=self.resample_from, resample_from=None)
 
-    @classmethod
-    def from_mapping(cls, name: str, mapping: Mapping[str, Any]) -> "BundleConfig":
-        """Return the bundle that a config's `bundles.<name>` mapping describes.
-
-        Raises:
-            ConfigError: If a key is unknown or missing, or a value is refused.
-        """
-        where = f"bundles.{name}"
-        problems = _unknown_keys(where, mapping, _KEYS)
-        problems += [
-            Problem(f"{where}.{key}", "missing", f"add `{key}:`")
-            for key in ("adapter", "calendar", "timeframe")
-            if key not in mapping
-        ]
-        waivers: list[Waiver] = []
-        for item in mapping.get("waivers") or []:
-            try:
-                waivers.append(Waiver.from_mapping(item))
-            except ConfigError as error:
-                problems += [
-                    Problem(f"{where}: {one.where}", one.found, one.remedy)
-                    for one in error.problems
-                ]
-        if problems:
-            raise ConfigError(problems)
-        return cls(
-            name=name,
-            adapter=str(mapping["adapter"]),
-            calendar=str(mapping["calendar"]),
-            timeframe=str(mapping["timeframe"]),
-            path=mapping.get("path"),
-            options=dict(mapping.get("options") or {}),
-            waivers=tuple(waivers),
-            gaps=str(mapping.get("gaps", "allow")),
-            resample_from=mapping.get("resample_from"),
-            universe=mapping.get("universe"),
-        )
-
 
 def derivation_mistakes(
     values: Mapping[str, Any], parent: Mapping[str, Any]
@@ -320,12 +248,3 @@ def _unknown_keys(where: str, found: Mapping[str, Any], known: frozenset[str]) -
         listed = ", ".join(sorted(known))
         problems.append(Problem(f"{where}.{key}", "unknown key", f"{hint}known keys: {listed}"))
     return problems
-
-
-def _as_date(where: str, value: object) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        raise ConfigError([Problem(where, repr(value), "write dates as YYYY-MM-DD")]) from None

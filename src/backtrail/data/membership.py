@@ -101,6 +101,11 @@ def _rows(name: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
                 f"{', '.join(_COLUMNS)}, named in its first line and separated by commas"
             )
         for cells in reader:
+            if any(cell.strip() for cell in cells[len(header) :]):
+                raise DatasetError(
+                    f"the universe {name}, line {reader.line_num}, has {len(cells)} cells; its "
+                    f"header has {len(header)}: put a text with commas in quotes"
+                )
             if any(cell.strip() for cell in cells):
                 row = dict(zip(header, cells, strict=False))
                 yield reader.line_num, [row.get(column, "").strip() for column in _COLUMNS]

@@ -20,7 +20,13 @@ from pathlib import Path
 import backtrail
 from backtrail.files import write_json
 
-__all__ = ["library_fingerprint", "package_fingerprint", "source_fingerprint"]
+__all__ = [
+    "INGEST_CODE",
+    "RESULT_CODE",
+    "library_fingerprint",
+    "package_fingerprint",
+    "source_fingerprint",
+]
 
 _PACKAGE = Path(backtrail.__file__).parent
 _MOST_KNOWN = 2000  # then those of sources that are long gone are dropped
@@ -31,6 +37,7 @@ RESULT_CODE = (
     "metrics",
     "artifacts",
     "arrow.py",
+    "canonical.py",
     "batch/execution/evaluation.py",
     "batch/execution/results.py",
     "data/calendars.py",
@@ -40,7 +47,6 @@ RESULT_CODE = (
     "data/sessions.py",
     "data/windows.py",
 )
-
 
 # What decides a search and its validation besides.
 SEARCH_CODE = (
@@ -61,6 +67,10 @@ SEARCH_CODE = (
     "batch/execution/verdict_file.py",
     "batch/execution/walking.py",
 )
+
+
+# What decides a dataset.
+INGEST_CODE = ("data", "arrow.py", "canonical.py")
 
 
 def _strip_docstring(node: ast.AST) -> list[ast.stmt] | None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -289,3 +290,28 @@ def test_a_claim_killed_at_any_step_leaves_a_store_that_works(store, event, coun
     assert json.loads(store.key_path(KEY).read_bytes())["backtest_id"] == backtest_id
     shutil.rmtree(store.run(backtest_id).path)
     assert store.restore_spec(backtest_id).read_spec()["run_key"] == KEY
+
+
+def test_a_file_system_without_hard_links_is_refused_in_its_own_words(store, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted", source)
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(ArtifactManagerError, match=r"makes no hard links .*name another base_dir"):
+        claim(store)
+    assert store.run_dirs() == []
+    assert store.find(KEY) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]"])
+def test_a_damaged_link_of_a_key_is_named_with_what_would_do(store, content):
+    first, _ = claim(store)
+    link = store.key_path(KEY)
+    link.unlink()
+    link.write_bytes(content)
+    with pytest.raises(ArtifactManagerError, match=rf"is damaged .*; delete {link}, and the next"):
+        claim(store)
+    link.unlink()
+    second, is_new = claim(store)
+    assert is_new
+    assert second > first

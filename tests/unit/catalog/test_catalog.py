@@ -6,6 +6,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import warnings
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -529,3 +532,48 @@ Catalog(url, RunStore(Path(base)), Path(bundles)).sync()
     assert "CatalogError: cannot write the catalog" in done.stderr.splitlines()[-1]
     assert dump(stocked) == before
     assert sync(stocked).added == 1
+
+
+def as_another_user(function):
+    """Call a function as a user who may only read, and return what it returns as JSON."""
+    if os.getuid() != 0:
+        return function()
+    receiver, sender = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other threads of this process hold nothing it needs
+        child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(65534)
+            os.write(sender, json.dumps(function()).encode())
+        finally:
+            os._exit(0)
+    os.close(sender)
+    with os.fdopen(receiver, "rb") as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(said)
+
+
+def test_a_catalog_in_a_protected_folder_can_be_read(stocked):
+    folder = Path(tempfile.mkdtemp())
+    try:
+        shutil.copytree(stocked.store.base_dir, folder / "store ä%")
+        store = RunStore(folder / "store ä%")
+        catalog = Catalog(f"sqlite:///{store.base_dir}/catalog.sqlite", store, stocked.bundles)
+        catalog.sync()
+        names = [row["backtest_id"] for row in catalog.find_runs()]
+        folder.chmod(0o755)
+        store.base_dir.chmod(0o555)
+
+        def read():
+            url = f"sqlite:///{store.base_dir}/catalog.sqlite"
+            with Catalog(url, store, stocked.bundles) as other:
+                return [row["backtest_id"] for row in other.find_runs()]
+
+        assert as_another_user(read) == names
+        assert len(names) == 3
+        assert not list(store.base_dir.glob("catalog.sqlite-*"))
+    finally:
+        store.base_dir.chmod(0o755)
+        shutil.rmtree(folder)

@@ -188,6 +188,7 @@ MISTAKES = {
     "": "the universe members.csv has the columns none; it needs symbol, from, to",
     "symbol,from\nA,2020-01-01\n": "has the columns symbol, from; it needs symbol, from, to",
     "symbol,from,to\n": "members.csv has no row; list its members",
+    "symbol,from,to\nA,2020-01-01,,2020-06-30\n": "members.csv, line 2, has 4 cells; its",
     "symbol,from,to\nA,2020-01-01\n\nB,2020-13-01,\n": "members.csv:4: B from = 2020-13-01: is no",
     "symbol,from,to\nA,01/02/2020,\n": "csv:2: A from = 01/02/2020: is no date as YYYY-MM-DD",
     "symbol,from,to\nA,,2020-01-01\n": "members.csv:2: A from = : is no date as YYYY-MM-DD",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backtrail.provenance.fingerprint import (
+    INGEST_CODE,
     RESULT_CODE,
     library_fingerprint,
     package_fingerprint,
@@ -212,6 +213,12 @@ def test_the_library_fingerprint_is_16_hex_and_covers_what_decides_results():
     assert found == package_fingerprint(*RESULT_CODE)
     assert {"engine", "metrics", "artifacts"} <= set(RESULT_CODE)
     assert all((SRC / "backtrail" / part).exists() for part in RESULT_CODE)
+
+
+def test_what_makes_seeds_and_bytes_is_part_of_what_decides_runs_and_datasets():
+    # Seeds, the bytes of every JSON file, and the order in which numbers are hashed.
+    assert {"canonical.py", "arrow.py"} <= {*RESULT_CODE} & {*INGEST_CODE}
+    assert "data" in INGEST_CODE
 
 
 def test_parts_and_their_names_move_the_package_fingerprint():

@@ -7,6 +7,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch.closing.index import render_store_index
 from backtrail.batch.planning.limits import show_bytes
 from backtrail.canonical import sha256_json
+from backtrail.errors import CatalogError
 from backtrail.files import remove_stale, write_json
 from backtrail.reports.settings import ReportConfig
 from backtrail.wording import counted
@@ -84,6 +85,8 @@ def close_failed_batch(
 ) -> None:
     """Catalogue and show what a failing batch left, as a succeeding one does.
 
+    A catalog that cannot be written is warned of: the batch has failed for a reason of its own.
+
     Args:
         url: SQLAlchemy URL of the catalog.
         store: The run store; nothing is done while it does not exist.
@@ -94,9 +97,14 @@ def close_failed_batch(
     """
     if not store.base_dir.exists():
         return
-    said = link_catalog(url, store, bundles_dir, warn_above=warn_above)
+    try:
+        said = link_catalog(url, store, bundles_dir, warn_above=warn_above)
+    except CatalogError as error:
+        _log.warning("%s", error)
+        said = str(error)
+    else:
+        render_store_index(store, bundles_dir, config=config)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"{said}\n")
-    render_store_index(store, bundles_dir, config=config)

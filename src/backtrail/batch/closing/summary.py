@@ -12,7 +12,7 @@ from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
 from backtrail.batch.planning.targets import damaged_runs
-from backtrail.wording import counted
+from backtrail.wording import counted, error_words
 
 __all__ = ["BatchSummary", "summarize_batch"]
 
@@ -157,4 +157,4 @@ def _error(manifest: Mapping[str, object] | None) -> str | None:
     error = manifest.get("error") if manifest else None
     if not isinstance(error, Mapping):
         return None
-    return f"{error['kind']}: {str(error['message']).splitlines()[0]}"
+    return error_words(str(error["kind"]), str(error["message"]))

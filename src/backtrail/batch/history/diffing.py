@@ -23,6 +23,7 @@ from backtrail.batch.history.sides import (
 from backtrail.data.comparison import DatasetDifference, compare_datasets
 from backtrail.data.datasets import Dataset
 from backtrail.errors import DatasetError
+from backtrail.wording import error_words
 
 __all__ = ["CodeDifference", "Parting", "ResultDifference", "RunDifference", "diff_runs"]
 
@@ -250,7 +251,7 @@ def _custom_files(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
 def _ending(run: RunDir) -> str:
     manifest = run.read_manifest() or {"status": "planned"}
     error = manifest.get("error")
-    reason = f": {error['kind']}: {str(error['message']).splitlines()[0]}" if error else ""
+    reason = f": {error_words(error['kind'], error['message'])}" if error else ""
     return f"{manifest['status']}{reason}"
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from backtrail.batch.history.why import STATES, PreviewedRun, error_words, first_line
+from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
-from backtrail.wording import counted
+from backtrail.wording import counted, error_words, first_line
 
 __all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
 

@@ -28,7 +28,7 @@ from backtrail.errors import BacktrailError
 from backtrail.provenance.attestation import Attestation, add_attestation, graded_manifest
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["FileReplay", "Replay", "replay_run", "replay_runs"]
+__all__ = ["FileReplay", "Replay", "replay_runs"]
 
 # What execution is given; it is checked by checksum alone. Everything else execution makes.
 _GIVEN: Final = ("code/", "metadata/", "inputs/")
@@ -86,23 +86,6 @@ class Replay:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
-
-
-def replay_run(
-    store: RunStore, backtest_id: str, bundles_dir: Path, limits: Limits, *, restore: bool = False
-) -> Replay:
-    """Repeat one sealed run and compare what it makes with what is stored.
-
-    Args:
-        store: The run store.
-        backtest_id: The run.
-        bundles_dir: Folder of the bundles.
-        limits: Time and memory the run may use.
-        restore: Put back missing files first.
-    """
-    runs = [store.run(backtest_id)]
-    (replay,) = replay_runs(store, runs, bundles_dir, limits, restore=restore)
-    return replay
 
 
 def replay_runs(

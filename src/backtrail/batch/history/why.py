@@ -24,15 +24,14 @@ from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import plan_search
 from backtrail.batch.planning.resolving import outdated_bundles, resolve_runs
 from backtrail.errors import ArtifactManagerError, DatasetError
+from backtrail.wording import error_words
 
 __all__ = [
     "STATES",
     "Explanation",
     "PreviewedRun",
-    "error_words",
     "explain_difference",
     "explain_run",
-    "first_line",
     "preview_batch",
 ]
 
@@ -149,18 +148,6 @@ def _sealed_state(damage: Damage) -> tuple[str, tuple[str, ...]]:
     if missing:
         return "restore", (*missing, "the next call makes it again and compares the bytes")
     return "reused", ()
-
-
-def error_words(kind: str, message: str | None) -> str:
-    """Return an error in one line: its kind, and the first line of its message."""
-    first = first_line(message or "")
-    return kind if first in ("", kind) else f"{kind}: {first}"
-
-
-def first_line(text: str) -> str:
-    """Return the first line of a text that has one, without what a terminal might obey."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
 def explain_difference(

@@ -67,3 +67,20 @@ def test_a_failed_batch_counts_its_runs_in_the_log_of_the_rule(project, tmp_path
 def test_closing_a_batch_that_made_nothing_makes_nothing(project):
     close_failed_batch("sqlite:///unused.sqlite", project.store, project.bundles)
     assert not project.store.base_dir.exists()
+
+
+def test_a_failed_batch_whose_catalog_cannot_be_written_warns_and_goes_on(project, caplog):
+    project.run()
+    database = project.root / "c.sqlite"
+    database.write_text("no database")
+    log = project.root / "logs/link.log"
+    url = f"sqlite:///{database}"
+    close_failed_batch(url, project.store, project.bundles, log=log)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"cannot write the catalog {url}: ")
+    assert log.read_text() == f"{warning}\n"
+    assert not project.store.index.exists()
+    database.unlink()
+    close_failed_batch(url, project.store, project.bundles, log=log)
+    assert project.store.index.exists()
+    assert log.read_text().splitlines()[1].startswith("catalog: 1 run added")

@@ -8,7 +8,7 @@ from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.tables import content_checksum
 from backtrail.batch import stages
 from backtrail.batch.execution.sandbox import Limits
-from backtrail.batch.history.replay import replay_run, replay_runs
+from backtrail.batch.history.replay import replay_runs
 from backtrail.canonical import sha256_file
 from backtrail.provenance.attestation import graded_manifest, read_attestations
 from backtrail.provenance.objects import ObjectStore
@@ -18,7 +18,8 @@ BUY_ONE = "from backtrail.engine.api import order, symbol\norder(symbol('AAA'), 
 
 
 def replay(project, run, **options):
-    return replay_run(project.store, run.backtest_id, project.bundles, Limits(), **options)
+    (found,) = replay_runs(project.store, [run], project.bundles, Limits(), **options)
+    return found
 
 
 def flip(path, position=10):
@@ -223,6 +224,7 @@ def rewritten(project, *, recorded, change=lambda frame: frame, planned=None):
     frame.write_parquet(table, compression="lz4", row_group_size=2, statistics=False)
     record = json.loads(run.manifest.read_bytes())
     record["contents"]["results/orders.parquet"] = content_checksum(frame)
+    record["written"]["results/orders.parquet"] = sha256_file(table)
     run.manifest.write_text(json.dumps(record))
     environment = json.loads(run.environment.read_bytes())
     environment["packages"].update(recorded)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from backtrail.batch.history.sides import FileChange
-from backtrail.batch.history.why import error_words, explain_run, preview_batch
+from backtrail.batch.history.why import explain_run, preview_batch
 from backtrail.files import write_json
 from tests.projects import SMA
 from tests.unit.batch.support import batch_config, entry
@@ -175,14 +175,6 @@ def test_a_second_name_of_a_run_says_whose_it_is(project):
     assert second.backtest_id == plan.runs[0].backtest_id
     _, second = preview_batch(project.batch(seed=5))
     assert second.reasons == ("seed changed: 20260101 -> 5", "the same run as sma")
-
-
-def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():
-    assert (
-        error_words("ValueError", "\n  no \x1b[31mluck\tat\nall") == "ValueError: no  [31mluck at"
-    )
-    assert error_words("ValueError", "ValueError") == "ValueError"
-    assert error_words("timeout", "") == error_words("timeout", None) == "timeout"
 
 
 def test_a_module_that_is_new_or_gone_is_named(project):

@@ -6,7 +6,7 @@ import pytest
 from backtrail.artifacts.manifest import inspect_run, is_sealed
 from backtrail.batch import stages
 from backtrail.batch.execution.sandbox import Limits
-from backtrail.batch.history.replay import replay_run
+from backtrail.batch.history.replay import replay_runs
 from backtrail.batch.history.showing import run_text
 from backtrail.batch.stages.searching import cover
 from backtrail.batch.stages.working import WorkingFiles
@@ -117,7 +117,8 @@ def test_a_search_replays_and_its_tables_come_back_byte_for_byte(project):
     backtest_id, chunks = plan_search(project)
     run = finish(project, backtest_id, chunks)
     before = results(run)
-    replay = replay_run(project.store, backtest_id, project.bundles, Limits(seconds=60.0))
+    limits = Limits(seconds=60.0)
+    (replay,) = replay_runs(project.store, [run], project.bundles, limits)
     assert replay.state == "identical", replay
     assert {"results/optimization_results.parquet", "results/selection.json"} <= {
         item.path for item in replay.files
