@@ -187,6 +187,7 @@ class Sweep:
                 "Numba is not installed: sweeps give the same numbers some twenty times slower; "
                 "install backtrail[sweep]"
             )
+            self._wants_compiled = False  # said once
             return None
         from backtrail.optimization.compiled_account import CompiledAccount  # imports Numba
 

@@ -101,6 +101,31 @@ def test_both_accounts_give_the_metrics_of_the_event_engine(seed, symbols, event
     np.testing.assert_allclose(by_way[0].returns, by_way[1].returns, rtol=1e-12, atol=1e-14)
 
 
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None  # as where it is not installed
+from tests.unit.optimization.test_sweep import RANDOM, config, random_bars
+from backtrail.optimization.sweep import SWEEP_METRICS, Sweep
+sweep = Sweep(RANDOM, random_bars(7, 2), config(), periods_per_year=252, compiled=True)
+for seed in (1, 2):
+    found = sweep.evaluate([{"seed": seed}])
+    print(*(repr(float(found.metrics[name][0])) for name in SWEEP_METRICS))
+"""
+
+
+def test_without_numba_a_sweep_says_so_once_and_gives_the_same_numbers():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA], cwd=root, capture_output=True, text=True, check=True
+    )
+    said = [[float(value) for value in line.split()] for line in done.stdout.splitlines()]
+    sweep = Sweep(RANDOM, random_bars(7, 2), config(), periods_per_year=252, compiled=True)
+    found = sweep.evaluate([{"seed": 1}, {"seed": 2}])
+    expected = np.array([found.metrics[name] for name in SWEEP_METRICS]).T
+    np.testing.assert_allclose(said, expected, rtol=1e-12)
+    assert done.stderr.count("install backtrail[sweep]") == 1
+
+
 def test_a_trip_that_earned_no_more_than_a_rounding_is_no_win():
     bars = random_bars(32419, 4)
     rules = config(capital="10000", fill="next_close", cash_policy="reject")
