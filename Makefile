@@ -52,6 +52,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@# So are the fingerprints of our own sources, which each job asks for.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "from backtrail.provenance.fingerprint \
 		import *; library_fingerprint(); package_fingerprint(*INGEST_CODE)"
+	@# What searches run through takes its time, too, and several jobs would compile it at once.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python tools/compile_kernel.py
 	@touch $(STAMP)
 
 run: $(STAMP)  ## run the default batch, config/config.yaml, on CORES cores

@@ -1,19 +1,26 @@
-"""A project whose default batch has been run once per worker; every test gets a copy of it."""
+"""A project whose default batch has been run once; every test gets a copy of it."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from backtrail.files import lease
 from tests.workflow.project import Project
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project with a finished batch. Not to be touched: copy it."""
-    project = Project.make(tmp_path_factory.mktemp("finished") / "project")
-    project.first_output = project.snakemake()
-    return project
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    folder.mkdir(exist_ok=True)
+    said = folder / "said.txt"
+    with lease(folder / "lock"):  # of the workers of a session the first one runs it
+        if not said.exists():
+            said.write_text(Project.make(folder / "project").snakemake())
+    return Project(folder / "project", said.read_text())
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def test_a_second_call_has_nothing_to_do_and_a_forced_one_changes_no_byte(search
     }
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_rules_is_whole_though_the_search_is_sealed(searched):
     assert "evaluate_chunk" not in searched.snakemake("--rulegraph"), "a sealed one asks for none"
     before = searched.checksums()

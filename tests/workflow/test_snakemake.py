@@ -125,14 +125,9 @@ def test_a_config_given_by_key_and_value_changes_the_batch(project):
     assert {run["identity"]["seed"] for run in project.runs().values()} == {7, 20260101}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(
-            path, id=path.stem, marks=[] if path.stem == "forms-and-costs" else pytest.mark.slow
-        )
-        for path in sorted((REPOSITORY / "config/batches").glob("*.yaml"))
-    ],
+    "path", sorted((REPOSITORY / "config/batches").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_every_batch_file_of_the_repository_runs_and_then_has_nothing_to_do(path, tmp_path):
     project = repository_copy(tmp_path / "project")

@@ -94,7 +94,7 @@ def test_a_fault_would_be_found(browser, tmp_path):
 
 
 @needs_axe
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_search_and_its_validation_have_no_serious_fault(browser, tmp_path, dark):
     store = runs.search_run(tmp_path)
     runs.write_validation(store)

@@ -113,7 +113,13 @@ def shown_number(text: str) -> float | None:
     return float(plain.rstrip("%")) / (100 if plain.endswith("%") else 1)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "a million minutes" else ())
+        for name in RUNS
+    ],
+)
 def test_every_page_shows_the_figures_of_the_summary(browser, tmp_path, name):
     store = with_summary(RUNS[name](tmp_path))
     table = pl.read_parquet(store.run_dir / "results/summary.parquet")
@@ -143,6 +149,7 @@ def test_every_page_shows_the_figures_of_the_summary(browser, tmp_path, name):
         assert browser.run("document.querySelector('h1').textContent") == EVIL
 
 
+@pytest.mark.slow
 def test_a_million_minutes_keep_their_extremes_on_the_chart(browser, tmp_path):
     store = with_summary(minutes(tmp_path))
     out = tmp_path / "page.html"

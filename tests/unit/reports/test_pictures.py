@@ -47,8 +47,17 @@ def pages(tmp_path_factory, sma_report, sma_store):
 
 
 @pytest.mark.parametrize("name", ["basic", "advanced", "search", "failed", "index"])
-@pytest.mark.parametrize("width", [1440, 800, 360])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (1440, False),
+        (360, True),
+        *(
+            pytest.param(width, dark, marks=pytest.mark.slow)
+            for width, dark in ((1440, True), (800, False), (800, True), (360, False))
+        ),
+    ],
+)
 def test_a_page_is_photographed_whole_in_its_theme(browser, pages, tmp_path, name, width, dark):
     folder = Path(os.environ.get("BACKTRAIL_PICTURES") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pytest
 from backtrail.batch import stages
 from backtrail.batch.closing.linking import link_catalog
 from backtrail.batch.execution.outcome import Limits
-from backtrail.batch.history.replay import replay_run
+from backtrail.batch.history.replay import replay_runs
 from backtrail.batch.holdout import open_holdout
 from backtrail.errors import ConfigError
 from tests.unit.batch.stages.test_searching import finish, plan_search
@@ -132,7 +132,7 @@ def test_an_own_metric_is_objective_and_constraint_and_the_same_in_sweep_and_run
     for name in own:
         assert selection["metrics"][name] == best[name]
         assert metrics[name] == pytest.approx(best[name], rel=1e-9)
-    replay = replay_run(project.store, backtest_id, project.bundles, Limits(seconds=60.0))
+    (replay,) = replay_runs(project.store, [run], project.bundles, Limits(seconds=60.0))
     assert replay.state == "identical", replay
 
 

@@ -502,7 +502,7 @@ def test_looks_of_the_ledger_stand_on_pages_made_later_and_make_earlier_ones_sta
         "end": "2030-01-01",
     }
     for number, family in ((1, look["family"]), (2, look["family"]), (1, "strategies/other.py")):
-        record = {**look, "family": family, "look": number}
+        record = {**look, "family": family, "look": number, "run_key": "0" * 64}
         name = f"{number}{Path(family).stem}.json"
         write_json(project.store.holdout_looks(dataset) / name, record)
     again = stages.render_report_again(project.store, run.backtest_id, project.bundles)
