@@ -101,8 +101,9 @@ def floor(project: Path) -> dict[str, float]:
     from backtrail.batch.execution.evaluation import engine_config
     from backtrail.data.arrays import load_bars
     from backtrail.data.datasets import Dataset
-    from backtrail.optimization import sweep as sweeps
+    from backtrail.optimization import compiled_account
     from backtrail.optimization.parameters import ParameterSet
+    from backtrail.optimization.sweep import Sweep
 
     (run,) = manifests(project)
     identity = run["identity"]
@@ -111,11 +112,11 @@ def floor(project: Path) -> dict[str, float]:
     bars = load_bars(Dataset.open(home), identity["symbols"], *window)
     strategy = model_strategy(project, "sma_signal")
     config = engine_config(identity, identity["seed"])
-    sweep = sweeps.Sweep(strategy, bars, config, periods_per_year=252.0)
+    sweep = Sweep(strategy, bars, config, periods_per_year=252.0, compiled=True)
     space = ParameterSet.from_grid(space_of(10_000))
     sets = [space.combination(number) for number in range(4_000)]
     sweep.evaluate(sets)
-    taken, kernel = [], sweeps.simulate_block
+    taken, kernel = [], compiled_account.simulate_block
     inside = 0.0
 
     def timed(*given: Any) -> Any:
@@ -124,14 +125,14 @@ def floor(project: Path) -> dict[str, float]:
         kernel(*given)
         inside += time.process_time() - started
 
-    sweeps.simulate_block = timed
+    compiled_account.simulate_block = timed
     try:
         for _ in range(5):
             inside, started = 0.0, time.process_time()
             sweep.evaluate(sets)
             taken.append((time.process_time() - started, inside))
     finally:
-        sweeps.simulate_block = kernel
+        compiled_account.simulate_block = kernel
     whole, alone = np.min(taken, axis=0) / len(sets) * 1e6
     return {"kernel_us": float(alone), "sweep_us": float(whole), "bars": len(bars.timestamps)}
 
