@@ -11,7 +11,7 @@ from backtrail.engine.journal import Finished
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import rebalance
 from backtrail.engine.settling import settle
-from backtrail.engine.signal import check_weights, weight_changes
+from backtrail.engine.signal import weight_changes
 from backtrail.engine.trades import trips_of
 
 __all__ = ["STATISTICS", "ArrayAccount", "statistics_of"]
@@ -47,18 +47,15 @@ class ArrayAccount:
         self._market: Final = Market(bars)
         self._config: Final = config
 
-    def run(self, weights: object, curve: FloatArray) -> list[float]:
+    def run(self, weights: FloatArray, curve: FloatArray) -> list[float]:
         """Return the statistics of one set.
 
         Args:
-            weights: What its signal function returned.
+            weights: What its signal function returned, after `check_weights`.
             curve: Takes the equity curve, unless it is empty.
-
-        Raises:
-            StrategyError: If the weights are no array of finite numbers and NaN of the right shape.
         """
         bars = self._market.bars
-        changes = weight_changes(check_weights(weights, bars), bars)
+        changes = weight_changes(weights, bars)
         account: Finished | None = settle(self._market, self._config, changes)
         account = account or rebalance(self._market, self._config, changes)
         if account is None:

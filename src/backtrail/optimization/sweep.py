@@ -226,12 +226,12 @@ class Sweep:
         if self._arrays is None:
             self._arrays = ArrayAccount(self._bars, self._config)
         for number in block:
-            curve = curves[number - block.start]
             try:
-                weights = self._weights(wanted[number])
-                states[number] = self._arrays.run(weights, curve)
+                weights = check_weights(self._weights(wanted[number]), self._bars)
             except Exception as error:  # noqa: BLE001  likewise
                 errors[number] = _text(error)
+            else:  # a fault of the account is none of the set
+                states[number] = self._arrays.run(weights, curves[number - block.start])
         return _without_statistics(block, states, errors)
 
     def _measure(
