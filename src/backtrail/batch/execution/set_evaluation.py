@@ -77,15 +77,7 @@ def evaluate_sets(
         for it, as `SearchPart` gives them.
     """
     search = Search.of(spec)
-    sweep = Sweep(
-        strategy,
-        bars,
-        engine_config(spec["identity"], seed),
-        periods_per_year=periods_per_year,
-        attributes=attributes,
-        sessions=partial(calendar_sessions, bars),
-        compiled=True,  # in every chunk, so that no number depends on how sets are divided
-    )
+    sweep = _sweep(strategy, spec, bars, seed, periods_per_year, attributes)
     chosen = iter(range(*places) if numbers is None else numbers)
     passing = _passing(search, chosen)
     statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
@@ -116,6 +108,25 @@ def evaluate_sets(
     return columns
 
 
+def _sweep(
+    strategy: Strategy,
+    spec: Mapping[str, Any],
+    bars: Bars,
+    seed: int,
+    periods_per_year: float,
+    attributes: Mapping[str, object] | None,
+) -> Sweep:
+    return Sweep(
+        strategy,
+        bars,
+        engine_config(spec["identity"], seed),
+        periods_per_year=periods_per_year,
+        attributes=attributes,
+        sessions=partial(calendar_sessions, bars),
+        compiled=True,  # in every chunk, so that no number depends on how sets are divided
+    )
+
+
 def set_curves(
     strategy: Strategy,
     spec: Mapping[str, Any],
@@ -141,15 +152,7 @@ def set_curves(
         `set`, `timestamp` and `equity`, the growth of 1, one set after another.
     """
     space = Search.of(spec).space
-    sweep = Sweep(
-        strategy,
-        bars,
-        engine_config(spec["identity"], seed),
-        periods_per_year=periods_per_year,
-        attributes=attributes,
-        sessions=partial(calendar_sessions, bars),
-        compiled=True,
-    )
+    sweep = _sweep(strategy, spec, bars, seed, periods_per_year, attributes)
     count = len(bars.timestamps)
     shown = np.unique(np.linspace(0, count - 1, min(count, _CURVE_POINTS)).round().astype(np.int64))
     curves = []
