@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from tests.extras import needs
 from tests.unit.data.binance import Binance, bars
 from tests.unit.data.loopback import Loopback
 from tests.workflow.project import Project
 
-pytest.importorskip("ccxt", reason="needs the extra ccxt")
+pytestmark = needs("ccxt", "ccxt")
 
 
 def coins(url):

@@ -11,12 +11,13 @@ import pytest
 
 from backtrail.data import BundleConfig, Dataset, ingest_bundle
 from backtrail.errors import ConfigError, DatasetError, DataValidationError
+from tests.extras import needs
 
 from .binance import Binance, bars, kline, milliseconds
 from .kraken import Kraken
 from .loopback import Answer, Loopback
 
-pytest.importorskip("ccxt", reason="needs the extra ccxt")
+pytestmark = needs("ccxt", "ccxt")
 
 PARALLEL = multiprocessing.get_context("spawn")
 KLINES = "/api/v3/klines"

@@ -12,11 +12,12 @@ from backtrail.engine import TradingAlgorithm, run_event
 from backtrail.engine.api import date_rules, time_rules
 from backtrail.engine.schedule.sessions import session_days
 from backtrail.errors import DatasetError
+from tests.extras import needs
 from tests.unit.engine.support import config
 
 from .places import SHARED
 
-pytest.importorskip("exchange_calendars", reason="the extra `calendars` is not installed")
+pytestmark = needs("exchange_calendars", "calendars")
 
 MINUTES = "timestamp,open,high,low,close,volume\n"
 EURO = SHARED / "6EH4.XCME_1min_bars_20240101_20240131.csv.gz"

@@ -18,10 +18,11 @@ from backtrail.data.library_calendars import calendar_over, library_sessions
 from backtrail.data.sessions import sessions, table_range
 from backtrail.data.stored_sessions import sessions_checksum, sessions_frame
 from backtrail.errors import ConfigError, DatasetError
+from tests.extras import needs
 
 from .places import daily_row
 
-pytest.importorskip("exchange_calendars", reason="the extra `calendars` is not installed")
+pytestmark = needs("exchange_calendars", "calendars")
 
 MINUTES = "timestamp,open,high,low,close,volume\n"
 

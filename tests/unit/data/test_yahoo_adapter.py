@@ -9,11 +9,12 @@ import pytest
 
 from backtrail.data import BundleConfig, Dataset, Waiver, ingest_bundle
 from backtrail.errors import ConfigError, DatasetError, DataValidationError
+from tests.extras import needs
 
 from .loopback import Answer, Loopback
 from .yahoo import CHART, Listing, Yahoo, error, opening
 
-pytest.importorskip("yfinance", reason="needs the extra yfinance")
+pytestmark = needs("yfinance", "yfinance")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from array import array
 
 import pytest
-from scipy.stats import qmc
 
 from backtrail.optimization.parameters import ParameterSet
 from backtrail.optimization.sampling import MOST_SOBOL_AXES, sample_numbers, sobol_points
@@ -17,6 +16,8 @@ def search(method, samples, *, grid=GRID, where=None, seed=1):
 
 @pytest.mark.parametrize("axes", [1, 2, 7, MOST_SOBOL_AXES])
 def test_the_points_of_the_sequence_are_those_of_scipy(axes):
+    from scipy.stats import qmc
+
     expected = qmc.Sobol(axes, scramble=False, bits=32).random(256)
     points = sobol_points(axes)
     found = [[value / 2**32 for value in next(points)] for _ in range(256)]

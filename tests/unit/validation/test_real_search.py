@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arch.data import sp500
 
 from backtrail.metrics import SharpeEstimate
 
@@ -21,6 +20,8 @@ GOLDEN = json.loads(
 @pytest.fixture(scope="module")
 def chosen():
     """Return the last 4,770 returns of 30 above 220, without costs."""
+    from arch.data import sp500
+
     prices = sp500.load()["Adj Close"].to_numpy(float)
     sums = np.concatenate([[0.0], np.cumsum(prices)])
     fast, slow = ((sums[n:] - sums[:-n]) / n for n in (30, 220))

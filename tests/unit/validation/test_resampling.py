@@ -2,7 +2,6 @@ import math
 
 import numpy as np
 import pytest
-from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
 from backtrail.errors import EmptySeriesError
 from backtrail.validation import block_length, bootstrap_intervals, draw_positions
@@ -50,6 +49,8 @@ def test_intervals_agree_with_those_of_arch():
 
     def sharpe(x):
         return np.array([x.mean() / x.std(ddof=1) * math.sqrt(252)])
+
+    from arch.bootstrap import StationaryBootstrap
 
     oracle = StationaryBootstrap(6.0, series, seed=generator(7))
     low, high = oracle.conf_int(sharpe, reps=4000, method="percentile", size=0.9)[:, 0]
@@ -111,6 +112,8 @@ def test_the_block_length_is_that_of_arch_and_at_least_one(bars, memory):
     series = noise.copy()
     for bar in range(1, bars):
         series[bar] += memory * series[bar - 1]
+    from arch.bootstrap import optimal_block_length
+
     wanted = optimal_block_length(series)["stationary"].iloc[0]
     assert block_length(series) == pytest.approx(max(1.0, wanted), rel=1e-9)
 

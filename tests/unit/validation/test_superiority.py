@@ -2,7 +2,6 @@ import math
 
 import numpy as np
 import pytest
-from arch.bootstrap import SPA
 
 from backtrail.validation import reality_check, superior_ability
 from backtrail.validation.superiority import _long_run_deviations
@@ -30,6 +29,8 @@ def spa(matrix, *, samples=999, block=5.0, seed=1):
 def test_the_reality_check_is_the_unstudentized_one_of_arch():
     # `arch` compares raw means, whatever `studentize` is; its upper p-value is White's.
     matrix = noise() + 0.03
+    from arch.bootstrap import SPA
+
     oracle = SPA(np.zeros(400), -matrix, block_size=5, reps=4000, seed=generator(5))
     oracle.compute()
     found = reality_check(matrix, block=5.0, samples=4000, generator=generator())
@@ -42,6 +43,8 @@ def test_the_reality_check_is_the_unstudentized_one_of_arch():
 def test_superior_ability_is_that_of_arch_on_differences_divided_by_their_deviation():
     matrix = noise(12, 400, seed=8) * np.linspace(0.2, 3.0, 12) + 0.04
     deviations = matrix.std(axis=0)  # independent bars: the long-run deviation is the plain one
+    from arch.bootstrap import SPA
+
     oracle = SPA(np.zeros(400), -matrix / deviations, block_size=1, reps=4000, seed=generator(5))
     oracle.compute()
     found = spa(matrix, samples=4000, block=1.0)

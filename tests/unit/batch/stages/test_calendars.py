@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 
 from backtrail.reports.advanced import render_advanced_report
+from tests.extras import needs
 from tests.unit.batch.support import Project, batch_config, entry, functions
 
-pytest.importorskip("exchange_calendars", reason="the extra `calendars` is not installed")
+pytestmark = needs("exchange_calendars", "calendars")
 
 WATCH = functions(
     top="""
