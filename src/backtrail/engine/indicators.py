@@ -20,6 +20,7 @@ _MOST_PLACES: Final = 9
 _OFF_TICK: Final = _MOST_PLACES + 1
 _LARGEST: Final = float(2**40)  # so that a million of them stay below 2^63
 _EXACT: Final = float(2**53)
+_GLANCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,23 @@ class Averages:
 
 
 def _common_tick(values: FloatArray) -> _Ticks | None:
+    first = values[:_GLANCE]
     for number in (2, 4, 6, _MOST_PLACES):
         scale = 10**number
+        if not _fits(np.rint(first * scale), scale, first):
+            continue  # most series say so at once
         scaled = values * scale
         np.rint(scaled, out=scaled)
         largest = max(float(scaled.max()), -float(scaled.min()), float(scale))
-        if largest < _LARGEST and np.array_equal(scaled / scale, values):
+        if largest < _LARGEST and _fits(scaled, scale, values):
             sums = np.zeros(len(values) + 1, dtype=np.int64)
-            np.cumsum(scaled.astype(np.int64), out=sums[1:])
+            np.add.accumulate(scaled.astype(np.int64), out=sums[1:])
             return _Ticks(scale, sums, largest)
     return None
+
+
+def _fits(scaled: FloatArray, scale: int, values: FloatArray) -> bool:
+    return bool((scaled / scale == values).all())
 
 
 def _levels(values: FloatArray) -> tuple[_Level, ...]:

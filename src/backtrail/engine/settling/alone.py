@@ -17,7 +17,7 @@ def follow_one(
     config: EngineConfig,
     arithmetic: Arithmetic,
     decisions: Decisions,
-    days: Sequence[tuple[int, list[Number], list[Number]]],
+    days: Sequence[tuple[int, Number, Number]],
 ) -> State:
     """Order what leads to each new weight, and fill it at the next bar.
 
@@ -37,7 +37,7 @@ def follow_one(
     def end(row: int, weight: float, *how: Any) -> None:
         orders.append((row, 0, "market", "target_percent", weight, None, None, *how))
 
-    for row, (mark,), (price,) in days:
+    for row, mark, price in days:
         weight, wanted = decisions[row][0][1], -shares
         if weight:
             at = price if at_fill else mark

@@ -190,19 +190,21 @@ class Binary(Arithmetic):
         return f"{money:f}"
 
 
-def arithmetic_for(config: EngineConfig, prices: FloatArray) -> tuple[Arithmetic, list[Any]] | None:
-    """Return the arithmetic of a config's ledger with prices as its numbers, in lists of lists.
+def arithmetic_for(
+    config: EngineConfig, prices: FloatArray
+) -> tuple[Arithmetic, npt.NDArray[Any]] | None:
+    """Return the arithmetic of a config's ledger with prices as its numbers.
 
     None where it has no numbers for these prices.
     """
     if config.ledger == "float64":
-        return Binary(config), prices.tolist()
+        return Binary(config), prices
     for places in (2, 4, 6, _MONEY):
         scale = 10.0**places
         ticks = np.rint(prices * scale)
         # A price has so few decimal places, as `repr` shows it, when their quotient is the price.
-        if ticks.max() < _LARGEST and (ticks / scale == prices).all():
-            return Exact(config, places), ticks.astype(np.int64).tolist()
+        if (ticks / scale == prices).all() and ticks.max() < _LARGEST:
+            return Exact(config, places), ticks.astype(np.int64)
     return None
 
 

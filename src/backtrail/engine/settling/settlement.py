@@ -29,14 +29,18 @@ def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settl
     found = arithmetic_for(config, known)
     if found is None:
         return None
-    arithmetic, (marks, prices) = found
+    arithmetic, ticks = found
     desk = _Desk(config, arithmetic, len(bars.symbols))
-    days = list(zip(rows.tolist(), marks, prices, strict=True))
-    if len(bars.symbols) == 1:
-        filled = len(days) - (days[-1][0] == last)
-        desk.take(follow_one(config, arithmetic, decisions, days[:filled]))
-        days = days[filled:]
-    for row, mark, price in days:
+    if len(bars.symbols) == 1:  # without a list for each row
+        marks, prices = ticks[:, :, 0].tolist()
+        days = list(zip(rows.tolist(), marks, prices, strict=True))
+        at_last = days.pop() if rows[-1] == last else None
+        desk.take(follow_one(config, arithmetic, decisions, days))
+        if at_last is not None:
+            desk.decide(last, decisions[last], [at_last[1]], None)
+        return Settlement(market, config, desk)
+    marks, prices = ticks.tolist()
+    for row, mark, price in zip(rows.tolist(), marks, prices, strict=True):
         desk.decide(row, decisions[row], mark, None if row == last else price)
     return Settlement(market, config, desk)
 
