@@ -69,7 +69,7 @@ def add_data_commands(commands: Any) -> None:
     lock.add_argument(
         "--check", action="store_true", help="only compare the bundles of the lock with it"
     )
-    text = "find datasets that no run, no bundle name and no lock reaches"
+    text = "find datasets that no run, no bundle name, no lock and no config reaches"
     collect = add_command(group, "gc", _collect, text)
     collect.add_argument("--yes", action="store_true", help="delete them")
     collect.add_argument(
@@ -307,11 +307,13 @@ def _collect(options: argparse.Namespace) -> int:
     ]
     stores = [item.store for item in (places, *others)]
     roots = [item.root for item in (places, *others)]
+    files = config_files(options)
     if options.yes:
-        found = delete_unreached(stores, places.bundles, roots, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        found = delete_unreached(stores, places.bundles, roots, now=now, configs=files)
         _link(places)
     else:
-        found = find_unreached(stores, places.bundles, roots)
+        found = find_unreached(stores, places.bundles, roots, configs=files)
     if options.json:
         record = {
             "datasets": [_plain(entry) for entry in found.datasets],

@@ -9,7 +9,7 @@ import polars as pl
 from backtrail.data.folds import resolve_folds
 from backtrail.data.number_forms import NumberForm
 from backtrail.data.problems import MAX_PROBLEMS
-from backtrail.data.time_forms import TimeForm, parse_times, wall_clock
+from backtrail.data.time_forms import TimeForm, other_unit, parse_times, wall_clock
 from backtrail.data.unread import UNREAD_SCHEMA, unread_cells, why_no_time
 
 __all__ = ["NUMBERS", "CellPlan", "Cells", "collect_cells", "collect_trusted"]
@@ -53,6 +53,7 @@ class Cells:
         form: How numbers are written.
         time: How timestamps are written.
         late: First row of a daily bar with a time of day that no zone explains, and its text.
+        mixed: First row of an epoch in another unit than the others, and its text.
         unread: Cells that could not be read, columns of `UNREAD_SCHEMA`, of so many rows as
             problems are kept.
         unread_rows: How many rows have such cells.
@@ -62,6 +63,7 @@ class Cells:
     form: NumberForm
     time: TimeForm
     late: tuple[int, str] | None = None
+    mixed: tuple[int, str] | None = None
     unread: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNREAD_SCHEMA))
     unread_rows: int = 0
 
@@ -92,6 +94,7 @@ def collect_cells(plan: CellPlan) -> Cells:
         form=plan.form,
         time=plan.time,
         late=_late(plan, frame),
+        mixed=_mixed(plan, frame),
         unread=cells,
         unread_rows=rows.height,
     )
@@ -113,7 +116,13 @@ def collect_trusted(plan: CellPlan) -> Cells | None:
     blank = pl.all_horizontal(pl.col(name).is_null() for name in values)
     if frame.select((needed & ~blank).any()).item():
         return None
-    return Cells(frame.drop("late", "unread"), plan.form, plan.time, _late(plan, frame))
+    return Cells(
+        frame=frame.drop("late", "unread"),
+        form=plan.form,
+        time=plan.time,
+        late=_late(plan, frame),
+        mixed=_mixed(plan, frame),
+    )
 
 
 def _parsed_time(plan: CellPlan) -> pl.Expr:
@@ -144,8 +153,20 @@ def _late(plan: CellPlan, frame: pl.DataFrame) -> tuple[int, str] | None:
     if not rows.height:
         return None
     row = rows["row"][0]
+    return row, _text_of_time(plan, row)
+
+
+def _mixed(plan: CellPlan, frame: pl.DataFrame) -> tuple[int, str] | None:
+    at = other_unit(frame["timestamp"], plan.time.form) if plan.time.is_epoch else None
+    if at is None:
+        return None
+    row = frame["row"][at]
+    return row, _text_of_time(plan, row)
+
+
+def _text_of_time(plan: CellPlan, row: int) -> str:
     text = plan.lazy.filter(pl.col("row") == row).select(plan.timestamp.cast(pl.String))
-    return row, str(text.collect().item()).strip()
+    return str(text.collect().item()).strip()
 
 
 def _with_folds(plan: CellPlan, frame: pl.DataFrame) -> pl.DataFrame:

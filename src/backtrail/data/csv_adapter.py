@@ -10,14 +10,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.cells import Cells
 from backtrail.data.csv_cells import read_cells
 from backtrail.data.csv_dialect import CsvDialect, Structure, detect_structure
-from backtrail.data.csv_lines import blank_lines, number_lines
+from backtrail.data.csv_lines import blank_lines, number_lines, refuse_cut_row
 from backtrail.data.csv_options import CsvOptions
 from backtrail.data.csv_text import CsvText, read_text
 from backtrail.data.file_rows import (
@@ -26,7 +25,7 @@ from backtrail.data.file_rows import (
     finish_rows,
     of_one_symbol,
     read_parts,
-    refuse_time_of_day,
+    refuse_unclear_times,
 )
 from backtrail.data.manifest import SourceRecord
 from backtrail.data.number_forms import NULL_VALUES
@@ -62,15 +61,13 @@ def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, inde
     where = f"bundles.{bundle.name}.options"
     structure = detect_structure(where, file.label, text.head, options)
     if not structure.sample:
-        raise DatasetError(f"{file.label} has a header and no rows")
+        raise DatasetError(f"{file.label} has a header and {_why_no_rows(text.head, structure)}")
     if file.symbol is None and "symbol" not in structure.columns.positions:
         raise DatasetError(f"{file.label}: no symbol column; give options.symbol")
     cells = read_cells(text, structure, options, bundle.timeframe)
     numbers = number_lines(text, structure, cells.frame.height)
-    if cells.late is not None:
-        row, time = cells.late
-        line = numbers.of(np.array([row], dtype=np.uint32))[0]
-        refuse_time_of_day(f"{file.label}:{line}", time)
+    refuse_unclear_times(cells, lambda row: f"{file.label}:{numbers.of_row(row)}")
+    refuse_cut_row(text, structure)
     frame = cells.frame.with_columns(pl.Series("line", numbers.of(cells.frame["row"].to_numpy())))
     frame, blank = _without_blank_lines(frame, text)
     columns = structure.columns
@@ -88,6 +85,16 @@ def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, inde
     )
     dialect = _dialect(replace(structure, columns=columns), options, cells)
     return FileRows(frame, unread, record, dialect.to_mapping())
+
+
+def _why_no_rows(head: bytes, structure: Structure) -> str:
+    lines = head.split(b"\n")[structure.first_row :]
+    if any(b"\r" in line.rstrip(b"\r") for line in lines):
+        return (
+            f"no row that can be read: line {structure.first_row + 1} holds a carriage return "
+            "that ends no line; save the file with one kind of line end"
+        )
+    return "no rows"
 
 
 def _without_blank_lines(frame: pl.DataFrame, text: CsvText) -> tuple[pl.DataFrame, int]:

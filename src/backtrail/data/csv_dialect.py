@@ -68,6 +68,10 @@ class Structure:
         rows = (row for row in self.sample if len(row) > max(at, to))
         return [(row[at].strip(), row[to].strip()) for row in rows if row[at] and row[to]]
 
+    def split(self, line: str) -> list[str]:
+        """Return the cells of one line; an empty one for what is no CSV."""
+        return _try_split(line, self.delimiter, self.quote)
+
     def check_comment(self, label: str, line: str) -> None:
         """Refuse a comment line that may be a row: symbols can begin with the same character.
 

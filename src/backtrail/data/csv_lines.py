@@ -14,7 +14,7 @@ from backtrail.data.csv_dialect import Structure
 from backtrail.data.csv_text import LONGEST_LINE, CsvText
 from backtrail.errors import DatasetError
 
-__all__ = ["LineNumbers", "blank_lines", "number_lines", "wide_rows"]
+__all__ = ["LineNumbers", "blank_lines", "number_lines", "refuse_cut_row", "wide_rows"]
 
 _BLANK: Final = re.compile(rb"\n[ \t\r]*(?=\n|\Z)")
 
@@ -37,6 +37,10 @@ class LineNumbers:
         """Return the lines of some rows."""
         found = rows + self.first if self.listed is None else self.listed[rows]
         return found.astype(np.uint32)
+
+    def of_row(self, row: int) -> int:
+        """Return the line of one row."""
+        return int(self.of(np.array([row], dtype=np.uint32))[0])
 
 
 def number_lines(text: CsvText, structure: Structure, rows: int) -> LineNumbers:
@@ -77,6 +81,32 @@ def blank_lines(text: CsvText) -> npt.NDArray[np.uint32]:
             found.append(line)
             del match  # it holds the buffer
     return np.array(found, dtype=np.uint32)
+
+
+def refuse_cut_row(text: CsvText, structure: Structure) -> None:
+    """Refuse a file that ends within a row, whose last cell may be part of a number.
+
+    Raises:
+        DatasetError: If the last line does not end and has fewer cells than the rows above it, or
+            than the header where there are none.
+    """
+    if not text.is_open:
+        return
+    with text.buffer() as buffer:
+        start = buffer.rfind(b"\n") + 1
+        line = buffer[start : start + LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
+    if not line.strip() or (structure.comment and line.startswith(structure.comment)):
+        return
+    cells = structure.split(line)
+    sample, columns = structure.sample, structure.columns
+    named = sum(name is not None for name in columns.names.values()) + len(columns.ignored)
+    whole = min(len(sample[0]), columns.width) if len(sample) > 1 else named
+    if cells and line.count(structure.quote) % 2 == 0 and len(cells) < whole:
+        raise DatasetError(
+            f"{text.label}:{text.newlines + 1}: the file ends within a row ({line[:100]!r} has "
+            f"{len(cells)} of {whole} cells and no line end), so that {cells[-1]!r} may be part of "
+            "a number; get the file again, or end the line if nothing is missing"
+        )
 
 
 def wide_rows(text: CsvText, structure: Structure) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ __all__ = [
     "finish_rows",
     "of_one_symbol",
     "read_parts",
-    "refuse_time_of_day",
+    "refuse_unclear_times",
 ]
 
 _ZERO_MEANS_NO_SPLIT: Final = "stock_splits"
@@ -165,13 +165,26 @@ def of_one_symbol(
     return frame.with_columns(pl.lit(symbol, dtype=pl.Enum([symbol])).alias("symbol")), columns
 
 
-def refuse_time_of_day(where: str, text: str) -> None:
-    """Refuse daily bars whose date depends on a zone that nobody stated.
+def refuse_unclear_times(cells: Cells, place: Callable[[int], str]) -> None:
+    """Refuse times that could mean two things, which only all rows together show.
+
+    Args:
+        cells: What was read of a file.
+        place: File and line of a row, given its number.
 
     Raises:
-        DatasetError: Always.
+        DatasetError: If daily bars have a time of day and nobody stated their zone, or epochs are
+            in two units.
     """
-    raise DatasetError(
-        f"{where}: daily bars with a time of day ({text!r}); give options.timezone, "
-        "in which the date is the session's"
-    )
+    if cells.late is not None:
+        row, text = cells.late
+        raise DatasetError(
+            f"{place(row)}: daily bars with a time of day ({text!r}); give options.timezone, "
+            "in which the date is the session's"
+        )
+    if cells.mixed is not None:
+        row, text = cells.mixed
+        raise DatasetError(
+            f"{place(row)}: the timestamp {text!r} has too few digits for {cells.time.form}, in "
+            "which others of the file are; write all of them in one unit"
+        )

@@ -25,6 +25,7 @@ from backtrail.data.raw_prices import RawPrices
 from backtrail.data.resampling import resample
 from backtrail.data.session_check import (
     check_sessions,
+    check_steps,
     waived_sessions,
 )
 from backtrail.data.sessions import SESSION_MARGIN, Calendar
@@ -123,6 +124,7 @@ def _read(
     )
     first, last = days.row(0)
     calendar = calendar_over(bundle.calendar, first - SESSION_MARGIN, last + SESSION_MARGIN)
+    check_steps(bundle, bars)
     taken = check_sessions(bundle, calendar, bars)
     waivers = waived_sessions(read.prices.waivers, taken)
     return replace(read, prices=replace(read.prices, waivers=waivers)), calendar

@@ -68,6 +68,7 @@ def detect_numbers(
     decimal: str | None,
     thousands: str | None,
     delimiter: str,
+    remedy: str = "give options.decimal, '.' or ','",
 ) -> NumberForm:
     """Return how the numbers of a file are written, from all of them.
 
@@ -79,13 +80,14 @@ def detect_numbers(
         thousands: The option; None to look.
         delimiter: Between cells; with a semicolon, or beside prices such as `999`, `1.234` may well
             be a thousand.
+        remedy: What would do where the decimal point cannot be known.
 
     Raises:
         DatasetError: If the decimal point cannot be known, or cells show the one as often as the
             other.
     """
     found = _evidence(lazy, columns)
-    point = decimal or _decimal(label, found, unclear=delimiter == ";" or found["whole"])
+    point = decimal or _decimal(label, found, remedy, unclear=delimiter == ";" or found["whole"])
     if thousands is None:
         thousands = "".join(mark for mark in _GROUPS if mark != point and found[f"in {mark}"])
     return NumberForm(point, thousands, tuple(n for n in ("currency", "suffix") if found[n]))
@@ -113,8 +115,7 @@ def _evidence(lazy: pl.LazyFrame, columns: Sequence[str]) -> dict[str, Any]:
     return {**found.row(0, named=True), "whole": any_whole.item()}
 
 
-def _decimal(label: str, found: Mapping[str, Any], *, unclear: bool) -> str:
-    remedy = "give options.decimal, '.' or ','"
+def _decimal(label: str, found: Mapping[str, Any], remedy: str, *, unclear: bool) -> str:
     if found["."] or found[","]:
         if found["."] == found[","]:
             raise DatasetError(f"{label}: numbers mix decimal points and decimal commas; {remedy}")

@@ -23,7 +23,7 @@ from backtrail.data.file_rows import (
     finish_rows,
     of_one_symbol,
     read_parts,
-    refuse_time_of_day,
+    refuse_unclear_times,
 )
 from backtrail.data.manifest import SourceRecord
 from backtrail.data.number_forms import NULL_VALUES, NumberForm, detect_numbers, parse_number
@@ -76,8 +76,7 @@ def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> FileRows:
         raise DatasetError(f"{file.label} is no readable Parquet file: {reason}") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DatasetError(f"{file.label} was written to while it was read; ingest it again")
-    if cells.late is not None:
-        refuse_time_of_day(f"{file.label}:{cells.late[0] + 1}", cells.late[1])
+    refuse_unclear_times(cells, lambda row: f"{file.label}:{row + 1}")
     frame = cells.frame.with_columns((pl.col("row") + 1).alias("line"))
     symbol = file.symbol
     if symbol is None and "symbol" not in types:
@@ -137,7 +136,15 @@ def _numbers(
         value = pl.col(texts)
         null = value.is_in(["", *NULL_VALUES])
         lazy = lazy.with_columns(pl.when(~null).then(value).name.keep())
-        form = detect_numbers(file.label, lazy, texts, decimal=None, thousands=None, delimiter=",")
+        form = detect_numbers(
+            file.label,
+            lazy,
+            texts,
+            decimal=None,
+            thousands=None,
+            delimiter=",",
+            remedy=f"store {', '.join(texts)} as numbers",
+        )
     numbers = {
         name: parse_number(pl.col(name), form) if name in texts else pl.col(name).cast(pl.Float64)
         for name in names

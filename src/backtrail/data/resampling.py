@@ -5,7 +5,7 @@ from its opening: hours of XNYS begin at 9:30, and the last one is short. A day 
 for a future begins on the evening before its date; a week begins on Monday and is over with its
 last session. A bar whose time is not over at the end of the data is left out, because it would
 become another one with the next ingest. A split or dividend inside a longer bar takes effect at its
-beginning, and the prices before it are put into terms of the shares after it.
+beginning, and the prices and dividends before it are put into terms of the shares after it.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from backtrail.errors import DatasetError
 
 __all__ = ["RESAMPLING_FORM", "resample"]
 
-RESAMPLING_FORM: Final = 1
+RESAMPLING_FORM: Final = 2
 """Raised when longer bars come out otherwise, so that no dataset made before is taken for one."""
 
 _US_PER_MINUTE: Final = 60_000_000
@@ -155,7 +155,26 @@ def _moved_events(adjustments: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFram
         bars, on="timestamp", by="symbol", strategy="forward", check_sortedness=False
     )
     # After the last bar nothing takes effect any more; a delisting stays where it is.
-    return moved.with_columns(pl.col("starts").fill_null(pl.col("timestamp").to_physical()))
+    moved = moved.with_columns(pl.col("starts").fill_null(pl.col("timestamp").to_physical()))
+    return _per_share_after(moved)
+
+
+def _per_share_after(events: pl.DataFrame) -> pl.DataFrame:
+    """Return events with each dividend per share as they are after the splits of its longer bar."""
+    for symbol, at, starts, ratio in (
+        events.filter(pl.col("kind") == "split")
+        .select("symbol", "timestamp", "starts", "value")
+        .rows()
+    ):
+        before = (
+            (pl.col("kind") == "dividend")
+            & (pl.col("symbol") == symbol)
+            & (pl.col("starts") == starts)
+            & (pl.col("timestamp") < at)
+        )
+        paid = pl.when(before).then(pl.col("value") / ratio).otherwise(pl.col("value"))
+        events = events.with_columns(paid.alias("value"))
+    return events
 
 
 def _in_shares_after(frame: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

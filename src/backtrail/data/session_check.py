@@ -12,18 +12,20 @@ import numpy.typing as npt
 import polars as pl
 
 from backtrail.data.bundles import WAIVABLE_RULES, BundleConfig, Waiver
-from backtrail.data.calendars import is_daily
+from backtrail.data.calendars import is_daily, timeframe_minutes
 from backtrail.data.manifest import SymbolRecord
 from backtrail.data.problems import MAX_PROBLEMS, BadRowsError, RowProblem, row_problem
 from backtrail.data.sessions import Calendar, Sessions, sessions, sessions_around, table_range
 from backtrail.data.stored_sessions import sessions_facts
 from backtrail.errors import DatasetError
 
-__all__ = ["check_sessions", "session_summary", "symbol_records", "waived_sessions"]
+__all__ = ["check_sessions", "check_steps", "session_summary", "symbol_records", "waived_sessions"]
 
 Int64Array = npt.NDArray[np.int64]
 
 _US_PER_DAY: Final = 86_400_000_000
+_US_PER_MINUTE: Final = 60_000_000
+_FEWEST_STEPS: Final = 3
 _MISSING: Final = "missing_session"
 _EXTRA: Final = "off_session_bar"
 
@@ -149,6 +151,33 @@ def check_sessions(
     if problems:
         raise BadRowsError(problems, counts)
     return taken
+
+
+def check_steps(bundle: BundleConfig, bars: pl.DataFrame) -> None:
+    """Refuse bars of a shorter timeframe than the bundle says.
+
+    A single short step is usual: the first hour of a session may have thirty minutes, the last week
+    a few days.
+
+    Args:
+        bundle: With its timeframe.
+        bars: Canonical bars in canonical order.
+
+    Raises:
+        DatasetError: If most bars of a symbol begin before the one before them is over.
+    """
+    length = (timeframe_minutes(bundle.timeframe) or 0) * _US_PER_MINUTE
+    for symbol, moments in _by_symbol(bars):
+        steps = np.diff(moments)
+        short = int((steps < length).sum())
+        if len(steps) >= _FEWEST_STEPS and 2 * short > len(steps):
+            usual = float(np.median(steps)) / _US_PER_MINUTE
+            raise DatasetError(
+                f"bundle {bundle.name!r} has the timeframe {bundle.timeframe}, and the bars of "
+                f"{symbol} stand {usual:g} minutes apart ({short:,} of {len(steps):,} steps are "
+                "shorter than a bar); write the timeframe of the source, and `resample_from` to "
+                "make longer bars of them"
+            )
 
 
 def waived_sessions(

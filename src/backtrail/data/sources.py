@@ -235,7 +235,7 @@ def symbol_of(bundle: BundleConfig, name: str) -> str | None:
     # The longest ending first, so that AAA.csv.zip is AAA.
     for suffix in sorted(_SUFFIXES[bundle.adapter], key=len, reverse=True):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
+            return name[: -len(suffix)].strip() or None  # symbols have no space around them
     return None
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from backtrail.data.calendars import is_daily
@@ -28,7 +29,11 @@ _TIME: Final = re.compile(
     r"([T ])(\d{1,2}:\d{2}|\d{4}(?=\d{2}$|$))(:\d{2}|\d{2})?(\.\d{1,9})?( ?[AaPp][Mm])?"
     r"(Z| ?UTC| ?GMT| ?[+-]\d{2}:?\d{2})?"
 )
-_UTC_NAME: Final = re.compile(r"[\s_(](utc|gmt)\)?$|^(utc|gmt)[\s_]", re.IGNORECASE)
+_UTC_NAME: Final = re.compile(
+    r"[\s_(](utc|gmt)\)?$|^(utc|gmt)[\s_](?![\s_]*[-+]?\d)", re.IGNORECASE
+)
+_PACKED: Final = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_PACKED_YEARS: Final = range(1900, 2100)
 
 
 def detect_time(
@@ -84,16 +89,22 @@ def find_zone(
         timezone: The option; None to look.
 
     Raises:
-        DatasetError: If times of bars shorter than a day have no zone.
+        DatasetError: If bars shorter than a day have no time of day, or their times no zone.
     """
     found = TimeForm(form, timezone, evidence)
+    if not found.has_time and not is_daily(timeframe):
+        raise DatasetError(
+            f"{label}: {column} ({cell!r}) has dates without a time of day, and bars of "
+            f"{timeframe} need one; write timeframe: 1d, or name the column with the time in "
+            "options.columns.time"
+        )
     if found.has_zone:
         evidence += "; options.timezone" if timezone else "; zone in the cells"
         as_written = is_daily(timeframe) and not found.counts_from_utc
         return TimeForm(form, timezone or (None if as_written else "UTC"), evidence)
     if timezone:
         return TimeForm(form, timezone, f"{evidence}; options.timezone")
-    if _UTC_NAME.search(column) and (found.has_time or not is_daily(timeframe)):
+    if _UTC_NAME.search(column) and found.has_time:
         return TimeForm(form, "UTC", f"{evidence}; zone from the column name {column}")
     if is_daily(timeframe):
         return found
@@ -109,6 +120,11 @@ def _detect_form(
     if not cells:
         raise DatasetError(f"{label}: the column {column} holds no timestamp")
     epoch = _epoch_form(cells)
+    packed = _packed_form(cells)
+    if packed == _PACKED[14]:
+        return packed, "the cells' form"  # as an epoch, years beyond 2500
+    if packed is not None:
+        raise DatasetError(_could_be_epoch(label, column, cells[0], packed, str(epoch)))
     if epoch is not None:
         return epoch, "the number of digits"
     forms = {cell: _form_of(cell) for cell in cells}
@@ -134,6 +150,31 @@ def _epoch_form(cells: Sequence[str]) -> str | None:
     if len(digits) < len(cells) or max(digits) < 9:  # eight digits are a date
         return None
     return next(name for most, name in _EPOCH_DIGITS if max(digits) <= most)
+
+
+def _packed_form(cells: Sequence[str]) -> str | None:
+    """Return the form of cells such as 202001020930, when each of them is such a date and time."""
+    form = _PACKED.get(len(cells[0]))
+    same = all(cell.isascii() and cell.isdigit() and len(cell) == len(cells[0]) for cell in cells)
+    if form is None or not same:
+        return None
+    try:
+        years = {datetime.strptime(cell, form).replace(tzinfo=UTC).year for cell in cells}
+    except ValueError:
+        return None
+    return form if years <= set(_PACKED_YEARS) else None
+
+
+def _could_be_epoch(label: str, column: str, cell: str, packed: str, epoch: str) -> str:
+    unit = 1 if epoch == "epoch_s" else 1000
+    moment = datetime.fromtimestamp(int(cell) / unit, tz=UTC)
+    remedy = f"give options.date_format, {packed!r} or {epoch}"
+    if packed == _PACKED[10]:
+        remedy = f"give options.date_format: {epoch}, or write hours as 2020-01-02 09:00"
+    return (
+        f"{label}: {cell!r} in {column} could be year, month, day and time ({cell[:4]}-{cell[4:6]}-"
+        f"{cell[6:8]}) or count from 1970 ({moment:%Y-%m-%d}); {remedy}"
+    )
 
 
 def _form_of(cell: str) -> str | None:

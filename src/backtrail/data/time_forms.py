@@ -5,14 +5,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-__all__ = ["TYPED_FORMS", "TimeForm", "largest_day_month", "parse_times", "wall_clock"]
+__all__ = [
+    "TYPED_FORMS",
+    "TimeForm",
+    "largest_day_month",
+    "other_unit",
+    "parse_times",
+    "wall_clock",
+]
 
 TYPED_FORMS: Final = ("date", "datetime", "datetime with zone")
 """Forms of columns that hold timestamps rather than text."""
 
 _EPOCH_UNITS: Final = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1, "epoch_ns": 0}
+_POWERS: Final = 10 ** np.arange(19, dtype=np.int64)
+_FEWEST_DIGITS: Final = 9
 _HAS_TIME: Final = re.compile(r"%(H|I|T|R|X|c|s|\+)")
 _HAS_ZONE: Final = re.compile(r"%(z|:z|#z|\+)|(?<!%)(Z|UTC|GMT)$")
 _LITERAL_ZONE: Final = re.compile(r"(?<!%)(Z| ?UTC| ?GMT)$")
@@ -101,6 +111,29 @@ def largest_day_month(lazy: pl.LazyFrame, text: pl.Expr) -> tuple[int, int]:
     pair = text.str.extract_groups(_DAY_MONTH).struct.unnest()
     first, second = lazy.select(pair).cast(pl.Int32).max().collect(engine="streaming").row(0)
     return int(first or 0), int(second or 0)
+
+
+def other_unit(times: pl.Series, form: str) -> int | None:
+    """Return the first row whose epoch is in another unit than the largest ones; None without one.
+
+    Seconds beside milliseconds would be days in 1970. Epochs of one unit pass through every number
+    of digits, so that a number of digits between others that no row has tells of two units.
+
+    Args:
+        times: Moments as read, UTC.
+        form: Name of the epoch.
+    """
+    ticks = times.to_physical()
+    least, most = ticks.min(), ticks.max()
+    if least is None or (least > 0 and most < 100 * least):  # type: ignore[operator]
+        return None
+    moments, unit = np.abs(ticks.fill_null(0).to_numpy()), _EPOCH_UNITS[form]
+    counts = moments // unit if unit else moments * 1000
+    digits = np.searchsorted(_POWERS, counts, side="right")
+    large = digits >= _FEWEST_DIGITS  # below, a step is as large as what it steps to
+    seen = set(np.unique(digits[large]).tolist())
+    gaps = set(range(min(seen, default=0), max(seen, default=0))) - seen
+    return int(np.argmax(large & (digits < max(gaps)))) if gaps else None
 
 
 def wall_clock(text: pl.Expr, time: TimeForm) -> pl.Expr:

@@ -240,7 +240,7 @@ class Filling:
         cost = ledger.add(value, ledger.commission(wanted, value, filled, paid))
         if ledger.affords(cost):
             return wanted
-        if self._policy == "reject":
+        if self._policy == "reject" and not ledger.misses_by_rounding(order.column, cost):
             self._refuse(order, f"costs {cost:f}, cash is {ledger.cash:f}")
             return ledger.zero
         quantity = ledger.affordable(order.column, price, filled, paid)

@@ -233,7 +233,7 @@ class Rebalancing:
 
     def _within_cash(self, order: Order, cost: Amount, price: float) -> Amount:
         ledger = self.ledger
-        if self._policy == "reject":
+        if self._policy == "reject" and not ledger.misses_by_rounding(order.column, cost):
             order.finish("rejected", f"costs {cost:f}, cash is {ledger.cash:f}")
             return ledger.zero
         quantity = ledger.affordable(order.column, price)

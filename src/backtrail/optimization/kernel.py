@@ -80,7 +80,7 @@ _NOTHING: Final = 5e-11  # what tables, which show money to 1e-10, round to zero
 def _round_quantity(quantity: float, lots_per_share: float) -> float:
     lots = quantity * lots_per_share
     nearest: float = np.rint(lots)
-    if abs(lots - nearest) > 1e-9 * max(1.0, abs(lots)):
+    if abs(lots - nearest) > min(1e-9 * max(1.0, abs(lots)), 1e-3):
         nearest = np.trunc(lots)
     return nearest / lots_per_share
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine import Bars, EngineConfig, SignalBars, Strategy, run_event, run_signal
+from backtrail.engine.blame import is_of_strategy
 from backtrail.engine.market import Market
 from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
@@ -163,8 +164,8 @@ class Sweep:
             for number in left:
                 try:
                     self._run_engine(wanted[number], curves[number - first], columns, number)
-                except Exception as error:  # noqa: BLE001  the user's code may raise anything
-                    errors[number] = _text(error)
+                except Exception as error:  # noqa: BLE001  `_failure` lets ours go on
+                    errors[number] = _failure(error)
             if returns is not None:
                 done = [number for number in block if errors[number] is None]
                 kept = curves[[number - first for number in done]]
@@ -208,8 +209,8 @@ class Sweep:
         for number in block:
             try:
                 changes.add(self._weights(wanted[number]))
-            except Exception as error:  # noqa: BLE001  whatever the user's code raises is the row's
-                errors[number] = _text(error)
+            except Exception as error:  # noqa: BLE001  `_failure` lets ours go on
+                errors[number] = _failure(error)
                 changes.add_none()
         states[block.start : block.stop] = account.run(changes, curves)
         return _without_statistics(block, states, errors)
@@ -228,8 +229,8 @@ class Sweep:
         for number in block:
             try:
                 weights = check_weights(self._weights(wanted[number]), self._bars)
-            except Exception as error:  # noqa: BLE001  likewise
-                errors[number] = _text(error)
+            except Exception as error:  # noqa: BLE001  `_failure` lets ours go on
+                errors[number] = _failure(error)
             else:  # a fault of the account is none of the set
                 states[number] = self._arrays.run(weights, curves[number - block.start])
         return _without_statistics(block, states, errors)
@@ -253,7 +254,7 @@ class Sweep:
             try:
                 found = {own.name: own_value(own, run) for own in self._strategy.metrics}
             except StrategyError as error:
-                errors[number], states[number] = _text(error), np.nan
+                errors[number], states[number] = _failure(error), np.nan
                 continue
             for name, value in found.items():
                 columns[name][number] = math.nan if value is None else value
@@ -341,7 +342,10 @@ def _from_bar(bars: Bars, first: int) -> Bars:
     return without_first(bars, first)
 
 
-def _text(error: Exception) -> str:
+def _failure(error: Exception) -> str:
+    """Return what made a set fail; a fault of ours is none of the set and goes on."""
+    if not is_of_strategy(error):
+        raise error
     return f"{type(error).__name__}: {error}"
 
 

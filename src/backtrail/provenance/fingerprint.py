@@ -23,6 +23,7 @@ from backtrail.files import write_json
 __all__ = [
     "INGEST_CODE",
     "RESULT_CODE",
+    "SEARCH_CODE",
     "library_fingerprint",
     "package_fingerprint",
     "source_fingerprint",
@@ -32,20 +33,34 @@ _PACKAGE = Path(backtrail.__file__).parent
 _MOST_KNOWN = 2000  # then those of sources that are long gone are dropped
 
 # What decides a run's numbers and bytes, relative to the package. Folders are taken whole.
+#
+# Of the code that lets a run happen, that part is in it which makes the seed, chooses the bars and
+# the periods per year, builds what the strategy finds around it (import path, working directory,
+# environment, attributes) and takes what it wrote into the results. The other part carries: forks,
+# pipes, limits, logs, watching and sealing end a run or let it through, but do not change what it
+# says; they are left out, so that work on them reruns nothing.
 RESULT_CODE = (
     "engine",
     "metrics",
     "artifacts",
     "arrow.py",
     "canonical.py",
+    "backtest/in_process.py",
+    "batch/execution/child.py",
     "batch/execution/evaluation.py",
+    "batch/execution/executor.py",
+    "batch/execution/importing.py",
     "batch/execution/results.py",
+    "batch/execution/surroundings.py",
+    "batch/execution/written.py",
+    "data/arrays.py",
     "data/calendars.py",
     "data/datasets.py",
     "data/identity.py",
     "data/packed_bars.py",
     "data/sessions.py",
     "data/windows.py",
+    "provenance/closure.py",
 )
 
 # What decides a search and its validation besides.

@@ -327,3 +327,58 @@ def test_utc_minutes_of_a_future_are_read_from_gz(tmp_path):
     assert (manifest.rows, manifest.symbols["6EH4"].first) == (29_996, "2024-01-01T23:01:00Z")
     assert manifest.dialect[0]["timezone"] == "UTC"
     assert manifest.symbols["6EH4"].off_session_bars == 230  # Sunday evenings
+
+
+def test_epochs_in_two_units_are_refused_with_their_line(store):
+    rows = [f"{1_577_923_200_000 + 60_000 * at},10,11,9,10,1\n" for at in range(1500)]
+    rows[1200] = "1577995200,10,11,9,10,1\n"
+    store.write("AAA.csv", "".join(rows))
+    with pytest.raises(
+        DatasetError, match=r"AAA\.csv:1202: the timestamp '1577995200' has too few"
+    ):
+        store.ingest(timeframe="1m", calendar="24/7")
+
+
+def test_file_that_ends_within_a_row_is_refused(store):
+    header = "Date,Open,High,Low,Close,Volume,Adj Close\n"
+    whole = "2020-01-02,10,11,9,10.5,1200,10.5\n"
+    store.write("AAA.csv", whole + "2020-01-03,10,11,9,10.5,12", header)
+    with pytest.raises(DatasetError, match=r"AAA\.csv:3: .*6 of 7 cells.*'12' may be part"):
+        store.ingest()
+    store.write("AAA.csv", "2020-01-03,10,11,9,10.5,12", header)
+    with pytest.raises(DatasetError, match=r"AAA\.csv:2: the file ends within a row"):
+        store.ingest()
+    store.write("AAA.csv", whole + "2020-01-03,10,11,9,10.5,12\n", header)
+    assert store.ingest().symbols["AAA"].rows == 2
+    store.write("AAA.csv", "2020-01-02,10,11,9,10.5,1200", "Date,Open,High,Low,Close,Volume,\n")
+    assert store.ingest().symbols["AAA"].rows == 1
+    rows = "2020-01-02,10,11,9,10.5,1200\n2020-01-03,10,11,9,10.5,1200"
+    store.write("AAA.csv", rows, "Date,Open,High,Low,Close,Volume,\n")
+    assert store.ingest().symbols["AAA"].rows == 2
+
+
+def test_carriage_returns_within_lines_are_named(store):
+    store.write("AAA.csv", "2020-01-02,10,11,9,10,1\r2020-01-03,10,11,9,10,1\n")
+    data = (store.prices / "AAA.csv").read_bytes()
+    assert b"\r2020" in data
+    with pytest.raises(DatasetError, match="line 2 holds a carriage return that ends no line"):
+        store.ingest()
+
+
+def test_space_around_a_file_name_belongs_to_no_symbol(store):
+    (store.prices / "AAA.csv").rename(store.prices / "AAA .csv")
+    assert list(store.ingest().symbols) == ["AAA"]
+    store.write("AAA.csv", daily_row("2020-01-02"))
+    with pytest.raises(DatasetError, match=r"two files of AAA: AAA \.csv and AAA\.csv"):
+        store.ingest()
+
+
+def test_bars_shorter_than_the_timeframe_are_refused(store):
+    rows = "".join(f"2020-01-02 14:{at:02d}Z,10,11,9,10,1\n" for at in range(30, 40))
+    store.write("AAA.csv", rows)
+    with pytest.raises(DatasetError, match=r"timeframe 1h, and the bars of AAA stand 1 minutes"):
+        store.ingest(timeframe="1h")
+    assert store.ingest(timeframe="1m").symbols["AAA"].rows == 10
+    hours = ["14:30", "15:00", "16:00", "17:00", "18:00", "19:00", "20:00"]
+    store.write("AAA.csv", "".join(f"2020-01-02 {at}Z,10,11,9,10,1\n" for at in hours))
+    assert store.ingest(timeframe="1h").symbols["AAA"].rows == 7

@@ -73,7 +73,7 @@ def test_longer_bars_are_made_of_the_other_bundles_dataset(project):
         "bundle": "days",
         "dataset_id": read_head(project.stored, "days"),
         "from": "1d",
-        "form": 1,
+        "form": 2,
         "universe": None,
         "rows": 13,
         "unfinished": 0,

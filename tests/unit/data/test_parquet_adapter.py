@@ -185,3 +185,9 @@ def test_checksum_follows_the_file(lake, tmp_path):
     frame(close=[10.0, 11.0, 12.25]).write_parquet(tmp_path / "source/AAA.parquet")
     assert source_checksum(bundle, tmp_path) != first
     assert list_symbols(bundle, tmp_path) == ("AAA",)
+
+
+def test_unclear_numbers_of_a_text_column_name_a_remedy_that_parquet_has(lake):
+    texts = frame(open=["1,234", "1,235", "1,236"])
+    with pytest.raises(DatasetError, match=r"'1,234' could have three .*; store open as numbers"):
+        lake({"AAA.parquet": texts})

@@ -117,6 +117,23 @@ def test_a_split_in_a_week_takes_effect_at_its_beginning(make):
     ]
 
 
+def test_a_dividend_before_a_split_of_its_week_is_per_share_after_it(make):
+    header = "date,open,high,low,close,volume,dividend,split\n"
+    rows = (
+        "2024-01-05,100,110,90,100,1000,0,1\n"
+        "2024-01-08,100,120,96,100,1000,8,1\n"
+        "2024-01-09,25,26,24,25,4000,0,4\n"
+        "2024-01-10,25,26,24,25,4000,0.5,1\n"
+        "2024-01-11,26,27,25,27,4000,0,1\n"
+        "2024-01-12,27,29,26,28,4000,0,1\n"
+    )
+    _, dataset = make(rows, "1w", "1d", header=header)
+    assert dataset.adjustments().select("kind", "value").rows() == [
+        ("dividend", 2.5),  # 8 for each old share are 2 for each of the four new ones
+        ("split", 4.0),
+    ]
+
+
 def test_a_bar_in_no_session_is_refused(make):
     with pytest.raises(DatasetError, match=r"1 bars, first at 2019-07-03T17:00.*no session"):
         make(minutes("2019-07-03T13:30", 211), "1h", "1m")

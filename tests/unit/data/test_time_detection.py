@@ -4,7 +4,13 @@ import polars as pl
 import pytest
 
 from backtrail.data.time_detection import detect_time, find_zone
-from backtrail.data.time_forms import TimeForm, largest_day_month, parse_times, wall_clock
+from backtrail.data.time_forms import (
+    TimeForm,
+    largest_day_month,
+    other_unit,
+    parse_times,
+    wall_clock,
+)
 from backtrail.errors import DatasetError
 
 
@@ -55,7 +61,7 @@ def read(*cells, daily=False, **options):
     ],
 )
 def test_form_of_a_cell_is_found_and_reads_it(cell, form):
-    time = detect(cell)
+    time = detect(cell, timeframe="1m" if "epoch" in form or ":" in cell or " 09" in cell else "1d")
     assert time.form == form
     parsed = pl.DataFrame({"t": [cell]}).select(parse_times(pl.col("t"), time, daily=False))
     assert parsed.item() is not None
@@ -64,7 +70,52 @@ def test_form_of_a_cell_is_found_and_reads_it(cell, form):
 def test_old_epochs_have_fewer_digits_and_eight_digits_are_a_date():
     assert detect("99999999", "100000001").form == "epoch_s"
     assert detect("-5000000000", "1577923200").form == "epoch_s"
-    assert detect("19991231").form == "%Y%m%d"
+    assert detect("19991231", timeframe="1d").form == "%Y%m%d"
+
+
+def test_packed_dates_and_times_are_no_epochs():
+    assert detect("20200102093000", "20200102093100").form == "%Y%m%d%H%M%S"
+    assert read("20200102093000", timezone="America/New_York") == ["2020-01-02 14:30:00"]
+    with pytest.raises(DatasetError, match=r"could be .*2020-01-02.* or count .*1976-05-26.*%H%M"):
+        detect("202001020930", "202001020931")
+    with pytest.raises(DatasetError, match=r"could be .*2020-01-02.* or count .*2034-01-04"):
+        detect("2020010209", "2020010210")
+    assert read("202001020930", date_format="%Y%m%d%H%M") == ["2020-01-02 09:30:00"]
+    assert detect("202001020930", "202001029930").form == "epoch_ms"  # no hour 99
+
+
+def test_bars_shorter_than_a_day_need_a_time_of_day():
+    with pytest.raises(DatasetError, match="dates without a time of day, and bars of 1m need one"):
+        detect("2020-01-02", "2020-01-03")
+
+
+def test_name_of_a_column_that_tells_an_offset_is_no_utc():
+    with pytest.raises(DatasetError, match="have no zone"):
+        detect("2020-01-02 10:00", column="GMT +2", timezone=None)
+    assert detect("2020-01-02 10:00", column="UTC time", timezone=None).zone == "UTC"
+
+
+def moments(*counts, unit):
+    return pl.Series([None if n is None else n * unit for n in counts], dtype=pl.Datetime("us"))
+
+
+def test_epochs_of_two_units_are_seen_wherever_they_stand():
+    seconds, milliseconds = 1_577_923_200, 1_577_923_200_000
+    assert other_unit(moments(milliseconds, None, seconds, unit=1000), "epoch_ms") == 2
+    assert other_unit(moments(-seconds, milliseconds, unit=1000), "epoch_ms") == 0
+    assert other_unit(moments(milliseconds, milliseconds * 1000, unit=1), "epoch_us") == 0
+    assert other_unit(moments(seconds, milliseconds * 1000, unit=1), "epoch_us") == 0
+    ticks = pl.Series([milliseconds, milliseconds * 1000], dtype=pl.Datetime("us"))
+    assert other_unit(ticks, "epoch_ns") == 0
+
+
+@pytest.mark.parametrize(("unit", "form"), [(1_000_000, "epoch_s"), (1000, "epoch_ms")])
+def test_epochs_of_one_unit_may_be_of_any_age(unit, form):
+    days = [day * 86_400 * (1_000_000 // unit) for day in range(-20_000, 20_000)]
+    assert other_unit(moments(*days, unit=unit), form) is None
+    assert other_unit(moments(*days[::30], unit=unit), form) is None
+    assert other_unit(moments(None, unit=unit), form) is None
+    assert other_unit(moments(0, unit=unit), form) is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 from decimal import Decimal, localcontext
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from backtrail.engine import run_signal
 from backtrail.engine.ledger import make_ledger
 
-from .support import config
+from .support import config, make_bars
 
 D = Decimal
 
@@ -76,3 +80,48 @@ def test_split_pays_cash_for_what_is_left_of_a_share():
     assert ledger.split(0, 1.5, 7.0) == D("3.5")
     assert ledger.quantities[0] == 7
     assert ledger.cash == D("953.5")
+
+
+def statuses(bars, weights, **settings_):
+    """Return what became of every order, and how much it filled, in both ledgers."""
+    found = []
+    for ledger in ("decimal", "float64"):
+        rules = config(ledger=ledger, cash_policy="reject", **settings_)
+        orders = run_signal(lambda *_: weights, bars, rules).tables["orders"]
+        filled = [float(quantity) for quantity in orders["filled_quantity"]]
+        found.append((list(orders["status"]), filled))
+    return found
+
+
+@given(
+    shares=st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=2, max_size=6),
+    moves=st.lists(st.integers(-3, 3), min_size=18, max_size=18),
+    price=st.sampled_from([1.0, 3.33, 100.0]),
+    capital=st.sampled_from(["1000", "12345.67", "100000", "1000000000"]),
+    size_at=st.sampled_from(["fill", "signal_close"]),
+    kind=st.sampled_from(["fractional", "whole"]),
+)
+def test_both_ledgers_reject_the_same_orders_when_all_cash_is_spent(
+    shares, moves, price, capital, size_at, kind
+):
+    steps = np.array(moves).reshape(6, 3)
+    closes = np.round(price * 1.02 ** np.cumsum(steps, axis=0), 2)
+    bars = make_bars({name: closes[:, at] for at, name in enumerate("ABC")})
+    weights = np.full(bars.close.shape, np.nan)
+    for row, parts in enumerate(shares):
+        weights[row] = np.array(parts) / max(1, sum(parts))
+    exact, fast = statuses(bars, weights, capital=capital, size_at=size_at, shares=kind)
+    assert exact[0] == fast[0]
+    assert fast[1] == pytest.approx(exact[1], rel=1e-8, abs=1e-8)
+
+
+def test_weights_that_add_up_to_a_rounding_more_than_one_are_filled_for_what_there_is():
+    bars = make_bars({"A": [10.0] * 3, "B": [3.0] * 3})
+    weights = np.array([[5 / 6, 1 / 6]] + [[np.nan, np.nan]] * 2)
+    assert Decimal(repr(5 / 6)) + Decimal(repr(1 / 6)) > 1
+    for states, filled in statuses(bars, weights, capital="3000000000000", shares="fractional"):
+        assert states == ["filled", "filled"]
+        assert 10 * filled[0] + 3 * filled[1] == pytest.approx(3e12, rel=1e-15)
+    most = np.array([[5 / 6, 0.1667]] + [[np.nan, np.nan]] * 2)
+    for states, _ in statuses(bars, most, capital="3000000000000", shares="fractional"):
+        assert states == ["filled", "rejected"]

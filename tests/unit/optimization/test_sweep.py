@@ -212,6 +212,56 @@ def test_a_set_that_fails_is_a_row_with_its_error_and_the_others_go_on(compiled)
     assert found.metrics["total_return"][4] == found.metrics["total_return"][0] > 0
 
 
+class Trader(TradingAlgorithm):
+    """Buys, fails or breaks its own limit, as the seed says."""
+
+    def initialize(self, context):
+        if context.params.seed == 2:
+            self.set_max_leverage(0.5, on_error="fail")
+
+    def handle_data(self, context, data):
+        self.order("A" if context.params.seed != 1 else "B", 10)
+        if context.params.seed == 3:
+            raise RuntimeError("no signal today")
+
+
+TRADER = Strategy("trader", "class", Seeded, algorithm=Trader)
+
+
+@pytest.mark.parametrize(
+    "settings_", [{}, {"commission": CommissionConfig("per_share", Decimal("0.01"))}]
+)
+def test_a_fault_of_the_engine_is_none_of_a_set(settings_):
+    """Of our own is what happens when the periods per year are no number."""
+    bars = make_bars({"A": [10.0, 11.0, 12.0]})
+    for strategy in (RANDOM, TRADER):
+        sweep = Sweep(strategy, bars, config(**settings_), periods_per_year="many")
+        with pytest.raises(TypeError):
+            sweep.evaluate([{"seed": 0}])
+
+
+def test_what_a_strategy_in_event_form_raises_or_may_not_do_fails_its_set_alone():
+    bars = make_bars({"A": [10.0, 11.0, 12.0]})
+    small = config(capital="100")
+    found = Sweep(TRADER, bars, small, periods_per_year=252).evaluate(
+        [{"seed": seed} for seed in range(4)]
+    )
+    assert found.errors[0] is None
+    assert found.errors[1].startswith("OrderError: unknown symbol 'B'")
+    assert found.errors[2].startswith("RiskViolationError: set_max_leverage")
+    assert found.errors[3] == "RuntimeError: no signal today"
+
+
+def test_memory_that_runs_out_is_no_failure_of_a_set():
+    def greedy(bars, params):
+        raise MemoryError
+
+    strategy = Strategy("greedy", "signal", Seeded, target_weights=greedy)
+    bars = make_bars({"A": [10.0, 11.0, 12.0]})
+    with pytest.raises(MemoryError):
+        Sweep(strategy, bars, config(), periods_per_year=252).evaluate([{}])
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_ruined_account_has_the_metrics_that_the_engine_gives_it(compiled):
     bars = make_bars({"A": [10.0, 10.0, 30.0, 40.0]})

@@ -9,6 +9,7 @@ import pytest
 from backtrail.provenance.fingerprint import (
     INGEST_CODE,
     RESULT_CODE,
+    SEARCH_CODE,
     library_fingerprint,
     package_fingerprint,
     source_fingerprint,
@@ -219,6 +220,34 @@ def test_what_makes_seeds_and_bytes_is_part_of_what_decides_runs_and_datasets():
     # Seeds, the bytes of every JSON file, and the order in which numbers are hashed.
     assert {"canonical.py", "arrow.py"} <= {*RESULT_CODE} & {*INGEST_CODE}
     assert "data" in INGEST_CODE
+
+
+# They end a run or let it through, and change nothing that it says.
+CARRIERS = {"__init__", "hints", "outcome", "protocol", "sandbox", "zygote"}
+
+
+def test_every_module_that_executes_runs_decides_results_or_is_named_as_a_carrier():
+    folder = "batch/execution"
+    decides = {Path(part).stem for part in (*RESULT_CODE, *SEARCH_CODE) if part.startswith(folder)}
+    there = {path.stem for path in (SRC / "backtrail" / folder).glob("*.py")}
+    assert there == decides | CARRIERS
+    assert not decides & CARRIERS
+
+
+@pytest.mark.parametrize(
+    ("module", "marks"),
+    [
+        ("batch/execution/executor.py", ("derive_seed(", "read_window(", "dataset_periods(")),
+        ("batch/execution/child.py", ("import_entry(", "seed=asked", "Bars.over(")),
+        ("backtest/in_process.py", ("derive_seed(", "load_bars(", "dataset_periods(")),
+        ("batch/execution/surroundings.py", ("PYTHONHASHSEED",)),
+        ("provenance/closure.py", ("def import_roots(",)),
+    ],
+)
+def test_code_that_makes_seeds_and_what_a_strategy_sees_moves_the_fingerprint(module, marks):
+    source = (SRC / "backtrail" / module).read_text(encoding="utf-8")
+    assert all(mark in source for mark in marks)
+    assert module in RESULT_CODE
 
 
 def test_parts_and_their_names_move_the_package_fingerprint():

@@ -52,8 +52,6 @@ def _asked(lab: Laboratory, name: str, check: Callable[[], Check]) -> Check:
     """
     try:
         return check()
-    except MemoryError:
-        raise
     except Exception as error:
         if not lab.is_of_strategy(error):
             raise

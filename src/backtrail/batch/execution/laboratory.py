@@ -4,7 +4,6 @@ Like everything that imports the strategy it works in the child process of a run
 a bar of the holdout: the child is not given any.
 """
 
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
@@ -16,9 +15,9 @@ from backtrail.batch.execution.evaluation import calendar_sessions, engine_confi
 from backtrail.batch.execution.set_evaluation import without_ruin
 from backtrail.canonical import derive_seed
 from backtrail.engine import Bars, RunResult, SignalBars, run_event, run_signal
+from backtrail.engine.blame import is_of_strategy
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy, params_from
-from backtrail.errors import OrderError, StrategyError
 from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
 from backtrail.validation import shared_rows
@@ -70,13 +69,7 @@ class Laboratory:
 
     def is_of_strategy(self, error: Exception) -> bool:
         """Say whether the strategy failed: it raised, or did what no strategy may do."""
-        if isinstance(error, VariantFailedError | StrategyError | OrderError):
-            return True
-        folder = self._asked["code_dir"].rstrip("/") + "/"
-        return any(
-            frame.f_code.co_filename.startswith(folder)
-            for frame, _ in traceback.walk_tb(error.__traceback__)
-        )
+        return isinstance(error, VariantFailedError) or is_of_strategy(error)
 
     @property
     def metric(self) -> str:

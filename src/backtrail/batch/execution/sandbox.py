@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from backtrail.batch.execution.outcome import Limits, Outcome, StrategyFailedError, read_outcome
+from backtrail.batch.execution.surroundings import ENVIRONMENT
 from backtrail.batch.execution.zygote import FORK
 from backtrail.errors import BacktrailError
 from backtrail.provenance.inputs import merge_usage
@@ -23,18 +24,6 @@ from backtrail.provenance.kernel_watch import KernelWatch
 from backtrail.provenance.outside import OutsideFiles, Shield
 
 __all__ = ["ENVIRONMENT", "Limits", "Outcome", "Sandbox", "StrategyFailedError"]
-
-# One thread per child, and no difference between two processes that a strategy could see.
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONUNBUFFERED": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TZ": "UTC",
-    "LC_ALL": "C.UTF-8",
-}
 
 
 class _ZygoteEndedError(BacktrailError):

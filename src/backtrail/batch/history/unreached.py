@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.planning.pins import pinned_datasets
 from backtrail.data.inventory import DatasetEntry, bundle_names, list_datasets
 from backtrail.data.lock import read_lock
 from backtrail.data.manifest import LEFTOVER, MANIFEST_FILE
@@ -22,7 +23,7 @@ __all__ = ["UnreachedDatasets", "delete_unreached", "find_unreached"]
 
 @dataclass(frozen=True, slots=True)
 class UnreachedDatasets:
-    """Datasets that no run, no head and no lock reaches.
+    """Datasets that no run, no head, no lock and no config reaches.
 
     Attributes:
         datasets: The datasets, by bundle, oldest first.
@@ -41,25 +42,32 @@ class UnreachedDatasets:
 
 
 def find_unreached(
-    stores: Sequence[RunStore], bundles_dir: Path, roots: Sequence[Path]
+    stores: Sequence[RunStore],
+    bundles_dir: Path,
+    roots: Sequence[Path],
+    *,
+    configs: Sequence[Path] = (),
 ) -> UnreachedDatasets:
     """Return the datasets that could be deleted: nothing is.
 
-    A dataset is reached by the name of its bundle, by a lock, and by every run that was ever
-    planned and not deleted, finished or not, as long as its spec or its manifest names it.
+    A dataset is reached by the name of its bundle, by a lock, by `dataset:` in a config file, and
+    by every run that was ever planned and not deleted, finished or not, as long as its spec or its
+    manifest names it.
 
     Args:
         stores: Every run store that uses these bundles; one need not exist.
         bundles_dir: Folder of the bundles.
-        roots: Projects whose locks count.
+        roots: Projects whose locks and config files count.
+        configs: Config files outside `config/`, relative to the first project.
 
     Raises:
         ArtifactManagerError: If it cannot be told which dataset a run uses.
-        ConfigError: If a lock is damaged.
+        ConfigError: If a lock or a config file is damaged.
         DatasetError: If a head or a manifest is damaged.
     """
     wanted = {item for store in stores for item in _reached_by_runs(store)}
-    for root in roots:
+    for index, root in enumerate(roots):
+        wanted |= pinned_datasets(root, configs if index == 0 else ())
         wanted |= {(name, locked.dataset_id) for name, locked in read_lock(root).items()}
     there = [
         entry
@@ -76,7 +84,12 @@ def find_unreached(
 
 
 def delete_unreached(
-    stores: Sequence[RunStore], bundles_dir: Path, roots: Sequence[Path], *, now: datetime
+    stores: Sequence[RunStore],
+    bundles_dir: Path,
+    roots: Sequence[Path],
+    *,
+    now: datetime,
+    configs: Sequence[Path] = (),
 ) -> UnreachedDatasets:
     """Delete the datasets of `find_unreached`, each with a tombstone in the first store's ledger.
 
@@ -86,12 +99,13 @@ def delete_unreached(
     Args:
         stores: Every run store that uses these bundles.
         bundles_dir: Folder of the bundles.
-        roots: Projects whose locks count.
+        roots: Projects whose locks and config files count.
         now: The moment that the tombstones state.
+        configs: Config files outside `config/`, relative to the first project.
 
     Raises:
         ArtifactManagerError: If it cannot be told which dataset a run uses; nothing is deleted.
-        ConfigError: If a lock is damaged; nothing is deleted.
+        ConfigError: If a lock or a config file is damaged; nothing is deleted.
         DatasetError: If a head or a manifest is damaged; nothing is deleted.
     """
     with ExitStack() as held:
@@ -101,7 +115,7 @@ def delete_unreached(
             held.enter_context(lease(plans / ".lock"))
         for bundle in bundle_names(bundles_dir):
             held.enter_context(lease(bundles_dir / bundle / ".lock"))
-        found = find_unreached(stores, bundles_dir, roots)
+        found = find_unreached(stores, bundles_dir, roots, configs=configs)
         for entry in found.datasets:
             _delete(stores[0], entry, now)
         for left in bundles_dir.glob(f"*/.*{LEFTOVER}"):

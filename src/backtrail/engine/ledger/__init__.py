@@ -8,7 +8,9 @@ Rounding of the decimal ledger: prices enter by `repr`, so 1228.099976 is exactl
 towards zero to the lot: the symbol's own, or else 1 share, or 1e-9 for fractional shares. Sums are
 exact. Arithmetic runs in a context of its own with 60 digits, whatever the strategy does to the
 thread's decimal context. The float64 ledger rounds quantities only; a quotient within 1e-9 of a
-whole lot counts as that lot, and a cost counts as affordable up to 1e-9 of the cash.
+whole lot, and within a thousandth of one, counts as that lot, and a cost counts as affordable up to
+1e-9 of the cash. As much is a rounding in the decimal ledger, too: with `cash_policy: reject`
+fractional shares are then cut to what cash buys.
 """
 
 from backtrail.engine.ledger.base import Amount, Amounts, Ledger, lots_of

@@ -115,6 +115,14 @@ class Ledger(Amounts):
         """Return whether the cash covers a cost."""
 
     @abstractmethod
+    def misses_by_rounding(self, column: int, cost: Amount) -> bool:
+        """Return whether a cost that the cash does not cover is above it by a rounding alone.
+
+        Weights such as 1/6 and 5/6 add up to a little more than one. An order that is rejected for
+        what it costs is then cut to what cash buys, or the two ledgers would decide differently.
+        """
+
+    @abstractmethod
     def lots_for(self, column: int, cash: Amount, each: Amount) -> Amount:
         """Return the whole lots that cash buys at a cost per share."""
 

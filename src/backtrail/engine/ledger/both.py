@@ -35,6 +35,8 @@ _CONTEXT = Context(
     prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
 )
 _TOLERANCE = 1e-9
+_LARGEST_PART = 1e-3  # of a lot: many small lots are rounded as finely as few large ones
+_EXACT_TOLERANCE = Decimal("1e-9")
 _add: Final = _CONTEXT.add
 _divide: Final = _CONTEXT.divide
 _multiply: Final = _CONTEXT.multiply
@@ -109,6 +111,13 @@ class DecimalLedger(Ledger):
         """Return whether the cash covers a cost."""
         return bool(cost <= self.cash)
 
+    def misses_by_rounding(self, column: int, cost: Decimal) -> bool:
+        """Return whether fractional shares cost more than the cash by at most 1e-9 of it."""
+        if self._lots[column] != LOT:
+            return False
+        most = _multiply(max(self.cash, _SHARE), _EXACT_TOLERANCE)
+        return bool(_CONTEXT.subtract(cost, self.cash) <= most)
+
     def lots_for(self, column: int, cash: Decimal, each: Decimal) -> Decimal:
         """Return the whole lots that cash buys at a cost per share."""
         return self.round_quantity(column, _CONTEXT.divide(cash, each))
@@ -162,7 +171,7 @@ class Float64Ledger(Ledger):
         """Return a quantity rounded towards zero to whole lots."""
         lots = quantity * self._lots_per_share[column]
         nearest = round(lots)
-        if abs(lots - nearest) > _TOLERANCE * max(1.0, abs(lots)):
+        if abs(lots - nearest) > min(_TOLERANCE * max(1.0, abs(lots)), _LARGEST_PART):
             nearest = math.trunc(lots)
         return nearest / self._lots_per_share[column]
 
@@ -177,6 +186,10 @@ class Float64Ledger(Ledger):
     def affords(self, cost: float) -> bool:
         """Return whether the cash covers a cost, up to 1e-9 of it."""
         return bool(cost <= self.cash + _TOLERANCE * max(1.0, self.cash))
+
+    def misses_by_rounding(self, column: int, cost: float) -> bool:
+        """Return False: what is missing by a rounding is affordable here."""
+        return False
 
     def lots_for(self, column: int, cash: float, each: float) -> float:
         """Return the whole lots that cash buys at a cost per share."""

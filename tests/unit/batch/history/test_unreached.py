@@ -17,7 +17,7 @@ from backtrail.data import Dataset
 from backtrail.data.inventory import list_datasets
 from backtrail.data.lock import LOCK_FILE, lock_bundles
 from backtrail.data.manifest import read_head
-from backtrail.errors import ArtifactManagerError
+from backtrail.errors import ArtifactManagerError, ConfigError
 from backtrail.files import lease
 from tests.projects import write_prices
 from tests.unit.batch.support import Project
@@ -65,6 +65,30 @@ def test_only_what_nothing_reaches_is_found_and_nothing_is_deleted(made):
     folder = project.bundles / "prices" / ids["unused"]
     assert result.bytes == sum(path.stat().st_size for path in folder.glob("*.parquet"))
     assert found(project, roots=[]) == [ids["locked"], ids["unused"]]
+
+
+def test_a_config_that_was_never_run_reaches_the_dataset_it_names(made):
+    project, ids = made
+    batch = project.root / "config/batches/later.yaml"
+    batch.parent.mkdir(parents=True, exist_ok=True)
+    batch.write_text(f"bundles:\n  prices: {{dataset: {ids['unused']}}}\n")
+    assert found(project) == []
+    delete_unreached([project.store], project.bundles, [project.root], now=NOW)
+    assert Dataset.open(project.bundles / "prices" / ids["unused"]).bars().height
+    outside = project.root / "later.yaml"
+    batch.rename(outside)
+    assert found(project) == [ids["unused"]]
+    places = [project.store], project.bundles, [project.root]
+    assert find_unreached(*places, configs=[Path("later.yaml")]).datasets == ()
+
+
+def test_a_config_that_cannot_be_read_stops_the_deletion(made):
+    project, ids = made
+    (project.root / "config").mkdir(exist_ok=True)
+    (project.root / "config/broken.yml").write_text("bundles: {prices: {dataset: [}\n")
+    with pytest.raises(ConfigError, match=r"broken\.yml: nobody can tell which datasets it names"):
+        delete_unreached([project.store], project.bundles, [project.root], now=NOW)
+    assert (project.bundles / "prices" / ids["unused"]).is_dir()
 
 
 def test_a_run_reaches_its_dataset_however_far_it_came(made):
