@@ -238,15 +238,15 @@ def root(close):
     return math.sqrt(close - 11.0)
 
 
-def endless(close):
-    return 1.0 if int(close) * 2**62 > 0 else 0.0
+def power(close):  # of a number below zero, which is complex in Python
+    return 1.0 if abs((close - 11.0) ** 0.5) > 0.0 else 0.0
 
 
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
         (root, "ValueError: math domain error", "compiled it does not raise ValueError"),
-        (endless, None, "for A at bar 1 it would ask for 0.0, in Python for 1.0"),
+        (power, None, "for A at bar 0 it would ask for 0.0, in Python for 1.0"),
     ],
 )
 def test_a_step_that_means_something_else_compiled_is_stepped_in_python(
