@@ -58,7 +58,7 @@ class EventCalls:
 
 
 class SignalCalls:
-    """Signal form: the weights are worked out once, and their changes ordered at their bars."""
+    """Signal form and step form: weights are worked out once, and ordered where they change."""
 
     def __init__(self, strategy: Strategy, params: Any, account: Account) -> None:
         bars = account.market.bars
@@ -90,6 +90,6 @@ def calls_of(
     with data_folders([Path(path) for path in task["import_paths"]]):
         strategy = load_strategy(import_entry(root, task["entry"]), task["functions"])
     params = params_from(strategy, task["params"])
-    if strategy.form == "signal":
+    if strategy.gives_weights:
         return SignalCalls(strategy, params, account)
     return EventCalls(strategy, params, account, data, make_context(params))

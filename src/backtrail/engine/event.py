@@ -68,7 +68,7 @@ def run_event(
         The run's tables; equal arguments give equal tables.
 
     Raises:
-        StrategyError: If the strategy is in signal form, or misuses what it is given.
+        StrategyError: If the strategy is in signal form or step form, or misuses what it is given.
         OrderError: If the strategy asks for an order that cannot exist.
         RiskViolationError: If it breaks a trading control that ends the run.
         ConfigError: If the benchmark has no bars, or the strategy sets costs that the config sets.
@@ -110,8 +110,8 @@ def _event_form(
 ) -> tuple[Strategy, object]:
     if isinstance(strategy, type):
         strategy = strategy_of(strategy)
-    if strategy.form == "signal":
-        raise StrategyError(f"strategy {strategy.name} is in signal form; use run_signal")
+    if strategy.gives_weights:
+        raise StrategyError(f"strategy {strategy.name} is in {strategy.form} form; use run_signal")
     if params is None or (isinstance(params, Mapping) and strategy.params_type is not None):
         params = params_from(strategy, params)
     return strategy, params

@@ -36,7 +36,7 @@ def run_signal(
     params: object = None,
     benchmark_bars: Bars | None = None,
 ) -> RunResult:
-    """Run a strategy in signal form over bars.
+    """Run a strategy in signal form or step form over bars.
 
     Where a symbol's weight differs from its last weight before, an `order_target_percent` is
     placed at that bar, symbols in the order of their names; it is sized and filled exactly as the

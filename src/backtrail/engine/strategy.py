@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from backtrail.engine.algorithm import TradingAlgorithm
+from backtrail.engine.stepping import MEMORY_SIZE, Step
 from backtrail.errors import StrategyError
 from backtrail.metrics.own import OwnMetric, own_metrics
 from backtrail.metrics.summary import metric_names
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 _ROLES: Final = ("initialize", "handle_data", "analyze", "before_trading_start")
+_WEIGHING: Final = {"target_weights": "signal", "step": "step"}
+_FUNCTIONS: Final = ("handle_data", *_WEIGHING)
 
 LOADING: ContextVar[bool] = ContextVar("backtrail_loading", default=False)
 """Whether a strategy file is being loaded for a run that another call has begun."""
@@ -45,13 +48,13 @@ class Strategy:
 
     Attributes:
         name: Name of the module, or of the class.
-        form: `class`, `function` or `signal`.
+        form: `class`, `function`, `signal` or `step`.
         params_type: The module's `Params` dataclass; None without one.
         algorithm: The class of the class form.
         initialize: Of the function form; None when it has none.
         handle_data: Of the function form.
         analyze: Of the function form; None when it has none.
-        target_weights: Of the signal form.
+        target_weights: Of the signal form; of the step form a `Step`. None in event form.
         before_trading_start: Of the function form; None when it has none.
         metrics: Metrics of its own that the module defines.
     """
@@ -67,14 +70,19 @@ class Strategy:
     before_trading_start: Callable[..., Any] | None = None
     metrics: tuple[OwnMetric, ...] = ()
 
+    @property
+    def gives_weights(self) -> bool:
+        """Whether it is in signal form or step form, for `run_signal`; else in event form."""
+        return self.target_weights is not None
+
 
 def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None = None) -> Strategy:
     """Return the strategy that an imported module defines.
 
     A module has exactly one form: one subclass of `TradingAlgorithm` defined in it (a class that
-    others in the module derive from does not count), or `handle_data`, or `target_weights`. A
-    class named `Params` in it has to be a frozen dataclass with a default for every field.
-    Functions in it that `backtrail.metrics.metric` marks are metrics of its runs.
+    others in the module derive from does not count), or `handle_data`, or `target_weights`, or
+    `step`. A class named `Params` in it has to be a frozen dataclass with a default for every
+    field. Functions in it that `backtrail.metrics.metric` marks are metrics of its runs.
 
     Args:
         module: The imported module.
@@ -104,23 +112,18 @@ def _found(module: types.ModuleType) -> Strategy:
     name = module.__name__
     algorithms = _algorithms(module)
     forms = [f"class {algorithm.__name__}" for algorithm in algorithms]
-    forms += [f for f in ("handle_data", "target_weights") if callable(getattr(module, f, None))]
+    forms += [name for name in _FUNCTIONS if callable(getattr(module, name, None))]
     if len(forms) != 1:
         raise StrategyError(
             f"strategy {name} has {' and '.join(forms) or 'no entry point'}; define exactly one of:"
-            " a subclass of TradingAlgorithm, handle_data(context, data), or"
-            " target_weights(bars, params)"
+            " a subclass of TradingAlgorithm, handle_data(context, data),"
+            " target_weights(bars, params), or step(close, weight, ...)"
         )
     params_type = params_type_of(module)
     if algorithms:
         return strategy_of(algorithms[0], params_type)
-    if forms == ["target_weights"]:
-        if callable(getattr(module, "before_trading_start", None)):
-            raise StrategyError(
-                f"strategy {name} has target_weights and before_trading_start; the signal form has"
-                " no bars to run before, so drop one of them"
-            )
-        return Strategy(name, "signal", params_type, target_weights=module.target_weights)
+    if forms[0] in _WEIGHING:
+        return _weighing(module, forms[0], params_type)
     return Strategy(
         name,
         "function",
@@ -130,6 +133,22 @@ def _found(module: types.ModuleType) -> Strategy:
         analyze=getattr(module, "analyze", None),
         before_trading_start=getattr(module, "before_trading_start", None),
     )
+
+
+def _weighing(module: types.ModuleType, function: str, params_type: type[Any] | None) -> Strategy:
+    """Return a strategy of the signal form or of the step form."""
+    name, form = module.__name__, _WEIGHING[function]
+    if callable(getattr(module, "before_trading_start", None)):
+        raise StrategyError(
+            f"strategy {name} has {function} and before_trading_start; the {form} form has"
+            " no bars to run before, so drop one of them"
+        )
+    weights = getattr(module, function)
+    if form == "step":
+        inputs = getattr(module, "inputs", None)
+        memory_size = getattr(module, "MEMORY", MEMORY_SIZE)
+        weights = Step(name, weights, inputs, params_type, memory_size)
+    return Strategy(name, form, params_type, target_weights=weights)
 
 
 def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> Strategy:

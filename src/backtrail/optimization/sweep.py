@@ -1,10 +1,10 @@
 """Sweeps: one strategy, one dataset, many parameter sets, a row of metrics for each.
 
-A strategy in signal form goes through the compiled account of `kernel`; one in event form, and bars
-or settings the kernel has no rules for (gaps, delistings, slippage, margin, lots, fills at the same
-close, commissions other than per dollar), go through the event engine. The metrics are the same,
-and so are their names; metrics that the strategy defines itself stand behind them, and where one
-looks at trades all sets go through the engine.
+A strategy in signal form or step form goes through the compiled account of `kernel`; one in event
+form, and bars or settings the kernel has no rules for (gaps, delistings, slippage, margin, lots,
+fills at the same close, commissions other than per dollar), go through the event engine. The
+metrics are the same, and so are their names; metrics that the strategy defines itself stand behind
+them, and where one looks at trades all sets go through the engine.
 """
 
 import logging
@@ -23,12 +23,14 @@ from backtrail.engine.blame import is_of_strategy
 from backtrail.engine.market import Market
 from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
+from backtrail.engine.stepping import Step
 from backtrail.engine.strategy import params_from
 from backtrail.errors import StrategyError
 from backtrail.metrics.own import RunMaterial, own_value
 from backtrail.metrics.summary import summarize_tables, tables_since
 from backtrail.optimization.search import SWEEP_METRICS
 from backtrail.optimization.statistics import STATISTICS, ArrayAccount
+from backtrail.optimization.stepped import SteppedWeights
 
 if TYPE_CHECKING:
     from backtrail.optimization.compiled_account import CompiledAccount
@@ -42,11 +44,13 @@ _log = logging.getLogger(__name__)
 _BLOCK: Final = 256  # sets that go through the kernel in one call
 _LARGEST_CURVES: Final = 1 << 21  # values of equity that a block may keep
 _RUINED: Final = -1.0
-# Seconds that a set takes without Numba, for itself and for each bar and symbol, and those that
-# Numba takes to start.
+# Seconds that a set takes without Numba, for itself and for each bar and symbol, also when it is a
+# step that goes there; and those that Numba takes to start, and to compile a step.
 _PER_SET: Final = 7e-4
 _PER_BAR: Final = 6e-8
+_PER_STEP: Final = 1.5e-6
 _START: Final = 0.7
+_COMPILING: Final = 1.3
 _KERNEL: Final = "backtrail.optimization.kernel"
 _DRAWDOWN: Final = STATISTICS.index("max_drawdown")
 
@@ -80,12 +84,13 @@ class Sweep:
         attributes: Set on the context of a strategy in event form before `initialize`.
         sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.
         first: Row at which the account begins. The bars before it only fill indicators: metrics and
-            returns are of the rows from it on. In signal form the account begins in cash and takes
-            at this row the weights that last; in event form the strategy trades from the first
-            bar, and the rest of its account is looked at.
+            returns are of the rows from it on. In signal form and step form the account begins in
+            cash and takes at this row the weights that last; in event form the strategy trades
+            from the first bar, and the rest of its account is looked at.
         compiled: Whether the compiled account is used where it has the rules, and Numba is
             installed; None for where that is worth the time that Numba takes to start. The
-            numbers without it are the same to 1e-12.
+            numbers without it are the same to 1e-12. A step that Numba cannot compile is stepped
+            in Python, and a warning says so.
     """
 
     def __init__(
@@ -115,9 +120,13 @@ class Sweep:
             and _has_rules_for(config)
             and not any("trades" in own.wants for own in strategy.metrics)
         )
+        self._steps: SteppedWeights | None = None
         if strategy.target_weights is not None:
             self._signal_bars = SignalBars(Market(bars))
+            if isinstance(strategy.target_weights, Step):
+                self._steps = SteppedWeights(strategy.target_weights, self._signal_bars)
         self._wants_compiled = compiled
+        self._has_numba = False
         self._compiled: CompiledAccount | None = None
         self._arrays: ArrayAccount | None = None
 
@@ -147,7 +156,8 @@ class Sweep:
         returns = np.full((len(wanted), bars - 1), np.nan) if keep_returns else None
         columns = {name: np.full(len(wanted), np.nan) for name in self.metric_names}
         states = np.full((len(wanted), len(STATISTICS)), np.nan)
-        compiled = self._compiled_account(len(wanted))
+        self._has_numba = self._has_numba or self._is_worth_numba(len(wanted))
+        compiled = self._compiled_account()
         errors: list[str | None] = [None] * len(wanted)
         needs_curves = keep_returns or bool(self._strategy.metrics)
         size = min(_BLOCK, max(1, _LARGEST_CURVES // bars)) if needs_curves else _BLOCK
@@ -173,26 +183,33 @@ class Sweep:
         _fill_metrics(columns, states, bars - 1, self._periods)
         return SweepResult(wanted, columns, tuple(errors), returns)
 
-    def _compiled_account(self, sets: int) -> "CompiledAccount | None":
-        """Return the compiled account where so many sets go through it."""
-        if not self.is_compiled or self._compiled is not None:
-            return self._compiled
+    def _is_worth_numba(self, sets: int) -> bool:
+        """Say whether so many sets are to be evaluated by Numba, and it is there."""
+        if not self.is_compiled and self._steps is None:
+            return False
         if self._wants_compiled is False or not sets:
-            return None
-        if self._wants_compiled is None and _KERNEL not in sys.modules:
-            bars, symbols = self._bars.shape
-            if sets * (_PER_SET + _PER_BAR * bars * symbols) < _START:
-                return None
+            return False
+        if self._wants_compiled is None:
+            per_bar = _PER_BAR if self._steps is None else _PER_BAR + _PER_STEP
+            seconds = sets * (_PER_SET + per_bar * self._bars.close.size)
+            starting = 0.0 if _KERNEL in sys.modules else _START
+            if seconds < starting + (0.0 if self._steps is None else _COMPILING):
+                return False
         if find_spec("numba") is None:
             _log.warning(
-                "Numba is not installed: sweeps give the same numbers some twenty times slower; "
-                "install backtrail[sweep]"
+                "Numba is not installed: sweeps give the same numbers some twenty times slower, of"
+                " steps some hundred times; install backtrail[sweep]"
             )
             self._wants_compiled = False  # said once
-            return None
-        from backtrail.optimization.compiled_account import CompiledAccount  # imports Numba
+            return False
+        return True
 
-        self._compiled = CompiledAccount(self._bars, self._config)
+    def _compiled_account(self) -> "CompiledAccount | None":
+        """Return the compiled account where sets go through it."""
+        if self.is_compiled and self._has_numba and self._compiled is None:
+            from backtrail.optimization.compiled_account import CompiledAccount  # imports Numba
+
+            self._compiled = CompiledAccount(self._bars, self._config)
         return self._compiled
 
     def _run_compiled(
@@ -262,7 +279,11 @@ class Sweep:
     def _weights(self, values: Mapping[str, Any]) -> object:
         function = self._strategy.target_weights
         assert function is not None
-        weights = function(self._signal_bars, params_from(self._strategy, values))
+        params = params_from(self._strategy, values)
+        if self._steps is not None:
+            weights = self._steps.of(params, compiled=self._has_numba)
+        else:
+            weights = function(self._signal_bars, params)
         return lasting_weights(weights, self._known, self._first) if self._first else weights
 
     def _run_engine(
@@ -273,7 +294,7 @@ class Sweep:
         number: int,
     ) -> None:
         tables: Mapping[str, Mapping[str, Any]]
-        if self._strategy.form == "signal":
+        if self._strategy.gives_weights:
             weights = self._weights(values)
             tables = run_signal(lambda *_: weights, self._bars, self._config).tables
         else:

@@ -13,6 +13,7 @@ MODELS = {
     "momentum_rotation": "function",
     "sma_signal": "signal",
     "mean_reversion_minute": "class",
+    "trailing_breakout": "step",
 }
 
 
@@ -25,7 +26,7 @@ def _run(name, bars, engine_config, **values):
     with strategy_module(name) as module:
         strategy = load_strategy(module)
         assert strategy.form == MODELS[name]
-        run = run_signal if strategy.form == "signal" else run_event
+        run = run_signal if strategy.gives_weights else run_event
         return run(strategy, bars, engine_config, params=params_from(strategy, values)).tables
 
 
@@ -51,6 +52,7 @@ def test_model_trades_and_keeps_its_capital_positive(name):
         ("sma_cross", {"fast": 1}, "at least 2 bars"),
         ("sma_signal", {"fast": 60}, "fast has to be below slow"),
         ("momentum_rotation", {"top": 0}, "at least one symbol"),
+        ("trailing_breakout", {"stop": 1.5}, "fraction between 0 and 1"),
         ("mean_reversion_minute", {"leave_below": 3.0}, "leave_below < enter_below"),
         ("mean_reversion_minute", {"windw": 3}, "unknown parameter 'windw'"),
     ],
@@ -80,3 +82,15 @@ def test_rotation_trades_on_the_first_bar_of_a_month_only_and_holds_the_best():
     decided = int(np.searchsorted(bars.timestamps, tables["orders"]["created_at"][0]))
     growth = bars.close[decided] / bars.close[decided - 60]
     assert tables["fills"]["symbol"][0] == bars.symbols[int(np.argmax(growth))]
+
+
+def test_breakout_buys_above_the_channel_sells_below_its_peak_and_waits():
+    #        channel of 2      bought   peak  stopped  waits   waits  bought
+    closes = [10, 10, 10, 11, 12, 14, 12.5, 20, 30, 31, 32, 33]
+    bars = make_bars({"A": closes})
+    values = {"length": 2, "stop": 0.1, "pause": 2}
+    tables = _run("trailing_breakout", bars, config(), **values)
+    # Above the channel at 11, filled at 12; 12.5 is more than 10 % below 14, filled at 20; the bars
+    # at 20 and 30 are waited for, so it is bought after 31, at 32.
+    assert [float(price) for price in tables["fills"]["price"]] == [12.0, 20.0, 32.0]
+    assert [int(np.sign(float(n))) for n in tables["fills"]["quantity"]] == [1, -1, 1]

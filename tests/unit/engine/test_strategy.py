@@ -28,6 +28,7 @@ def module(source, name="made"):
         (CLASS, "class", "One"),
         (CLASS + "class Two(One): pass\n", "class", "Two"),
         ("def target_weights(bars, params): pass\n", "signal", "made"),
+        ("def step(close, weight): pass\n", "step", "made"),
     ],
 )
 def test_form_is_found(source, form, name):

@@ -91,9 +91,9 @@ def _look_ahead(lab: Laboratory) -> Check:
 def _warm_up(lab: Laboratory, bars: int) -> Check:
     first, last = lab.shared_rows()
     starts = [first + round(share * (last - first)) for share in _STARTS]
-    is_signal = lab.strategy.form == "signal"
+    gives_weights = lab.strategy.gives_weights
     decide: Callable[..., FloatArray] = lab.weights
-    if not is_signal:
+    if not gives_weights:
         decide = lambda later: lab.held(later, lab.run(later))  # noqa: E731
     # In event form shares of the account are compared, and whole shares make them differ a little.
     return check_warm_up(
@@ -101,13 +101,13 @@ def _warm_up(lab: Laboratory, bars: int) -> Check:
         lab.bars,
         starts=[start for start in starts if start],
         warm_up=bars,
-        tolerance=1e-9 if is_signal else 0.02,
+        tolerance=1e-9 if gives_weights else 0.02,
     )
 
 
 def _costs(lab: Laboratory) -> Check:
-    is_signal = lab.strategy.form == "signal"
-    wanted = lab.weights(lab.bars) if is_signal else lab.held(lab.bars, lab.result)
+    gives_weights = lab.strategy.gives_weights
+    wanted = lab.weights(lab.bars) if gives_weights else lab.held(lab.bars, lab.result)
     tables = run_signal(lambda *_: wanted, still_bars(lab.bars), lab.config).tables
     value = tables["backtest_results"]["portfolio_value"]
     config = lab.config

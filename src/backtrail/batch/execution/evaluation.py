@@ -79,8 +79,8 @@ def evaluate_run(
         benchmark_bars: Prices of a benchmark outside the universe.
         seed: Derived from the run's identity.
         periods_per_year: Bars per year, for annual metrics.
-        attributes: Set on the context and the instance before `initialize`; the signal form has
-            neither.
+        attributes: Set on the context and the instance before `initialize`; the signal form and the
+            step form have neither.
 
     Returns:
         Lists, and arrays of the standard library, so that who reads them needs no NumPy. Of a
@@ -89,7 +89,7 @@ def evaluate_run(
     params = params_from(strategy, identity["params"])
     config = engine_config(identity, seed)
     benchmark = identity["benchmark"]
-    if strategy.form == "signal":
+    if strategy.gives_weights:
         result = run_signal(
             strategy,
             bars,

@@ -159,7 +159,7 @@ class Laboratory:
     def run(self, bars: Bars, *, benchmark: str | None = None) -> RunResult:
         """Run the selected set on some bars by the engine itself."""
         others = self.benchmark_bars if benchmark is not None else None
-        if self.strategy.form == "signal":
+        if self.strategy.gives_weights:
             return run_signal(
                 self.strategy,
                 bars,
@@ -182,10 +182,10 @@ class Laboratory:
     def decisions(self, bars: Bars) -> FloatArray:
         """Return what the selected set decides at each bar.
 
-        In signal form the weights; in event form, by symbol, how many orders it places, their
-        amounts, limits and stops.
+        In signal form and step form the weights; in event form, by symbol, how many orders it
+        places, their amounts, limits and stops.
         """
-        if self.strategy.form == "signal":
+        if self.strategy.gives_weights:
             return self.weights(bars)
         orders = self.run(bars).tables["orders"]
         rows = {int(at): row for row, at in enumerate(bars.timestamps)}
@@ -199,7 +199,7 @@ class Laboratory:
         return found
 
     def weights(self, bars: Bars) -> FloatArray:
-        """Return the target weights of the selected set, of a strategy in signal form."""
+        """Return the target weights of the selected set, of a strategy that gives weights."""
         function = self.strategy.target_weights
         assert function is not None
         params = params_from(self.strategy, self.params)

@@ -141,7 +141,7 @@ def _count_sets(search: Search) -> tuple[int, bool]:
 def _goes_through_kernel(identity: Mapping[str, Any]) -> bool:
     """Say whether the compiled account has rules for a run; its bars may still have gaps."""
     return (
-        identity["strategy"]["form"] == "signal"
+        identity["strategy"]["form"] in ("signal", "step")
         and identity["execution"]["fill"] != "same_close"
         and identity["commission"]["model"] in ("none", "per_dollar")
         and identity["slippage"]["model"] == "none"

@@ -1,0 +1,105 @@
+"""Weights of a strategy in step form for the sets of a sweep, by Numba or in Python."""
+
+import logging
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.engine import SignalBars
+from backtrail.engine.bars import FIELDS
+from backtrail.engine.stepping import Step, StepArguments, by_symbol
+
+__all__ = ["SteppedWeights"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
+
+
+class SteppedWeights:
+    """Steps along the same bars for one parameter set after another.
+
+    Python says what a step means. Compiled it has to give the same weights for the first set, and
+    where it raises it is stepped in Python once more, so that the error is Python's, too.
+
+    Args:
+        step: The step.
+        bars: Its bars.
+    """
+
+    def __init__(self, step: Step, bars: SignalBars) -> None:
+        self._step: Final = step
+        self._bars: Final = bars
+        self._prices: Final[dict[str, FloatArray]] = {
+            name: by_symbol(getattr(bars, name)) for name in FIELDS if name in step.names
+        }
+        self._missing: Final = np.ascontiguousarray(np.isnan(bars.close).T)
+        self._weights: Final = np.empty(self._missing.shape[::-1])
+        self._compiled: Any = None
+
+    def of(self, params: object, *, compiled: bool) -> FloatArray:
+        """Return the targets in force at each bar, shape (n, k), until the next call.
+
+        Args:
+            params: The parameter set.
+            compiled: Whether to use Numba, if it can compile the step.
+
+        Raises:
+            StrategyError: If the step returned no number, or an infinite one.
+        """
+        if compiled and self._is_compiled():
+            given = self._step.arguments(self._bars, params, self._prices)
+            if self._fill(given) and self._is_right(params):
+                return self._weights
+        return self._step(self._bars, params)
+
+    def _is_compiled(self) -> bool:
+        """Say whether there is a compiled step that nothing speaks against."""
+        if self._compiled is None:
+            from backtrail.optimization.compiled_step import compiled_step  # imports Numba
+
+            self._compiled = compiled_step(self._step)
+        return self._compiled.refused is None
+
+    def _fill(self, given: StepArguments) -> bool:
+        """Step in compiled code; say whether that went well."""
+        from backtrail.optimization.compiled_step import NotCompiledError
+
+        try:
+            filled: bool = self._compiled.fill(self._weights, self._missing, given)
+        except NotCompiledError as error:
+            self._give_up(str(error))
+            return False
+        except Exception:  # noqa: BLE001  the step's own, which Python will raise in its words
+            return False
+        return filled
+
+    def _is_right(self, params: object) -> bool:
+        """Hold the first set's weights against those of Python."""
+        if self._compiled.is_checked:
+            return True
+        self._compiled.is_checked = True
+        try:
+            plain = self._step(self._bars, params)
+        except Exception as error:  # noqa: BLE001  whatever the user's code raises
+            self._give_up(f"compiled it does not raise {type(error).__name__}: {error}")
+            return False
+        differs = (plain != self._weights) & ~(np.isnan(plain) & np.isnan(self._weights))
+        if not differs.any():
+            return True
+        row, column = (int(axis[0]) for axis in np.nonzero(differs))
+        self._give_up(
+            f"for {self._bars.symbols[column]} at bar {row} it would ask for"
+            f" {float(self._weights[row, column])!r}, in Python for {float(plain[row, column])!r}"
+        )
+        return False
+
+    def _give_up(self, why: str) -> None:
+        self._compiled.refused = why
+        _log.warning(
+            "step of strategy %s is not compiled (%s): it is stepped in Python, some hundred times"
+            " slower; let it use numbers, math and NumPy alone, or pass compiled=False",
+            self._step.name,
+            why,
+        )
