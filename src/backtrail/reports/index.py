@@ -62,8 +62,8 @@ def render_index(
             `code_hash`, `params` (mapping), `bundle`, `dataset_id`, `status`, `grade`, `run_type`,
             `start`, `end`, `metrics` (mapping of name to value or None), `error` (reason or None),
             `report`, `advanced` and `search` (paths relative to the page, or None), `synthetic`,
-            `looks` (`HoldoutLooks` at its dataset by its strategy file), and `version`, which is
-            another one when the run's results are.
+            `looks` (`HoldoutLooks` at its dataset by its strategy file), `tags` (sorted), and
+            `version`, which is another one when the run's results are.
         out: The HTML file to write; what it needs is written to `.index/` beside it.
         equity: Returns dates and equity of a run, 1.0 at its start, or None; asked only for runs
             whose curves are not written yet.
@@ -145,6 +145,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "params": [
             {str(key): plain_text(value) for key, value in row["params"].items()} for row in rows
         ],
+        "tags": [list(row["tags"]) for row in rows],
         "synthetic": [int(bool(row["synthetic"])) for row in rows],
         "looks": {
             str(place): [row["looks"].count, int(row["looks"].contaminated)]

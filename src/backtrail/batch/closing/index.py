@@ -108,6 +108,7 @@ def _index_row(
         "search": _first_there(store, (search,)),
         "synthetic": row["dataset_id"] in synthetic,
         "looks": _looks_of(row, looks),
+        "tags": json.loads(row["tags_json"]),
         "version": row["manifest_sha256"],
     }
 
