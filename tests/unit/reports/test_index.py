@@ -66,7 +66,7 @@ class Code:
 
     def files(self, backtest_id: str) -> dict[str, str]:
         self.asked.append(backtest_id)
-        return self._shas(backtest_id)
+        return self._shas(backtest_id) if backtest_id in self.runs else {}
 
     def content(self, path: str, sha256: str, backtest_ids: Sequence[str]) -> bytes | None:
         self.asked.append(path)
