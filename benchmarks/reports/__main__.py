@@ -168,6 +168,7 @@ def _index_page(out: Path) -> dict[str, Any]:
             "advanced": None,
             "synthetic": False,
             "looks": HoldoutLooks(),
+            "tags": [],
             "version": str(number),
         }
         for number in range(RUNS)

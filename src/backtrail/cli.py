@@ -18,6 +18,7 @@ from backtrail.commands import (
     add_history_commands,
     add_holdout_commands,
     add_report_commands,
+    add_tag_command,
 )
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
 from backtrail.errors import BacktrailError
@@ -67,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("strategy", "strategy file"),
         ("bundle", "bundle name"),
         ("name", "name in a batch; the name of an entry means all runs of its grid"),
+        ("tag", "tag"),
     ):
         runs.add_argument(f"--{name}", help=f"only runs with this {text}")
     show = add_command(commands, "show", _show, "show one run: identity, figures, files")
@@ -76,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "runs", nargs="*", help="backtest ids or beginnings; all when none is given"
     )
+    add_tag_command(commands)
     add_run_command(commands)
     add_report_commands(commands)
     add_history_commands(commands)
@@ -112,7 +115,7 @@ def _list(options: argparse.Namespace) -> int:
     places = read_places(options)
     if places.catalog_url.startswith("sqlite"):  # another catalog may serve many machines
         existing_store(options)
-    keys = ("status", "grade", "strategy", "bundle", "name")
+    keys = ("status", "grade", "strategy", "bundle", "name", "tag")
     wanted = {key: getattr(options, key) for key in keys}
     with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
         rows = catalog.find_runs(**wanted)

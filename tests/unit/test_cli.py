@@ -79,6 +79,31 @@ def test_list_filters(call):
     assert call("list", "--status", "altered")[:2] == (0, "none of 2 runs fits --status altered\n")
 
 
+def test_tags_are_given_shown_filtered_and_taken(call, ids, root):
+    page = root / "backtests/index.html"
+    assert call("tag", ids["sma"]) == (0, f"{ids['sma']}  no tags\n", "")
+    status, out, _ = call("tag", ids["sma"], ids["bad"], "--add", "paper", "--add", "x.1")
+    assert (status, out) == (0, f"{ids['sma']}  paper, x.1\n{ids['bad']}  paper, x.1\n")
+    assert '"tags":[["paper","x.1"],["paper","x.1"]]' in page.read_text()
+    assert json.loads(call("tag", ids["bad"], "--remove", "x.1", "--json")[1]) == {
+        ids["bad"]: ["paper"]
+    }
+    rows = json.loads(call("list", "--tag", "x.1", "--json")[1])
+    assert [(row["name"], row["tags_json"]) for row in rows] == [("sma", '["paper","x.1"]')]
+    assert "  also twin  tags paper, x.1\n" in call("list", "--tag", "x.1")[1]
+    assert "\n  tags      paper, x.1\n" in call("show", ids["sma"])[1]
+    assert json.loads(call("show", ids["sma"], "--json")[1])["tags"] == ["paper", "x.1"]
+    status, _, error = call("list", "--tag", "papers")
+    assert (status, error) == (
+        1,
+        "backtrail: no run has the tag 'papers'; there are paper, x.1\n",
+    )
+    status, _, error = call("tag", ids["sma"], "--add", "a b")
+    assert (status, error.partition(":")[2][:21]) == (1, " invalid tag 'a b': a")
+    call("tag", *ids.values(), "--remove", "paper", "--remove", "x.1")
+    assert call("list", "--tag", "x.1")[2].endswith("none has any tag\n")
+
+
 def test_show_tells_identity_and_figures(call, ids):
     status, out, _ = call("show", ids["sma"])
     assert status == 0
@@ -194,6 +219,7 @@ STORE_COMMANDS = [
     ["replay", "--all"],
     ["why", "2"],
     ["diff", "2", "2"],
+    ["tag", "2"],
 ]
 
 

@@ -133,6 +133,12 @@ def executed(wildcards):
     return seals + (run_receipts(wildcards) if plan.shards is not None else [])
 
 
+def tagged(wildcards):
+    """Return the receipt of the batch's tags, where it has or had some."""
+    receipt = f"{PLANNED}/tags.json"
+    return [receipt] if BATCH.tags or Path(receipt).exists() else []
+
+
 def reported(wildcards):
     """Return what the comparison page waits for, so that each of its links has a page."""
     plan = planned()
@@ -162,6 +168,7 @@ def batch_targets(wildcards):
         *runs,
         *targets.object_targets(BATCH),
         *(f"{PLANNED}/reports/{shard}.json" for shard in plan.report_shards),
+        *tagged(wildcards),
         f"{PLANNED}/catalog.json",
         f"{BASE}/index.html",
         *(f"{BASE}/{name}" for name in STORE_REPORTS),

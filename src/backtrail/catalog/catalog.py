@@ -24,12 +24,14 @@ from backtrail.catalog.database import (
     shown_url,
 )
 from backtrail.catalog.rows import (
+    UNTAGGED,
     ManifestState,
     RunRows,
     bundle_rows,
     manifest_state,
     replay_rows,
     run_rows,
+    run_tags,
     trial_files,
     trial_rows,
 )
@@ -119,6 +121,7 @@ class Catalog:
             self._prune_datasets(connection, on_disk)
             self._sync_trials(connection, unreadable)
             self._sync_replays(connection, unreadable)
+            self._sync_tags(connection, unreadable)
             self._export(connection)
         for path, reason in unreadable.items():
             _LOG.warning("left out of the catalog: %s: %s", path, reason)
@@ -239,6 +242,20 @@ class Catalog:
         stale = runs.grade.is_distinct_from(best)
         connection.execute(sa.update(tables.runs).where(stale).values(grade=best))
 
+    def _sync_tags(self, connection: Connection, unreadable: dict[str, str]) -> None:
+        """Give every run the tags that the ledger has for it; every record is read."""
+        columns = tables.runs.c
+        on_disk = run_tags(self.store, unreadable)
+        query = sa.select(columns.backtest_id, columns.run_key, columns.tags_json)
+        changed = [
+            {"run": row.backtest_id, "tags": on_disk.get(row.run_key, UNTAGGED)}
+            for row in connection.execute(query)
+            if row.tags_json != on_disk.get(row.run_key, UNTAGGED)
+        ]
+        if changed:
+            update = sa.update(tables.runs).where(columns.backtest_id == sa.bindparam("run"))
+            connection.execute(update.values(tags_json=sa.bindparam("tags")), changed)
+
     def _add_missing_datasets(self, connection: Connection, changed: Sequence[RunRows]) -> None:
         """Keep links to datasets whose folder was deleted; what is unknown is left empty."""
         known = set(connection.scalars(sa.select(tables.datasets.c.dataset_id)))
@@ -303,12 +320,15 @@ class Catalog:
         rows = [*self._read(results), *self._read(code)]
         return sum(int(row["size"] or 0) for row in rows)
 
-    def find_runs(self, *, name: str | None = None, **equal: str | None) -> list[dict[str, Any]]:
+    def find_runs(
+        self, *, name: str | None = None, tag: str | None = None, **equal: str | None
+    ) -> list[dict[str, Any]]:
         """Return runs whose columns equal the given values, oldest first.
 
         Args:
             name: A name of the run in its batch, be it the first or another one; the name of an
                 entry finds every run of its grid.
+            tag: A tag of the run.
             **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
         """
         columns = tables.runs.c
@@ -320,8 +340,14 @@ class Catalog:
             # Databases differ in what they take for equal texts; names are compared below.
             start = canonical_json(name).removesuffix('"')
             query = query.where(columns.names_json.contains(start, autoescape=True))
-        rows = self._read(query)
-        return [row for row in rows if name is None or _has_name(row, name)]
+        if tag is not None:
+            query = query.where(columns.tags_json.contains(canonical_json(tag), autoescape=True))
+        return [
+            row
+            for row in self._read(query)
+            if (name is None or _has_name(row, name))
+            and (tag is None or tag in json.loads(row["tags_json"]))
+        ]
 
     def find_links(self, **equal: str | None) -> list[dict[str, Any]]:
         """Return the links between runs and datasets, oldest run first.

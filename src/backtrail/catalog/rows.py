@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Table
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
+from backtrail.artifacts.tags import read_tags, tag_files
 from backtrail.canonical import canonical_json, sha256_bytes, sha256_file
 from backtrail.catalog import tables
 from backtrail.catalog.tables import MAIN_METRICS
@@ -22,17 +23,21 @@ from backtrail.optimization.search import executed_identity
 from backtrail.provenance.attestation import read_attestations
 
 __all__ = [
+    "UNTAGGED",
     "ManifestState",
     "RunRows",
     "bundle_rows",
     "manifest_state",
     "replay_rows",
     "run_rows",
+    "run_tags",
     "trial_files",
     "trial_rows",
 ]
 
 Row = dict[str, Any]
+
+UNTAGGED = "[]"
 
 _FINAL = {"completed", "failed"}
 _VISIBLE = "[!.]*"  # a hidden folder is a dataset that is being built
@@ -182,6 +187,7 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "run_type": manifest["run_type"],
         "name": manifest["labels"]["names"][0],
         "names_json": canonical_json(manifest["labels"]["names"]),
+        "tags_json": UNTAGGED,  # the ledger is looked at when all runs are in
         "strategy": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "library": identity["library"],
@@ -345,6 +351,25 @@ def trial_rows(files: Mapping[tuple[str, str], Path], unreadable: dict[str, str]
             unreadable[str(path)] = f"it is not the record of a trial: {error}"
             continue
         yield row
+
+
+def run_tags(store: RunStore, unreadable: dict[str, str]) -> dict[str, str]:
+    """Return the tags of every tagged run as the catalog has them, by run key.
+
+    Args:
+        store: The run store.
+        unreadable: Takes the path of every record that is damaged, with the reason.
+    """
+    found = {}
+    for path in tag_files(store):
+        try:
+            record = read_tags(store, path.stem)
+        except ArtifactManagerError as error:
+            unreadable[str(path)] = str(error)
+            continue
+        if record.names:
+            found[path.stem] = canonical_json(list(record.names))
+    return found
 
 
 def replay_rows(path: Path, unreadable: dict[str, str]) -> list[Row]:

@@ -75,6 +75,7 @@ runs = Table(
     Column("capture_grade", String(1)),  # what the run itself states
     Column("name", Text, nullable=False),  # the first of its names
     Column("names_json", Text, nullable=False),
+    Column("tags_json", Text, nullable=False),  # of the ledger, sorted
     Column("strategy", Text, nullable=False, index=True),
     Column("code_hash", String(64)),  # null for a run whose code was not captured
     Column("library", String(16), nullable=False),

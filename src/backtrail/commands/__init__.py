@@ -5,6 +5,7 @@ from backtrail.commands.data import add_data_commands
 from backtrail.commands.history import add_history_commands
 from backtrail.commands.holdout import add_holdout_commands
 from backtrail.commands.reports import add_report_commands
+from backtrail.commands.tags import add_tag_command
 
 __all__ = [
     "add_cross_check_command",
@@ -12,4 +13,5 @@ __all__ = [
     "add_history_commands",
     "add_holdout_commands",
     "add_report_commands",
+    "add_tag_command",
 ]

@@ -59,6 +59,7 @@ class RunContents:
             trials: How much was tried on the dataset, in words; None when it was not counted.
             looks: Looks at the holdout of its dataset by its strategy file.
         """
+        summary = _scoped(self.summary, self.run.left_out)
         by_name = {row["metric"]: row["value"] for row in self.summary}
         value_at_risk, shortfall = (
             next((value for name, value in by_name.items() if name.startswith(metric)), None)
@@ -77,8 +78,8 @@ class RunContents:
         return {
             "failed": False,
             "header": header,
-            "cards": _cards(self.summary),
-            "summary": self.summary,
+            "cards": _cards(summary),
+            "summary": summary,
             "years": tables.monthly_returns(self.moments, self.equity),
             "heat": _heat,
             "episodes": tables.drawdown_episodes(self.moments, drawdown),
@@ -115,6 +116,19 @@ def _cards(summary: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = {row["metric"]: row for row in summary}
     chosen = [rows[name] for name in formatting.CARDS if name in rows]
     return chosen or summary[:18]
+
+
+def _scoped(summary: list[dict[str, Any]], left_out: int) -> list[dict[str, Any]]:
+    """Return the summary with words at the figure that the verdict has of other bars."""
+    if not left_out:
+        return summary
+    added = f"; of all bars, the verdict's is of those after the first {left_out:,}"
+    return [
+        {**row, "assumption": f"{row['assumption']}{added}", "note": "of all bars"}
+        if row["metric"] == "probabilistic_sharpe_ratio"
+        else row
+        for row in summary
+    ]
 
 
 def _heat(value: float | None) -> int:

@@ -234,6 +234,11 @@ def header_of(
     if run.verdict is not None:
         passed = "passed" if run.verdict["passed"] else "not passed"
         notes.append(f"Validation {passed}. {run.verdict['summary']}")
+        if run.left_out:
+            notes.append(
+                f"The PSR of the verdict is of the bars after the first {run.left_out:,}, its "
+                "warm-up; the PSR among the metrics is of all bars."
+            )
     if "look" in run.spec:
         notes.append(_look_words(run))
     notes += _looks_notes(run, looks)

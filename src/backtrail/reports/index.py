@@ -1,8 +1,9 @@
 """The index of the store: every run in one table, with a comparison of the ticked ones.
 
 A small store's page holds all it shows. Beyond `INLINE_RUNS` runs, rows and equity curves lie in
-script files beside the page, since a page on a disk may load those and nothing else. Their names
-are hashes of their content, so a run more leaves all but the last of them as they are.
+script files beside the page, since a page on a disk may load those and nothing else; so does the
+captured code beyond `INLINE_CODE` bytes. Their names are hashes of their content, so a run more
+leaves all but the last of them as they are.
 """
 
 import json
@@ -13,13 +14,15 @@ from typing import Any
 
 from backtrail.canonical import sha256_json
 from backtrail.files import remove_stale, write_bytes
+from backtrail.reports.code_files import CapturedCode, CodeScripts, script_prefixes, write_code
 from backtrail.reports.formatting import INDEX_COLUMNS, UNITS, metric_label, plain_text
 from backtrail.reports.pages import embedded_json, write_page
 from backtrail.reports.settings import ReportConfig
 
-__all__ = ["CURVES_PER_FILE", "INLINE_RUNS", "ROWS_PER_FILE", "render_index"]
+__all__ = ["CURVES_PER_FILE", "INLINE_CODE", "INLINE_RUNS", "ROWS_PER_FILE", "render_index"]
 
 INLINE_RUNS = 400
+INLINE_CODE = 200_000  # bytes of all captured files together
 ROWS_PER_FILE = 1_000
 CURVES_PER_FILE = 200
 _FORMAT = 1  # counted up when what a file of curves holds is changed
@@ -51,6 +54,7 @@ def render_index(
     out: Path,
     *,
     equity: Callable[[str], Curve | None] = lambda _: None,
+    code: CapturedCode | None = None,
     config: ReportConfig | None = None,
 ) -> Path:
     """Write the comparison page of a store.
@@ -62,11 +66,12 @@ def render_index(
             `code_hash`, `params` (mapping), `bundle`, `dataset_id`, `status`, `grade`, `run_type`,
             `start`, `end`, `metrics` (mapping of name to value or None), `error` (reason or None),
             `report`, `advanced` and `search` (paths relative to the page, or None), `synthetic`,
-            `looks` (`HoldoutLooks` at its dataset by its strategy file), and `version`, which is
-            another one when the run's results are.
+            `looks` (`HoldoutLooks` at its dataset by its strategy file), `tags` (sorted), and
+            `version`, which is another one when the run's results are.
         out: The HTML file to write; what it needs is written to `.index/` beside it.
         equity: Returns dates and equity of a run, 1.0 at its start, or None; asked only for runs
             whose curves are not written yet.
+        code: Where captured code is read, for the lines in which two runs differ.
         config: Theme and templates of one's own.
 
     Returns:
@@ -78,39 +83,59 @@ def render_index(
         _curve_file(folder, ordered[at : at + CURVES_PER_FILE], equity)
         for at in range(0, len(ordered), CURVES_PER_FILE)
     ]
+    scripts = write_code(folder, ordered, code)
+    damage = [] if code is None else [_damage(row, code, scripts) for row in ordered]
     inline = len(ordered) <= INLINE_RUNS
+    inline_code = inline and scripts.size(folder) <= INLINE_CODE
     files = []
     if not inline:
         files = [
-            _write(folder, "runs", f"page.add({embedded_json(_columns(part))});\n")
-            for part in _parts(ordered, ROWS_PER_FILE)
+            _write(folder, "runs", f"page.add({embedded_json(part)});\n")
+            for part in _parts(ordered, damage, ROWS_PER_FILE)
         ]
     data = {
-        "rows": _columns(ordered) if inline else None,
+        "rows": _columns(ordered, damage) if inline else None,
         "curves": [_read_curves(folder / name) for name in curves] if inline else None,
         "curve_files": [] if inline else [f".index/{name}" for name in curves],
         "curves_per_file": CURVES_PER_FILE,
+        "code": {
+            "prefixes": None if inline_code else script_prefixes(".index/"),
+            "absent": scripts.absent,
+            "lost": sorted(scripts.lost),
+            **(scripts.embedded(folder) if inline_code else {}),
+        },
         "main": list(INDEX_COLUMNS),
     }
     write_page(
         out,
         "index.html.j2",
         data=data,
-        scripts=("index.js",),
+        scripts=("index.js", "diff.js", "index_code.js", "index_compare.js"),
         config=config,
-        sources="" if inline else "'self' file:",
+        sources="" if inline_code else "'self' file:",
         files=[f".index/{name}" for name in files],
+        is_alone=inline_code,
         counts=_counts(ordered),
         synthetic=sum(1 for row in ordered if row["synthetic"]),
         contaminated=sum(1 for row in ordered if row["looks"].contaminated),
         total=len(ordered),
     )
-    _tidy(folder, {*files, *curves})
+    _tidy(folder, {*files, *curves, *scripts.names})
     return out
 
 
-def _parts(rows: Sequence[Mapping[str, Any]], size: int) -> list[Sequence[Mapping[str, Any]]]:
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
+def _damage(row: Mapping[str, Any], code: CapturedCode, scripts: CodeScripts) -> Mapping[str, str]:
+    """Return what is no longer as it was captured of the code in a run's folder."""
+    files = scripts.closures.get(row["code_hash"] or "")
+    return code.damage(str(row["backtest_id"]), files) if files else {}
+
+
+def _parts(
+    rows: Sequence[Mapping[str, Any]], damage: Sequence[Mapping[str, str]], size: int
+) -> list[dict[str, Any]]:
+    return [
+        _columns(rows[at : at + size], damage[at : at + size]) for at in range(0, len(rows), size)
+    ]
 
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
@@ -130,7 +155,9 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.7g}")
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _columns(
+    rows: Sequence[Mapping[str, Any]], damage: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
     """Return rows as columns, in the order of ids."""
     names = sorted({name for row in rows for name in row["metrics"]})
     ordered = [name for name in INDEX_COLUMNS if name in names]
@@ -145,12 +172,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "params": [
             {str(key): plain_text(value) for key, value in row["params"].items()} for row in rows
         ],
+        "tags": [list(row["tags"]) for row in rows],
         "synthetic": [int(bool(row["synthetic"])) for row in rows],
         "looks": {
             str(place): [row["looks"].count, int(row["looks"].contaminated)]
             for place, row in enumerate(rows)
             if row["looks"].count
         },
+        "damage": {str(place): dict(found) for place, found in enumerate(damage) if found},
         "units": {name: UNITS.get(name, "") for name in ordered},
     }
 

@@ -65,6 +65,12 @@ class RunRecord:
         return self.manifest.get("verdict")
 
     @property
+    def left_out(self) -> int:
+        """Return how many bars at the start a verdict leaves out; 0 without a verdict on luck."""
+        judged = self.spec["identity"].get("validate", {}).get("overfitting") or {}
+        return 0 if self.verdict is None else int(judged.get("warm_up", 0))
+
+    @property
     def holdout(self) -> tuple[str, str] | None:
         """Return first and last date that a search withheld; None without any."""
         holdout = self.spec["identity"].get("validate", {}).get("holdout")

@@ -45,11 +45,12 @@ _PATHS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LuckCard:
-    """A figure about how much was tried, with what it means."""
+    """A figure about how much was tried, with what it means and, in short, what it is of."""
 
     name: str
     value: str
     meaning: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,15 @@ def luck_cards(luck: Mapping[str, Any]) -> list[LuckCard]:
     ]
     if not luck:
         return []
+    left_out = luck.get("history", {}).get("left_out", 0)
+    notes = {"PSR": f"of bars after the first {left_out:,}"} if left_out else {}
     return [
-        LuckCard(name, NO_VALUE if value is None else metric_text(value, unit), meaning)
+        LuckCard(
+            name,
+            NO_VALUE if value is None else metric_text(value, unit),
+            meaning,
+            notes.get(name, ""),
+        )
         for name, value, unit, meaning in rows
     ]
 

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from backtrail.artifacts.store import RunStore
+from backtrail.artifacts.tags import ask_tags, edit_tags, tag_files
 from backtrail.canonical import sha256_file
 from backtrail.catalog import tables
 from backtrail.catalog.catalog import Catalog, SyncCounts
@@ -99,6 +100,59 @@ def test_a_failed_run_that_succeeds_later_is_updated(stocked):
     with open_catalog(stocked) as catalog:
         (row,) = catalog.find_runs(name="run-3")
     assert (row["status"], row["attempt"], row["error_kind"]) == ("completed", 2, None)
+
+
+def tags_of(runs):
+    with open_catalog(runs) as catalog:
+        found = {row["name"]: row["tags_json"] for row in catalog.find_runs()}
+    table = pl.read_parquet(runs.store.runs_table)
+    assert dict(table.select("name", "tags_json").iter_rows()) == found
+    return found
+
+
+def test_tags_of_the_ledger_reach_the_catalog_and_a_rebuild_finds_them_again(stocked):
+    sync(stocked)
+    edit_tags(stocked.store, [f"{1:064x}", f"{3:064x}"], add=["Paper", "x_1"])
+    ask_tags(stocked.store, "config.yaml", {f"{2:064x}": ["xa1"], f"{1:064x}": ["baseline"]})
+    assert sync(stocked) == SyncCounts(0, 0, 0, 3)
+    assert tags_of(stocked) == {
+        "run-1": '["Paper","baseline","x_1"]',
+        "run-2": '["xa1"]',
+        "run-3": '["Paper","x_1"]',
+    }
+    with open_catalog(stocked) as catalog:
+        for tag, names in (("x_1", ["run-1", "run-3"]), ("paper", []), ("xa1", ["run-2"])):
+            assert [row["name"] for row in catalog.find_runs(tag=tag)] == names
+        assert [row["name"] for row in catalog.find_runs(tag="Paper", status="failed")] == ["run-3"]
+    before = dump(stocked)
+    sync(stocked, rebuild=True)
+    assert dump(stocked) == before
+
+
+def test_a_run_that_is_deleted_and_comes_back_has_its_tags(stocked):
+    edit_tags(stocked.store, [f"{1:064x}"], add=["x"])
+    sync(stocked)
+    shutil.rmtree(stocked.store.run("20260101_000000_001").path)
+    sync(stocked)
+    assert tags_of(stocked) == {"run-2": "[]", "run-3": "[]"}
+    stocked.seal(1)
+    sync(stocked)
+    assert tags_of(stocked)["run-1"] == '["x"]'
+    stocked.seal(1, attempt=2)
+    sync(stocked)
+    assert tags_of(stocked)["run-1"] == '["x"]', "a row that is written anew keeps them"
+
+
+def test_tags_whose_record_is_gone_or_damaged_are_gone_from_the_catalog(stocked):
+    edit_tags(stocked.store, [f"{1:064x}", f"{2:064x}"], add=["x"])
+    sync(stocked)
+    first, second = tag_files(stocked.store)
+    first.unlink()
+    second.write_text("{")
+    counts = sync(stocked)
+    assert list(counts.unreadable) == [str(second)]
+    assert counts.total == 3
+    assert set(tags_of(stocked).values()) == {"[]"}
 
 
 def test_a_run_that_has_not_ended_is_not_catalogued(stocked):

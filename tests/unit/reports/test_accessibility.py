@@ -10,7 +10,7 @@ from backtrail.reports.search import render_search_report
 
 from . import runs
 from .test_failed import failed_page
-from .test_index import failed, made, row
+from .test_index import Code, failed, made, row
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,12 +70,14 @@ def test_the_basic_report_has_no_serious_fault(browser, sma_report, width, dark)
 @needs_axe
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_the_page_of_a_store_has_no_serious_fault(browser, tmp_path, width, dark):
-    rows = [*(row(number) for number in range(1, 30)), failed(30)]
-    page = made(rows, tmp_path / "index.html")
+    code = Code(_031={"s.py": b"a = 1\n" * 20 + b"b = 1\n"}, _032={"s.py": b"a = 1\n" * 20})
+    code.harm["20260301_091500_031"] = {"s.py": "altered"}
+    rows = [*(row(number, tags=["paper"]) for number in range(1, 30)), failed(30), *code.rows()]
+    page = made(rows, tmp_path / "index.html", code=code)
     ticks = "[...document.querySelectorAll('#runs tbody input')].slice(0, 2)"
     assert faults(browser, page, width, dark) == {}
     assert faults(browser, page, width, dark, before=f"{ticks}.map(b => b.click())") == {}
-    assert not browser.run("document.getElementById('comparison').hidden")
+    assert browser.run("document.querySelectorAll('#code .removed, #code .added').length") == 1
 
 
 @needs_axe

@@ -19,7 +19,7 @@ from backtrail.reports.failed import render_failed_page
 from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.pdf import render_pdf_report
 from backtrail.reports.search import render_search_report
-from tests.unit.reports.test_index import made, row
+from tests.unit.reports.test_index import Code, made, row
 
 store, out = Path(sys.argv[1]), Path(sys.argv[2])
 out.mkdir()
@@ -29,8 +29,10 @@ for name, render in (("basic.html", render_basic_report), ("advanced.html", rend
                      ("search.html", render_search_report), ("failed.html", render_failed_page),
                      ("basic.pdf", render_pdf_report)):
     render(run_dir, bundles_dir=store / "bundles", out=out / name, looks=looks)
-rows = [row(number, looks=looks) for number in range(450)]  # more than one page holds
-made(rows if sys.argv[3] == "as they are" else rows[::-1], out / "index.html")
+code = Code(_998={"s.py": b"a = 1\\n", "t.py": b"t"}, _999={"s.py": b"a = 2\\n", "t.py": b"t"})
+rows = [row(number, looks=looks, tags=["x"]) for number in range(450)]  # more than a page holds
+rows += code.rows()
+made(rows if sys.argv[3] == "as they are" else rows[::-1], out / "index.html", code=code)
 """
 
 
@@ -65,4 +67,5 @@ def test_every_page_is_the_same_bytes_in_another_process_zone_and_folder(tmp_pat
     assert first == second, json.dumps([first, second], indent=2)
     names = {"basic.html", "advanced.html", "search.html", "failed.html", "basic.pdf", "index.html"}
     assert names <= set(first)
-    assert any(name.startswith(".index/runs-") for name in first)
+    kinds = {name.partition("-")[0] for name in first if name.startswith(".index/")}
+    assert kinds == {".index/runs", ".index/curves", ".index/code", ".index/file"}

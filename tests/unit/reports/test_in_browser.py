@@ -334,5 +334,6 @@ def test_a_file_of_curves_that_is_gone_leaves_the_table_at_work(browser, tmp_pat
     browser.run("[...document.querySelectorAll('#runs tbody input')].map(b => b.click())")
     for _ in range(20):
         browser.settle()
-    assert "(no equity curve)" in browser.run("document.getElementById('lines').textContent")
+    lines = browser.run("document.getElementById('lines').textContent")
+    assert lines == "no equity curve of run-2, run-1"
     assert "≠ parameter fast" in browser.run("document.getElementById('compare').textContent")

@@ -1,8 +1,10 @@
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from backtrail.canonical import sha256_bytes, sha256_json
 from backtrail.reports import index
 from backtrail.reports.index import render_index
 from backtrail.reports.looks import HoldoutLooks
@@ -35,6 +37,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "equity": [["2020-01-31", 1.0], ["2020-02-29", 1.0 + number / 10]],
         "synthetic": False,
         "looks": HoldoutLooks(),
+        "tags": [],
     }
     return {**values, **changes}
 
@@ -46,7 +49,47 @@ def failed(number: int, **changes: Any) -> dict[str, Any]:
     )
 
 
-def made(rows: list[dict[str, Any]], out: Path, asked: list[str] | None = None) -> Path:
+class Code:
+    """Captured files in memory, by run and path; what is read is taken down."""
+
+    def __init__(self, **runs: dict[str, bytes]) -> None:
+        self.runs = {f"20260301_091500_{name[1:]}": files for name, files in runs.items()}
+        self.gone: set[str] = set()  # checksums of which no copy is left
+        self.harm: dict[str, dict[str, str]] = {}
+        self.asked: list[str] = []
+
+    def code_hash(self, backtest_id: str) -> str:
+        return sha256_json([list(item) for item in sorted(self._shas(backtest_id).items())])
+
+    def _shas(self, backtest_id: str) -> dict[str, str]:
+        return {path: sha256_bytes(data) for path, data in self.runs[backtest_id].items()}
+
+    def files(self, backtest_id: str) -> dict[str, str]:
+        self.asked.append(backtest_id)
+        return self._shas(backtest_id) if backtest_id in self.runs else {}
+
+    def content(self, path: str, sha256: str, backtest_ids: Sequence[str]) -> bytes | None:
+        self.asked.append(path)
+        found = [self.runs[name].get(path) for name in backtest_ids]
+        return None if sha256 in self.gone else next(data for data in found if data is not None)
+
+    def damage(self, backtest_id: str, files: dict[str, str]) -> dict[str, str]:
+        return self.harm.get(backtest_id, {})
+
+    def rows(self, **changes: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return a row per run; `changes` by the last digits of its id."""
+        return [
+            row(int(name[-3:]), code_hash=self.code_hash(name), **changes.get(f"_{name[-3:]}", {}))
+            for name in self.runs
+        ]
+
+
+def made(
+    rows: list[dict[str, Any]],
+    out: Path,
+    asked: list[str] | None = None,
+    code: Code | None = None,
+) -> Path:
     """Render the page of rows that carry their equity; `asked` takes down whose was read."""
     curves = {row["backtest_id"]: row["equity"] for row in rows}
 
@@ -55,7 +98,7 @@ def made(rows: list[dict[str, Any]], out: Path, asked: list[str] | None = None) 
             asked.append(backtest_id)
         return curves[backtest_id]
 
-    assert render_index(rows, out, equity=equity) == out
+    assert render_index(rows, out, equity=equity, code=code) == out
     return out
 
 
@@ -163,3 +206,75 @@ def test_synthetic_runs_are_counted(tmp_path):
     assert "1 of these runs used synthetic data" in visible(
         render(tmp_path, [row(1), row(2, synthetic=True)])
     )
+
+
+OLD = {"s.py": b"a = 1\n", "lib/m.py": b"m = 1\n"}
+NEW = {"s.py": b"a = 2\n", "lib/m.py": b"m = 1\n"}
+
+
+def scripts(folder: Path) -> dict[str, str]:
+    return {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted((folder / ".index").iterdir())
+        if not path.name.startswith("curves")
+    }
+
+
+def test_a_small_page_holds_the_code_of_its_runs(tmp_path):
+    code = Code(_001=OLD, _002=NEW, _003=NEW)
+    code.harm["20260301_091500_002"] = {"s.py": "altered"}
+    page = made(code.rows(), tmp_path / "index.html", code=code).read_text(encoding="utf-8")
+    found, rows = data_of(page)["code"], data_of(page)["rows"]
+    old, new = (code.code_hash(f"20260301_091500_00{number}") for number in (1, 2))
+    assert found["closures"][old]["lib/m.py"] == found["closures"][new]["lib/m.py"]
+    texts = {record["text"] for record in found["files"].values()}
+    assert texts == {"a = 1\n", "a = 2\n", "m = 1\n"}
+    assert (found["prefixes"], found["absent"], found["lost"]) == (None, {}, [])
+    assert rows["damage"] == {"1": {"s.py": "altered"}}
+    assert "This file holds all it shows" in page
+
+
+def test_much_code_lies_beside_the_page_once_and_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "INLINE_CODE", 10)
+    code = Code(_001=OLD, _002=NEW)
+    out = tmp_path / "index.html"
+    page = made(code.rows(), out, code=code).read_text(encoding="utf-8")
+    assert len(data_of(page)["rows"]["columns"]["name"]) == 2, "rows are on the page all the same"
+    assert data_of(page)["code"].keys() == {"prefixes", "absent", "lost"}
+    assert "This file holds all it shows" not in page
+    assert "&#39;self&#39;" in page.split("style-src")[0]
+    before = scripts(tmp_path)
+    old = code.code_hash("20260301_091500_001")
+    name = data_of(page)["code"]["prefixes"]["closure"].removeprefix(".index/") + f"{old[:16]}.js"
+    assert before[name].startswith(f'page.code.closure("{old}",\n')
+    assert len(before) == 2 + 3, "two closures, three distinct files"
+    more = Code(_001=OLD, _002=NEW, _003=OLD, _004={**OLD, "n.py": b"n = 1\n"})
+    made(more.rows(), out, code=more)
+    assert more.asked == ["20260301_091500_004", "n.py"], "only what is new is looked at"
+    after = scripts(tmp_path)
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 2
+    made(code.rows()[:1], out, code=code)
+    assert len(scripts(tmp_path)) == 3, "what no run has any more is removed"
+
+
+def test_code_that_is_not_what_its_hash_states_is_not_shown(tmp_path):
+    code = Code(_001=OLD, _002=NEW)
+    rows = code.rows()
+    code.runs["20260301_091500_001"] = NEW | {"s.py": b"evil = 1\n"}
+    code.gone.add(sha256_bytes(b"a = 2\n"))
+    page = made(rows, tmp_path / "index.html", code=code).read_text(encoding="utf-8")
+    found = data_of(page)["code"]
+    assert list(found["absent"]) == [rows[0]["code_hash"]]
+    assert found["lost"] == [sha256_bytes(b"a = 2\n")]
+    assert "evil" not in page
+    code.gone.clear()
+    again = made(rows, tmp_path / "index.html", code=code).read_text(encoding="utf-8")
+    assert data_of(again)["code"]["lost"] == [], "what was lost is looked for each time"
+
+
+def test_what_is_no_text_is_told_by_its_size_alone(tmp_path):
+    code = Code(_001={"s.py": b"\xff\xfe", "t.py": "é\ud83d".encode("utf-8", "surrogatepass")})
+    page = made(code.rows(), tmp_path / "index.html", code=code).read_text(encoding="utf-8")
+    found = sorted(data_of(page)["code"]["files"].values(), key=lambda item: item["size"])
+    assert found == [{"size": 2, "text": None}, {"size": 5, "text": None}]

@@ -12,7 +12,7 @@ from backtrail.reports.failed import render_failed_page
 from backtrail.reports.search import render_search_report
 
 from . import runs
-from .test_index import failed, made, row
+from .test_index import Code, failed, made, row
 
 DARK, LIGHT = (19, 23, 34), (255, 255, 255)
 
@@ -33,7 +33,8 @@ def pages(tmp_path_factory, sma_report, sma_store):
     root = tmp_path_factory.mktemp("pictures")
     search, broken = runs.search_run(root / "search"), runs.write_small_run(root / "failed")
     broken.write_manifest(status="failed", error={"exception": "E", "message": "m"})
-    rows = [*(row(number) for number in range(12)), failed(20)]
+    rows = [*(row(number, tags=["paper", "x.1"][: number % 3]) for number in range(12)), failed(20)]
+    code = Code(_021={"s.py": b"a = 1\nb = 2\n"}, _022={"s.py": b"a = 1\nb = 3\n# more\n"})
     advanced, found, page = (root / f"{name}.html" for name in ("advanced", "search", "broken"))
     return {
         "basic": sma_report,
@@ -42,7 +43,7 @@ def pages(tmp_path_factory, sma_report, sma_store):
         ),
         "search": render_search_report(search.run_dir, bundles_dir=search.bundles_dir, out=found),
         "failed": render_failed_page(broken.run_dir, bundles_dir=broken.bundles_dir, out=page),
-        "index": made(rows, root / "index.html"),
+        "index": made([*rows, *code.rows()], root / "index.html", code=code),
     }
 
 
@@ -62,6 +63,10 @@ def test_a_page_is_photographed_whole_in_its_theme(browser, pages, tmp_path, nam
     folder = Path(os.environ.get("BACKTRAIL_PICTURES") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     browser.open(pages[name], width=width, dark=dark)
+    if name == "index":
+        browser.run("[...document.querySelectorAll('#runs input')].slice(0, 2).map(b => b.click())")
+        for _ in range(5):
+            browser.settle()
     height = browser.run("document.documentElement.scrollHeight")
     for top in range(0, height, 800):  # what is drawn when it comes near is drawn
         browser.run(f"scrollTo(0, {top})")

@@ -6,10 +6,13 @@ import pytest
 
 from backtrail.errors import ArtifactManagerError
 from backtrail.reports.advanced import render_advanced_report
+from backtrail.reports.basic import render_basic_report
+from backtrail.reports.search import render_search_report
 from backtrail.reports.settings import ReportConfig
 from backtrail.reports.validation import read_validation
 
 from . import runs
+from .test_basic import visible
 
 
 def page_of(store, **options):
@@ -84,6 +87,27 @@ def test_every_finding_stands_on_the_page_with_its_numbers(store):
     ]
     cards = dict(re.findall(r"<span>([^<]*)</span><b>([^<]*)</b>", page))
     assert (cards["Trials ever counted"], cards["DSR"], cards["PBO"]) == ("90", "0.31", "0.58")
+
+
+def test_a_psr_of_all_bars_and_that_of_a_verdict_without_its_warm_up_are_told_apart(tmp_path):
+    luck = {**runs.LUCK, "history": {"bars": 950, "years": 3.8, "left_out": 1050}}
+    judged = {"holdout": None, "overfitting": {"warm_up": 1050}}
+    summary = runs.summary_of(probabilistic_sharpe_ratio=0.994)
+    store = runs.search_run(tmp_path, luck=luck, validate=judged, summary=summary)
+    out, values = tmp_path / "page.html", {"bundles_dir": store.bundles_dir}
+    verdict = "The PSR of the verdict is of the bars after the first 1,050, its warm-up; the PSR"
+    for render in (render_advanced_report, render_basic_report):
+        text = visible(render(store.run_dir, out=out, **values).read_text())
+        assert f"{verdict} among the metrics is of all bars." in text
+        assert "PSR (SR>0) 0.99 of all bars" in text
+        assert "; of all bars, the verdict's is of those after the first 1,050" in text
+    text = visible(render_search_report(store.run_dir, out=out, **values).read_text())
+    assert "PSR 0.98 of bars after the first 1,050" in text
+    plain = runs.search_run(tmp_path / "plain", summary=summary)
+    text = visible(
+        render_advanced_report(plain.run_dir, bundles_dir=plain.bundles_dir, out=out).read_text()
+    )
+    assert "of all bars" not in text
 
 
 def test_parts_that_were_not_asked_for_are_left_out(store):

@@ -10,6 +10,7 @@ from typing import Any
 
 from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.closing.captured_code import StoredCode
 from backtrail.batch.closing.store_reports import write_store_reports
 from backtrail.files import lease, remove_stale
 from backtrail.reports.looks import HoldoutLooks
@@ -26,7 +27,7 @@ def render_store_index(
     """Render `index.html` from the table of runs, and write the JSON of searches beside it.
 
     No manifest is read, and of results only the equity of runs that are new to the page, and the
-    small files of searches.
+    small files of searches; of captured code what the page does not have yet.
 
     Args:
         store: The run store.
@@ -47,6 +48,7 @@ def render_store_index(
             rows,
             store.index,
             equity=lambda name: _monthly_equity(store.run(name).results),
+            code=StoredCode(store),
             config=config,
         )
         write_store_reports(store, runs.to_dicts())
@@ -108,6 +110,7 @@ def _index_row(
         "search": _first_there(store, (search,)),
         "synthetic": row["dataset_id"] in synthetic,
         "looks": _looks_of(row, looks),
+        "tags": json.loads(row["tags_json"]),
         "version": row["manifest_sha256"],
     }
 

@@ -23,6 +23,7 @@ _FIGURES = (
     ("drawdown", "max_drawdown", "fraction"),
     ("trades", "total_trades", "count"),
 )
+_LISTS = {"name": "names_json", "tag": "tags_json"}
 _LEAST_NAME = 8  # an id of a user's own may be long
 _MOST_CHOICES = 6
 _MOST_REASONS = 8
@@ -85,9 +86,11 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     ]
     if row["run_type"] == "optimization":
         facts.append("selected by a search")
-    others = json.loads(row["names_json"])[1:]
+    others, tags = json.loads(row["names_json"])[1:], json.loads(row["tags_json"])
     if others:
         facts.append(f"also {', '.join(others)}")
+    if tags:
+        facts.append(f"tags {', '.join(tags)}")
     yield _GAP.join(fact for fact in facts if fact)
     if row["error_kind"]:
         yield error_words(row["error_kind"], row["error_message"])
@@ -101,19 +104,21 @@ def explain_nothing(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str 
         wanted: The filters of `Catalog.find_runs`; None is no filter.
 
     Raises:
-        CatalogError: If a strategy, bundle or name is that of no run; it says which there are.
+        CatalogError: If a strategy, bundle, name or tag is that of no run; it says which there are.
     """
     if not rows:
         return "the catalog has no runs yet"
-    for key in ("strategy", "bundle", "name"):
+    for key in ("strategy", "bundle", "name", "tag"):
         value = wanted.get(key)
         if value is None:
             continue
         known = dict.fromkeys(
             text
             for row in rows
-            for text in (json.loads(row["names_json"]) if key == "name" else [row[key]])
+            for text in (json.loads(row[_LISTS[key]]) if key in _LISTS else [row[key]])
         )
+        if not known:
+            raise CatalogError(f"no run has the {key} {value!r}; none has any {key}")
         is_entry = key == "name" and any(item.startswith(f"{value}/") for item in known)
         if value not in known and not is_entry:
             hint = "; `backtrail plan --all` tells which run a name of the config means"

@@ -4,6 +4,7 @@ from typing import Any
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
+from backtrail.artifacts.tags import read_tags
 from backtrail.errors import ArtifactManagerError
 from backtrail.provenance.attestation import graded_manifest
 
@@ -35,9 +36,11 @@ def find_run(store: RunStore, wanted: str) -> RunDir:
 def describe_run(run: RunDir) -> dict[str, Any]:
     """Return the manifest of a run, or its spec with the status `planned` before it begins.
 
-    The grade is the best one: A when a replay agreed with a complete capture.
+    The grade is the best one: A when a replay agreed with a complete capture. `tags` are those of
+    the ledger.
     """
-    manifest = graded_manifest(run)
-    if manifest is not None:
-        return manifest
-    return {**run.read_spec(), "status": "planned"}
+    described = graded_manifest(run)
+    if described is None:
+        described = {**run.read_spec(), "status": "planned"}
+    tags = read_tags(RunStore(run.path.parent), described["run_key"]).names
+    return {**described, "tags": list(tags)}

@@ -61,6 +61,7 @@ def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
     return {
         "id": described["backtest_id"],
         "names": ", ".join(described["labels"]["names"]),
+        "tags": ", ".join(described["tags"]) or None,
         "status": _status(run, described) + (f", attempt {attempt}" if attempt > 1 else ""),
         "grade": described.get("grade"),
         "gaps": "; ".join(described.get("gaps", ())) or None,

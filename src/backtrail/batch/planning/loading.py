@@ -19,6 +19,7 @@ from backtrail.batch.planning.strategies import (
     has_search,
     named_strategies,
 )
+from backtrail.batch.planning.untagged import are_tags_sound, untagged
 from backtrail.canonical import sha256_json
 from backtrail.data.bundles import BundleConfig
 from backtrail.data.manifest import RECEIPT_FILE
@@ -48,7 +49,7 @@ class Batch:
         root: Project folder: the root of capture and of relative paths.
         config: The config with defaults filled in.
         closures: Import closure of every strategy file the batch names.
-        batch_key: 64 hex digits: config, code and library together.
+        batch_key: 64 hex digits: config, code and library together; tags do not count.
     """
 
     files: tuple[Path, ...]
@@ -140,6 +141,11 @@ class Batch:
         """Bundles that a run of the batch needs, sorted."""
         return tuple(sorted({request.bundle for request in self.requests}))
 
+    @cached_property
+    def tags(self) -> dict[str, list[str]]:
+        """The tags of every entry that has some."""
+        return {request.entry: list(request.tags) for request in self.requests if request.tags}
+
     def shard_size(self, runs: int) -> int | None:
         """Return how many runs one job takes, or None when each run has its own chain."""
         wanted = self.config["execution"]["runs_per_job"]
@@ -195,15 +201,17 @@ def open_batch(
             continue  # reported with its config key below
     key = sha256_json(
         {
-            "config": values,
+            "config": untagged(values),
             "closures": {name: closure.code_hash for name, closure in closures.items()},
             "library": library_fingerprint(search=has_search(values)),
         }
     )
     base_dir = values.get("backtest_output", {}) if isinstance(values, dict) else {}
     folder = base_dir.get("base_dir", "backtests") if isinstance(base_dir, dict) else "backtests"
-    known = len(closures) == len(strategies) and (
-        (root / str(folder) / ".plans" / key / "plan.json").exists()
+    known = (
+        len(closures) == len(strategies)
+        and are_tags_sound(values)
+        and (root / str(folder) / ".plans" / key / "plan.json").exists()
     )
     if not known:
         problems = check_batch(values, closures, source, root, sandbox)

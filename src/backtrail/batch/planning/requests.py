@@ -108,6 +108,7 @@ class RunRequest:
         search: What the run searches, as its identity says it; None for a plain run. Its `params`
             are then the fixed ones.
         validate: How the search is validated; None when it is not.
+        tags: Labels, sorted; no part of what decides the run.
     """
 
     name: str
@@ -123,6 +124,7 @@ class RunRequest:
     functions: Mapping[str, str] | None = None
     search: Mapping[str, Any] | None = None
     validate: Mapping[str, Any] | None = None
+    tags: tuple[str, ...] = ()
 
     def origin(self, *keys: str) -> str:
         """Return the entry in which a mistake of some keys stands; see `Lineage.origin`."""
@@ -306,6 +308,7 @@ def entry_requests(
         params=params,
         settings=_settings({**defaults, **entry}),
         lineage=lineage,
+        tags=tuple(sorted(entry.get("tags", defaults["tags"]))),
     )
     search = search_settings(entry)
     if search is not None:

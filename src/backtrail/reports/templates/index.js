@@ -2,13 +2,14 @@
 // The table of runs, its filters, and the comparison of ticked runs. Rows come from the page or
 // from the files beside it; only those in view are in the document.
 (() => {
-  const { data, color, element, number } = page;
+  const { data, element, number } = page;
   const parts = data.rows ? [data.rows] : page.added;
   const node = document.getElementById("runs");
   if (!node) return;
 
   // Parts are joined, oldest first; a metric that a part does not know has no value there.
-  const text = {}, metrics = {}, labels = {}, units = {}, params = [], synthetic = [], looks = [];
+  const text = {}, metrics = {}, labels = {}, units = {};
+  const params = [], tags = [], synthetic = [], looks = [], damage = [];
   let total = 0;
   parts.forEach((part) => {
     const count = part.columns.backtest_id.length;
@@ -22,8 +23,10 @@
     Object.keys(metrics).forEach((key) =>
       metrics[key].push(...(part.metrics[key] ?? new Array(count).fill(null))));
     params.push(...part.params);
+    tags.push(...part.tags);
     synthetic.push(...part.synthetic);
     Object.entries(part.looks).forEach(([at, found]) => { looks[total + Number(at)] = found; });
+    Object.entries(part.damage).forEach(([at, found]) => { damage[total + Number(at)] = found; });
     total += count;
   });
   const order = [...data.main.filter((key) => key in metrics),
@@ -32,7 +35,10 @@
     Object.keys(record).sort().map((key) => key + "=" + record[key]).join(" "));
   const metric = (name, value) => page.metric(value, units[name]);
   const signed = new Set(["total_return", "cagr", "max_drawdown"]);
+  const tagText = tags.map((names) => names.join(", "));
+  const hasTags = tags.some((names) => names.length > 0);
   const ticked = new Set();
+  let announce = () => {};
   const address = (path) => path.split("/").map(encodeURIComponent).join("/");
 
   // Columns: what a cell shows, what it is sorted by, whether it is there from the beginning.
@@ -45,7 +51,7 @@
     box.addEventListener("change", () => {
       if (box.checked) ticked.add(i); else ticked.delete(i);
       box.closest("tr").classList.toggle("picked", box.checked);
-      compare();
+      announce();
     });
     return element("td", { className: "tick" }, box);
   };
@@ -90,6 +96,11 @@
         made.title = text.strategy[i] ?? ""; return made; } },
     { key: "params", label: "Parameters", left: true, shown: true, width: 125,
       value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
+    { key: "tags", label: "Tags", left: true, shown: hasTags, width: 150,
+      value: (i) => tagText[i] || null,
+      cell: (i) => { const made = element("td", { className: "left", title: tagText[i] });
+        tags[i].forEach((name) => made.append(element("span", { className: "badge" }, name), " "));
+        return made; } },
     { key: "status", label: "Status", left: true, shown: true, width: 100,
       value: (i) => text.status[i], cell: status },
     { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 126,
@@ -195,26 +206,38 @@
     }));
 
   // Filters: a choice per column that has more than one value, words, and conditions on metrics.
-  const selects = [["entry", "batch entry"], ["strategy", "strategy"], ["bundle", "bundle"],
-    ["status", "status"], ["grade", "grade"], ["run_type", "type"]].flatMap(([key, title]) => {
-    const counts = new Map();
-    text[key].forEach((value) => counts.set(value, (counts.get(value) ?? 0) + 1));
-    if (counts.size < 2) return [];
+  const choice = (key, title, counts, holds) => {
     const values = [...counts].sort((a, b) => collator.compare(a[0] ?? "", b[0] ?? ""));
     const select = element("select", { className: "only", ariaLabel: "Only " + title },
       element("option", { value: "" }, "every " + title),
       ...values.map(([value, count]) => element("option", { value: "=" + (value ?? "") },
         (value ?? "none") + " (" + number(count, 0) + ")")));
     select.dataset.key = key;
-    return [select];
+    return { select, holds };
+  };
+  const tally = (lists) => {
+    const counts = new Map();
+    lists.forEach((values) => values.forEach((value) => counts.set(value, (counts.get(value) ?? 0) + 1)));
+    return counts;
+  };
+  const choices = [["entry", "batch entry"], ["strategy", "strategy"], ["bundle", "bundle"],
+    ["status", "status"], ["grade", "grade"], ["run_type", "type"]].flatMap(([key, title]) => {
+    const counts = tally(text[key].map((value) => [value]));
+    return counts.size < 2 ? []
+      : [choice(key, title, counts, (i, value) => (text[key][i] ?? "") === value)];
   });
+  // A run without tags is found by the empty value, which no tag can have.
+  if (hasTags) choices.unshift(choice("tags", "tag",
+    tally(tags.map((names) => names.length ? names : [null])),
+    (i, value) => value === "" ? !tags[i].length : tags[i].includes(value)));
+  const selects = choices.map(({ select }) => select);
   document.getElementById("filters").append(...selects);
   let haystack = null;
   const words = (i) => {
     haystack ??= new Array(total);
     return haystack[i] ??= [text.name[i], text.strategy[i], paramText[i], text.bundle[i],
       text.dataset_id[i], text.status[i], text.run_type[i], text.backtest_id[i], text.error[i],
-      looked(i),
+      tags[i].join(" "), looked(i),
       synthetic[i] ? "synthetic" : ""].join(" ").toLowerCase();
   };
   const metricNamed = (wanted) => {
@@ -235,6 +258,8 @@
     const found = term.match(/^([^<>=!]+)(<=|>=|!=|=|<|>)(.+)$/);
     if (!found) return (i) => words(i).includes(term);
     const [, key, sign, wanted] = found;
+    if (["tag", "tags"].includes(key) && ["=", "!="].includes(sign) && !paramNames.has(key))
+      return (i) => tags[i].some((name) => name.toLowerCase() === wanted) === (sign === "=");
     const value = wanted.endsWith("%") ? Number(wanted.slice(0, -1)) / 100 : Number(wanted);
     const param = [...paramNames].find((name) => name.toLowerCase() === key);
     const read = param !== undefined ? (i) => params[i][param]
@@ -256,8 +281,8 @@
     const terms = search.value.toLowerCase().replace(/\s*(<=|>=|!=|=|<|>)\s*/g, "$1").split(/\s+/)
       .filter((term) => term && term !== "and" && !/[<>=!]$/.test(term));
     const conditions = terms.map((term) => condition(term, unknown));
-    selects.filter((select) => select.value).forEach((select) => conditions.push((i) =>
-      (text[select.dataset.key][i] ?? "") === select.value.slice(1)));
+    choices.filter(({ select }) => select.value).forEach(({ select, holds }) =>
+      conditions.push((i) => holds(i, select.value.slice(1))));
     rows = conditions.length ? all.filter((i) => conditions.every((holds) => holds(i))) : all;
     complaint.hidden = !unknown.length;
     complaint.textContent = "No metric, parameter or column is called " + unknown.join(", ") +
@@ -267,151 +292,22 @@
   search.addEventListener("input", filter);
   selects.forEach((select) => select.addEventListener("change", filter));
   const clear = document.getElementById("clear");
-  clear.addEventListener("click", () => { ticked.clear(); draw(); compare(); });
+  clear.addEventListener("click", () => { ticked.clear(); draw(); announce(); });
   document.getElementById("runs-csv").addEventListener("click", () => {
     const texts = Object.keys(text).filter((key) => !["report", "advanced", "search"].includes(key));
     const names = [...paramNames].sort();
     const own = looks.length ? ["holdout_looks", "holdout_contaminated"] : [];
-    page.save("runs", [[...texts, ...own, ...names, ...order], ...rows.map((i) => [
-      ...texts.map((key) => text[key][i]), ...own.map((_, k) => looks[i]?.[k] ?? 0),
+    page.save("runs", [[...texts, "tags", ...own, ...names, ...order], ...rows.map((i) => [
+      ...texts.map((key) => text[key][i]), tags[i].join(" "), ...own.map((_, k) => looks[i]?.[k] ?? 0),
       ...names.map((key) => params[i][key]),
       ...order.map((key) => metrics[key][i])])]);
   });
 
-  // Curves come with the page, or from the file of the runs around a ticked one.
-  const files = new Map(), curves = new Map();
-  (data.curves ?? []).forEach((record, k) => files.set(k, Promise.resolve(record)));
-  const arrivals = new Map();
-  page.curves = (first, record) => arrivals.get(first)?.(record);
-  const fileOf = (k) => {
-    if (!files.has(k)) files.set(k, new Promise((resolve) => {
-      arrivals.set(text.backtest_id[k * data.curves_per_file], resolve);
-      const script = element("script", { src: data.curve_files[k] });
-      script.addEventListener("error", () => resolve(null));
-      document.head.append(script);
-    }));
-    return files.get(k);
-  };
-  const curveOf = async (i) => {
-    if (!curves.has(i)) {
-      const record = await fileOf(Math.floor(i / data.curves_per_file));
-      const found = record && record.curves[i % data.curves_per_file];
-      curves.set(i, found ? { axis: record.axes[found[0]], values: found[1] } : null);
-    }
-    return curves.get(i);
-  };
-
-  // Colors of Okabe and Ito, told apart by color-blind readers; then the same ones dashed.
-  const palette = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f00"];
-  const section = document.getElementById("comparison");
-  const box = document.getElementById("chart");
-  const lines = document.getElementById("lines");
-  const logButton = document.getElementById("log");
-  const caution = document.getElementById("caution");
-  let chart = null, series = [];
-  const paint = () => {
-    if (!chart) return;
-    const grid = { color: color("grid") };
-    chart.applyOptions({
-      layout: { background: { color: color("bg") }, textColor: color("muted") },
-      grid: { vertLines: grid, horzLines: grid },
-      rightPriceScale: { borderColor: color("line") }, timeScale: { borderColor: color("line") },
-    });
-  };
-  page.onTheme(paint);
-  const scale = () => {
-    const log = logButton.getAttribute("aria-pressed") === "true";
-    chart.priceScale("right").applyOptions({ mode: log ? 1 : 0 });
-  };
-  logButton.addEventListener("click", () => {
-    logButton.setAttribute("aria-pressed",
-      String(logButton.getAttribute("aria-pressed") !== "true"));
-    if (chart) scale();
-  });
-  const style = (k) => ({ color: palette[k % palette.length],
-    lineStyle: Math.floor(k / palette.length) % 4 });
-  let drawing = 0;
-  const drawChart = async (wanted) => {
-    const mine = ++drawing;
-    const found = await Promise.all(wanted.map(curveOf));
-    if (mine !== drawing) return; // the ticks have changed since
-    if (!chart) {
-      chart = LightweightCharts.createChart(box, {
-        autoSize: true, layout: { attributionLogo: true, fontSize: 11 },
-        localization: { locale: "en-US" },
-      });
-      paint();
-    }
-    series.forEach((line) => chart.removeSeries(line));
-    series = [];
-    lines.replaceChildren();
-    wanted.forEach((i, k) => {
-      const look = style(k), curve = found[k];
-      const entry = element("span", {}, element("span", { className: "swatch" }), " ",
-        element("bdi", {}, text.name[i] ?? text.backtest_id[i]),
-        curve ? "  " : " (no equity curve)  ");
-      entry.firstChild.style.borderTopColor = look.color;
-      entry.firstChild.style.borderTopStyle = ["solid", "dotted", "dashed", "dashed"][look.lineStyle];
-      lines.append(entry);
-      if (!curve) return;
-      const line = chart.addSeries(LightweightCharts.LineSeries,
-        { ...look, lineWidth: 2, priceLineVisible: false });
-      line.setData(curve.axis.map((time, j) =>
-        curve.values[j] === null ? { time } : { time, value: curve.values[j] }));
-      series.push(line);
-    });
-    scale();
-    chart.timeScale().fitContent();
-  };
-
-  const compare = () => {
-    const wanted = [...ticked].sort((a, b) => b - a);
-    section.hidden = clear.hidden = wanted.length === 0;
-    if (!wanted.length) return;
-    const keys = [...new Set(wanted.flatMap((i) => Object.keys(params[i])))].sort();
-    const titles = { status: "Status", strategy: "Strategy", code_hash: "Code", bundle: "Bundle",
-      dataset_id: "Dataset", start: "Start", end: "End", grade: "Grade" };
-    const list = [
-      ...Object.entries(titles).map(([key, title]) =>
-        [title, wanted.map((i) => text[key][i]), (v) => v ?? "–"]),
-      ...(looks.length ? [["Holdout looks", wanted.map(looked), (v) => v ?? "–"]] : []),
-      ...keys.map((key) => ["parameter " + key, wanted.map((i) => params[i][key]), (v) => v ?? "–"]),
-      ...order.map((key) => [labels[key], wanted.map((i) => metrics[key][i]),
-        (v) => metric(key, v)]),
-    ];
-    const table = document.getElementById("compare");
-    table.tHead.replaceChildren(element("tr", {}, element("th", { scope: "col", className: "left" }),
-      ...wanted.map((i) => {
-        const made = element("th", { scope: "col" }, element("bdi", {}, text.name[i] ?? "–"),
-          element("br"), element("small", { className: "muted" }, text.backtest_id[i]));
-        made.dataset.v = text.backtest_id[i];
-        return made;
-      })));
-    table.tBodies[0].replaceChildren(...list.map(([title, values, words]) => {
-      const differs = new Set(values.map((value) => value ?? null)).size > 1;
-      const heading = element("th", { scope: "row", className: "left" }, (differs ? "≠ " : "") + title);
-      heading.dataset.v = title;
-      return element("tr", { className: differs ? "picked" : "" }, heading,
-        ...values.map((value) => {
-          const made = element("td", {}, element("bdi", { className: "clip" }, words(value)));
-          made.dataset.v = value ?? "";
-          return made;
-        }));
-    }));
-    const unequal = ["dataset_id", "start", "end"].filter((key) =>
-      new Set(wanted.map((i) => text[key][i])).size > 1);
-    caution.hidden = !unequal.length;
-    caution.textContent = "These runs differ in " +
-      unequal.map((key) => key.replace("_id", "")).join(", ") +
-      "; their numbers are not over the same bars.";
-    const command = document.getElementById("command");
-    command.hidden = wanted.length < 2;
-    const tool = wanted.length === 2 ? "diff" : "compare";
-    command.replaceChildren(wanted.length === 2 ? "Code line by line and the first differing trade: "
-      : "The same as a table in a terminal: ", element("code", {}, "backtrail " + tool + " " +
-      [...wanted].reverse().map((i) => text.backtest_id[i]).join(" ")));
-    drawChart(wanted);
-  };
+  page.index = { text, metrics, labels, params, tagText, hasTags, looks, looked, order, metric, damage,
+    onTicks: (listener) => { announce = () => {
+      clear.hidden = ticked.size === 0;
+      listener([...ticked].sort((a, b) => b - a)); // newest first
+    }; } };
   head();
   show();
 })();

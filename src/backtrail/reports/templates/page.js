@@ -178,11 +178,63 @@ const page = (() => {
   // A value that was packed in single precision has seven digits, and may be missing.
   const single = (value) => Number.isNaN(value) ? null : Number(value.toPrecision(7));
 
+  // Equity of what is ticked in one chart: the colors of Okabe and Ito, told apart by color-blind
+  // readers, then the same ones dotted and dashed. Given curves, each with a label, dates (`axis`)
+  // and values, it draws them and no others.
+  const palette = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f00"];
+  const overlay = ({ box, lines, logButton }) => {
+    let chart = null, series = [];
+    const paint = () => {
+      if (!chart) return;
+      const grid = { color: color("grid") };
+      chart.applyOptions({
+        layout: { background: { color: color("bg") }, textColor: color("muted") },
+        grid: { vertLines: grid, horzLines: grid },
+        rightPriceScale: { borderColor: color("line") }, timeScale: { borderColor: color("line") },
+      });
+    };
+    const scale = () => chart?.priceScale("right").applyOptions(
+      { mode: logButton.getAttribute("aria-pressed") === "true" ? 1 : 0 });
+    listeners.push(paint);
+    logButton.addEventListener("click", () => {
+      logButton.setAttribute("aria-pressed",
+        String(logButton.getAttribute("aria-pressed") !== "true"));
+      scale();
+    });
+    const legend = (label, tone, dash) => {
+      const swatch = element("span", { className: "swatch" });
+      swatch.style.borderTopColor = tone;
+      swatch.style.borderTopStyle = ["solid", "dotted", "dashed", "dashed"][dash];
+      return element("span", {}, swatch, " ", element("bdi", {}, label), "  ");
+    };
+    return (curves, remark = "") => {
+      box.hidden = !curves.length;
+      if (curves.length && !chart) {
+        chart = LightweightCharts.createChart(box, { autoSize: true,
+          layout: { attributionLogo: true, fontSize: 11 }, localization: { locale: "en-US" } });
+        paint();
+      }
+      series.forEach((line) => chart.removeSeries(line));
+      series = curves.map(({ axis, values }, k) => {
+        const line = chart.addSeries(LightweightCharts.LineSeries, { priceLineVisible: false,
+          lineWidth: 2, color: palette[k % palette.length],
+          lineStyle: Math.floor(k / palette.length) % 4 });
+        line.setData(axis.map((time, j) =>
+          values[j] === null ? { time } : { time, value: values[j] }));
+        return line;
+      });
+      lines.replaceChildren(...curves.map(({ label }, k) => legend(label,
+        palette[k % palette.length], Math.floor(k / palette.length) % 4)), remark);
+      scale();
+      chart?.timeScale().fitContent();
+    };
+  };
+
   const added = []; // rows of the index that lie in files beside it
   return {
     added, add: (part) => added.push(part),
     save: (name, rows) => save(prefix + name, rows),
-    single, data, color, faded, floats, counts, number, percent, metric, ticks, moment, element, table, isDark,
+    single, data, color, faded, floats, counts, number, percent, metric, ticks, moment, element, table, overlay, isDark,
     onTheme: (listener) => listeners.push(listener),
   };
 })();

@@ -411,57 +411,15 @@
       data.errors[data.sets[i]] ?? ""])]));
 
   // Equity of ticked sets, of those whose curve was kept.
-  const palette = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f00"];
-  let chart = null, series = [];
-  const logButton = byId("log");
-  const scale = () => chart && chart.priceScale("right").applyOptions(
-    { mode: logButton.getAttribute("aria-pressed") === "true" ? 1 : 0 });
-  logButton.addEventListener("click", () => {
-    logButton.setAttribute("aria-pressed",
-      String(logButton.getAttribute("aria-pressed") !== "true"));
-    scale();
-  });
-  const paint = () => {
-    if (!chart) return;
-    const grid = { color: color("grid") };
-    chart.applyOptions({
-      layout: { background: { color: color("bg") }, textColor: color("muted") },
-      grid: { vertLines: grid, horzLines: grid },
-      rightPriceScale: { borderColor: color("line") }, timeScale: { borderColor: color("line") },
-    });
-  };
-  page.onTheme(paint);
+  const overlay = page.overlay({ box: byId("chart"), lines: byId("lines"), logButton: byId("log") });
   const drawCurves = () => {
     byId("overlay").hidden = ticked.size === 0;
     if (!ticked.size) return;
-    const wanted = [...ticked], lines = byId("lines");
     const curveOf = (i) => data.curves && data.curves.equity[data.sets[i]];
-    const without = wanted.filter((i) => !curveOf(i));
-    byId("chart").hidden = without.length === wanted.length;
-    lines.replaceChildren();
-    if (!byId("chart").hidden && !chart) {
-      chart = LightweightCharts.createChart(byId("chart"), { autoSize: true,
-        layout: { attributionLogo: true, fontSize: 11 }, localization: { locale: "en-US" } });
-      paint();
-    }
-    series.forEach((line) => chart.removeSeries(line));
-    series = [];
-    wanted.filter(curveOf).forEach((i, k) => {
-      const tone = palette[k % palette.length], lineStyle = Math.floor(k / palette.length) % 4;
-      const entry = element("span", {}, element("span", { className: "swatch" }), " ",
-        element("bdi", {}, "set " + data.sets[i] + " " + paramText(i)), "  ");
-      entry.firstChild.style.borderTopColor = tone;
-      lines.append(entry);
-      const line = chart.addSeries(LightweightCharts.LineSeries,
-        { color: tone, lineStyle, lineWidth: 2, priceLineVisible: false });
-      const values = curveOf(i);
-      line.setData(data.curves.dates.map((time, j) =>
-        values[j] === null ? { time } : { time, value: values[j] }));
-      series.push(line);
-    });
-    if (without.length) lines.append(element("span", {}, "No curve was kept of set " +
-      without.map((i) => data.sets[i]).join(", ") + "; make it a run of its own to see one."));
-    if (chart) { scale(); chart.timeScale().fitContent(); }
+    const wanted = [...ticked], without = wanted.filter((i) => !curveOf(i));
+    overlay(wanted.filter(curveOf).map((i) => ({ label: "set " + data.sets[i] + " " + paramText(i),
+      axis: data.curves.dates, values: curveOf(i) })), without.length ? "No curve was kept of set " +
+      without.map((i) => data.sets[i]).join(", ") + "; make it a run of its own to see one." : "");
   };
   const toggle = (i) => {
     if (ticked.has(i)) ticked.delete(i); else ticked.add(i);

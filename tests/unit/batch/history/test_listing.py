@@ -20,6 +20,7 @@ def row(number, **values):
         "backtest_id": f"20260101_000000_{number:03d}",
         "name": names[0],
         "names_json": json.dumps(names),
+        "tags_json": json.dumps(values.pop("tags", [])),
         "status": "completed",
         "grade": "B",
         "strategy": "strategies/s.py",

@@ -10,7 +10,8 @@ from backtrail.files import write_json
 def store(tmp_path):
     store = RunStore(tmp_path)
     for name in ("20200101_000000_000", "20200101_000000_001", "20210101_000000_000", "mine"):
-        write_json(store.run(name).spec, {"backtest_id": name, "identity": {}})
+        spec = {"backtest_id": name, "run_key": name, "identity": {}}
+        write_json(store.run(name).spec, spec)
     return store
 
 

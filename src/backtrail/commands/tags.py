@@ -1,0 +1,54 @@
+"""The command `tag`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from backtrail.canonical import pretty_json
+from backtrail.commands.options import add_command, config_files, existing_store, read_places
+
+__all__ = ["add_tag_command"]
+
+
+def add_tag_command(commands: Any) -> None:
+    """Add the command to the subparsers of the command line."""
+    text = "say which tags runs have, give them some, take some away"
+    tag = add_command(commands, "tag", _tag, text)
+    tag.add_argument("runs", nargs="+", metavar="RUN", help="backtest ids, or their beginnings")
+    tag.add_argument(
+        "--add", action="append", default=[], metavar="TAG", help="give this tag; may be repeated"
+    )
+    tag.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="take this tag away, also where a config gives it; may be repeated",
+    )
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from backtrail.batch.closing.tagging import change_tags, tags_of
+    from backtrail.batch.history.reading import find_run
+    from backtrail.batch.planning.reporting import read_report_config
+
+    places = read_places(options)
+    store = existing_store(options)
+    runs = list(dict.fromkeys(find_run(store, name).backtest_id for name in options.runs))
+    if options.add or options.remove:
+        change_tags(
+            places.catalog_url,
+            store,
+            places.bundles,
+            runs,
+            add=options.add,
+            remove=options.remove,
+            config=read_report_config(config_files(options), Path.cwd()),
+        )
+    found = tags_of(store, runs)
+    if options.json:
+        print(pretty_json(found), end="")
+    else:
+        for backtest_id, tags in found.items():
+            print(f"{backtest_id}  {', '.join(tags) or 'no tags'}")
+    return 0
