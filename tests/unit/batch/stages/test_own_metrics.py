@@ -112,6 +112,13 @@ def test_a_metric_that_raises_fails_the_run_and_shows_where(project):
 
 
 @pytest.mark.parametrize("text", [SIGNAL, TRADING])
+def test_the_plan_knows_which_own_metrics_look_at_trades(project, text):
+    plan_search(project, text, optimize={"objective": "tail"})
+    (words,) = project.plan().estimates.values()
+    assert ("by the event engine" in words) is (text is TRADING)
+
+
+@pytest.mark.parametrize("text", [SIGNAL, TRADING])
 def test_an_own_metric_is_objective_and_constraint_and_the_same_in_sweep_and_run(project, text):
     optimize = {"objective": "tail", "constraints": ["tail < -0.001", "total_trades >= 1"]}
     backtest_id, chunks = plan_search(project, text, optimize=optimize, ledger="decimal")
