@@ -89,6 +89,21 @@ def test_a_run_has_the_metrics_that_its_strategy_imports_from_captured_code(proj
     assert (run.code / "strategies/lib/tails.py").read_text() == LIBRARY
 
 
+def test_an_own_metric_is_given_the_returns_of_the_benchmark(project):
+    text = SIGNAL.replace(
+        "from lib.tails import worst_three as tail",
+        "from backtrail.metrics import metric\n\n\n@metric\n"
+        "def ahead(returns, benchmark_returns):\n"
+        "    return returns.sum() - benchmark_returns.sum()",
+    )
+    run, failed = plain_run(project, text, benchmark="AAA")
+    assert failed == []
+    curve = pl.read_parquet(run.results / "backtest_results.parquet")
+    ahead = curve["returns"].sum() - curve["benchmark_returns"].sum()
+    assert run.read_manifest()["metrics"]["ahead"] == pytest.approx(ahead, rel=1e-9)
+    assert ahead != curve["returns"].sum()
+
+
 def test_own_metrics_stand_in_the_catalog(project):
     run, _ = plain_run(project, TRADING)
     link_catalog(f"sqlite:///{project.root}/catalog.sqlite", project.store, project.bundles)
