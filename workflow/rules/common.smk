@@ -187,7 +187,7 @@ def refuse(error):
 def print_summary(*, complete):
     """Say how the batch ended; a whole call that succeeds with unfinished runs is an error."""
     looked = {run: damage for look in LOOKS for run, damage in look.items()} if LOOKS else None
-    summary = summarize_batch(BATCH, since=STARTED, looked=looked)
+    summary = summarize_batch(BATCH, since=STARTED, looked=looked, is_over=complete)
     if summary is not None:
         sys.stderr.write(f"{summary}\n")
         settings = workflow.dag_settings

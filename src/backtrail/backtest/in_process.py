@@ -13,7 +13,7 @@ from typing import Any
 from backtrail.artifacts.paths import RunPaths
 from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest.callables import LiveStrategy
-from backtrail.batch.execution.evaluation import check_params, evaluate_run
+from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
 from backtrail.batch.execution.executor import RESULT_TABLES
 from backtrail.batch.execution.importing import import_entry, local_modules
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
@@ -92,10 +92,7 @@ class InProcess:
         functions: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Resolve parameter sets against the strategy's `Params`; see `Sandbox.check_params`."""
-        checked = [check_params(self.strategy, item) for item in params]
-        metrics = [own.name for own in self.strategy.metrics]
-        answer = {"form": self.strategy.form, "params": checked, "metrics": metrics}
-        return Outcome(answer, None, "", "", 0.0, 0.0, 0.0)
+        return Outcome(about_strategy(self.strategy, params), None, "", "", 0.0, 0.0, 0.0)
 
     def tables(
         self, identity: Mapping[str, Any], bundle: str, run_key: str, paths: RunPaths | None

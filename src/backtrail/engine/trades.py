@@ -1,55 +1,15 @@
 """Round trips: what happened to a symbol from flat to flat."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from backtrail.engine.excursions import excursions
 from backtrail.engine.journal import Action, Fill, Record
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
 from backtrail.engine.market import Market
 from backtrail.engine.result import Column, Table
-from backtrail.engine.trips import Trips
+from backtrail.engine.trips import Trade, Trips
 
-__all__ = ["Trade", "round_trips", "trade_table", "trips_of"]
-
-
-@dataclass(slots=True, eq=False)
-class Trade:
-    """One round trip in the making; quantities are in shares of its end (splits applied).
-
-    Attributes:
-        column: Its symbol's column.
-        entry_row: Bar of the first fill.
-        sign: 1 long, -1 short.
-        held: Shares held now, positive.
-        largest: Largest holding.
-        entered: Shares of all fills that made it larger.
-        entry_value: Money of those fills, without commission.
-        exited: Shares of all fills that made it smaller.
-        exit_value: Money of those fills, without commission.
-        commission: Paid for all fills.
-        slippage: Lost in all fills against the bars' prices.
-        cash: Signed cash flow of fills, dividends and cash in lieu, commission included.
-        exit_row: Bar of the last fill; None while open.
-        exit_price: Price of the last fill.
-        closed_after_bar: Whether it saw its last bar whole (closed at a close).
-    """
-
-    column: int
-    entry_row: int
-    sign: int
-    held: Amount
-    largest: Amount
-    entered: Amount
-    entry_value: Amount
-    exited: Amount
-    exit_value: Amount
-    commission: Amount
-    slippage: Amount
-    cash: Amount
-    exit_row: int | None = None
-    exit_price: float = 0.0
-    closed_after_bar: bool = False
+__all__ = ["round_trips", "trade_table", "trips_of"]
 
 
 Costs = tuple[Amount, ...]  # commission, slippage
@@ -133,7 +93,7 @@ class _Builder:
         if not trade.held:
             trade.exit_row = fill.row
             trade.exit_price = fill.price
-            trade.closed_after_bar = fill.reason == "delisted"
+            trade.saw_exit_bar = fill.reason == "delisted"
             del self._open[fill.column]
 
     def _book(self, trade: Trade, paid: Amount, costs: Costs, *, buys: bool) -> None:
@@ -226,7 +186,7 @@ def trips_of(record: Record) -> Trips:
         slippages=[trade.slippage for trade in trades],
         cash=[trade.cash for trade in trades],
         exit_prices=[trade.exit_price for trade in trades],
-        saw_exit_bar=[trade.closed_after_bar for trade in trades],
+        saw_exit_bar=[trade.saw_exit_bar for trade in trades],
     )
 
 

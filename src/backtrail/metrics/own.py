@@ -20,7 +20,14 @@ __all__ = ["OwnMetric", "RunMaterial", "metric", "own_metrics", "own_rows", "own
 Measure = TypeVar("Measure", bound=Callable[..., Any])
 
 UNITS: Final = ("fraction", "ratio", "probability", "money", "count", "bars")
-MATERIAL: Final = ("returns", "equity", "timestamps", "trades", "periods_per_year")
+MATERIAL: Final = (
+    "returns",
+    "benchmark_returns",
+    "equity",
+    "timestamps",
+    "trades",
+    "periods_per_year",
+)
 _MARK: Final = "__backtrail_metric__"
 _COLUMNS: Final = ("set", "objective", "admissible", "rank", "error")  # of a search's table
 _FORM: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -35,7 +42,7 @@ class OwnMetric:
     Attributes:
         name: That of the function in the strategy file.
         function: What computes it.
-        wants: What it takes, of `returns`, `equity`, `timestamps`, `trades`, `periods_per_year`.
+        wants: What it takes, of `MATERIAL`.
         unit: fraction, ratio, probability, money, count or bars.
         assumption: What the number rests on.
     """
@@ -60,10 +67,11 @@ def metric(
 ) -> Measure | Callable[[Measure], Measure]:
     """Mark a function of a strategy file as a metric of its runs.
 
-    The function takes what it needs by name: `returns` per bar, shape (n - 1,); `equity`, shape
-    (n,); `timestamps` of the bars, UTC, datetime64; `trades`, the closed round trips in the order
-    of entry, as arrays by column (see the table `trades`); `periods_per_year`. It returns a finite
-    number, or None where it is undefined.
+    The function takes what it needs by name: `returns` per bar, shape (n - 1,);
+    `benchmark_returns`, those of the benchmark at the same bars, NaN before it has a price (without
+    a benchmark the metric is undefined); `equity`, shape (n,); `timestamps` of the bars, UTC,
+    datetime64; `trades`, the closed round trips in the order of entry, as arrays by column (see the
+    table `trades`); `periods_per_year`. It returns a finite number, or None where it is undefined.
 
     Args:
         function: The function, when it is marked without options.
@@ -141,6 +149,8 @@ class RunMaterial:
         timestamps_us: Microseconds UTC of the bars.
         periods_per_year: Bars per year.
         trades: Columns of the table of round trips; None where no metric asks for it.
+        benchmark_returns: Of every bar, shape (n,), None or NaN where unknown; None without a
+            benchmark.
     """
 
     def __init__(
@@ -149,11 +159,13 @@ class RunMaterial:
         timestamps_us: npt.ArrayLike,
         periods_per_year: float,
         trades: Mapping[str, Sequence[Any]] | None = None,
+        benchmark_returns: Sequence[float | None] | FloatArray | None = None,
     ) -> None:
         self.equity: FloatArray = _fixed(np.asarray(equity, dtype=np.float64))
         self._times = timestamps_us
         self.periods_per_year = periods_per_year
         self._trades = trades
+        self._compared = benchmark_returns
 
     @cached_property
     def timestamps(self) -> npt.NDArray[np.datetime64]:
@@ -167,6 +179,14 @@ class RunMaterial:
         if len(curve) < 2 or not (curve[:-1] > 0.0).all():
             return None
         return _fixed(curve[1:] / curve[:-1] - 1.0)
+
+    @cached_property
+    def benchmark_returns(self) -> FloatArray | None:
+        """Returns of the benchmark beside `returns`; None where not one of them is known."""
+        if self._compared is None:
+            return None
+        compared = np.asarray(self._compared, dtype=np.float64)[1:]
+        return None if np.isnan(compared).all() else _fixed(compared)
 
     @cached_property
     def trades(self) -> dict[str, npt.NDArray[Any]]:
@@ -203,7 +223,7 @@ def own_value(own: OwnMetric, run: RunMaterial) -> float | None:
         StrategyError: If the function raises, or returns something else than a finite number or
             None.
     """
-    if "returns" in own.wants and run.returns is None:
+    if _missing(own, run) is not None:
         return None
     given = {name: getattr(run, name) for name in own.wants}
     try:
@@ -225,6 +245,14 @@ def own_value(own: OwnMetric, run: RunMaterial) -> float | None:
     return float(found)
 
 
+def _missing(own: OwnMetric, run: RunMaterial) -> str | None:
+    if "returns" in own.wants and run.returns is None:
+        return "equity has no returns"
+    if "benchmark_returns" in own.wants and run.benchmark_returns is None:
+        return "there is no benchmark"
+    return None
+
+
 def own_rows(metrics: Sequence[OwnMetric], run: RunMaterial) -> list[MetricRow]:
     """Return the rows of a summary for a strategy's own metrics.
 
@@ -235,8 +263,7 @@ def own_rows(metrics: Sequence[OwnMetric], run: RunMaterial) -> list[MetricRow]:
     for own in metrics:
         value, assumption = own_value(own, run), own.assumption
         if value is None:
-            without = "returns" in own.wants and run.returns is None
-            why = "equity has no returns" if without else f"the strategy says so ({assumption})"
+            why = _missing(own, run) or f"the strategy says so ({assumption})"
             assumption = f"undefined: {why}"
         rows.append(MetricRow(own.name, value, own.unit, assumption))
     return rows

@@ -103,7 +103,11 @@ def summarize_tables(
     if not own:
         return rows
     run = RunMaterial(
-        curve["portfolio_value"], curve["timestamp"], periods_per_year, tables["trades"]
+        curve["portfolio_value"],
+        curve["timestamp"],
+        periods_per_year,
+        tables["trades"],
+        curve["benchmark_returns"],
     )
     return rows + own_rows(own, run)
 

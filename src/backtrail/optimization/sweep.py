@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from backtrail.engine import Bars, EngineConfig, SignalBars, Strategy, run_event, run_signal
 from backtrail.engine.blame import is_of_strategy
+from backtrail.engine.curve import benchmark_returns
 from backtrail.engine.market import Market
 from backtrail.engine.schedule import SessionSource
 from backtrail.engine.signal import check_weights
@@ -83,6 +84,8 @@ class Sweep:
         periods_per_year: Bars per year, for what is annualised.
         attributes: Set on the context of a strategy in event form before `initialize`.
         sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.
+        benchmark: Symbol with which metrics of the strategy's own compare it; None without one.
+        benchmark_bars: Its prices, where it is not part of `bars`.
         first: Row at which the account begins. The bars before it only fill indicators: metrics and
             returns are of the rows from it on. In signal form and step form the account begins in
             cash and takes at this row the weights that last; in event form the strategy trades
@@ -102,6 +105,8 @@ class Sweep:
         periods_per_year: float,
         attributes: Mapping[str, object] | None = None,
         sessions: SessionSource | None = None,
+        benchmark: str | None = None,
+        benchmark_bars: Bars | None = None,
         first: int = 0,
         compiled: bool | None = None,
     ) -> None:
@@ -113,6 +118,10 @@ class Sweep:
         self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
+        self._compared: FloatArray | None = None
+        if benchmark and any("benchmark_returns" in own.wants for own in strategy.metrics):
+            prices = Market(self._bars if benchmark_bars is None else benchmark_bars)
+            self._compared = benchmark_returns(prices, benchmark, self._bars.timestamps)
         # Whether the compiled account has the rules; its numbers can be had without Numba, too.
         self.is_compiled: Final = (
             strategy.target_weights is not None
@@ -267,7 +276,12 @@ class Sweep:
         for number in numbers:
             if errors[number] is not None:
                 continue
-            run = RunMaterial(curves[number - first], self._bars.timestamps, self._periods)
+            run = RunMaterial(
+                curves[number - first],
+                self._bars.timestamps,
+                self._periods,
+                benchmark_returns=self._compared,
+            )
             try:
                 found = {own.name: own_value(own, run) for own in self._strategy.metrics}
             except StrategyError as error:
@@ -309,6 +323,9 @@ class Sweep:
             tables = result.tables
             if self._first:
                 tables = tables_since(tables, self._first, int(self._bars.timestamps[0]))
+        if self._compared is not None:
+            curves = {**tables["backtest_results"], "benchmark_returns": self._compared}
+            tables = {**tables, "backtest_results": curves}
         own = self._strategy.metrics
         rows = summarize_tables(tables, periods_per_year=self._periods, own=own)
         found = {row.metric: row.value for row in rows}

@@ -107,6 +107,24 @@ def test_a_metric_of_returns_is_undefined_where_there_are_none(equity):
     assert other.value == equity[-1]
 
 
+def test_a_metric_against_the_benchmark_sees_the_same_bars_and_is_undefined_without_one():
+    @metric
+    def ahead(returns, benchmark_returns):
+        assert not benchmark_returns.flags.writeable
+        return float((returns - benchmark_returns).sum())
+
+    equity, (own,) = (100.0, 110.0, 99.0), found(ahead)
+
+    def row(*benchmark):
+        run = RunMaterial(equity, [0, DAY, 2 * DAY], 252.0, None, benchmark or None)
+        return own_rows([own], run)[0]
+
+    assert row(None, 0.05, -0.2).value == pytest.approx(0.05 + 0.1)
+    without = (None, "undefined: there is no benchmark")
+    assert (row().value, row().assumption) == without
+    assert (row(None, None, None).value, row(None, float("nan"), None).assumption) == without
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(float("nan"), "nan"), (float("inf"), "inf"), (True, "True"), ("1", "'1'"), ([1.0], "[1.0]")],
@@ -165,7 +183,7 @@ def test_a_metric_takes_what_there_is():
         found(strange)
     assert str(error.value) == (
         "metric strange of strategy mine takes prices, *more; its parameters have to be some of "
-        "returns, equity, timestamps, trades, periods_per_year"
+        "returns, benchmark_returns, equity, timestamps, trades, periods_per_year"
     )
     with pytest.raises(StrategyError, match="metric nothing of strategy mine takes nothing"):
         found(nothing)

@@ -527,3 +527,39 @@ def test_a_set_whose_own_metric_raises_is_a_row_with_its_error_and_no_figure():
         assert (found.metrics["picky"][~failed] == 1.0).all()
         assert np.isnan(found.returns[failed]).all()
         assert np.isfinite(found.returns[~failed]).all()
+
+
+@metric
+def beat(returns, benchmark_returns):
+    return float(np.mean(returns > benchmark_returns))
+
+
+@metric
+def beat_by_trades(returns, benchmark_returns, trades):
+    return float(np.mean(returns > benchmark_returns)) + len(trades["pnl"])
+
+
+@pytest.mark.parametrize("first", [0, 5])
+@pytest.mark.parametrize("outside", [False, True])
+def test_own_metrics_against_the_benchmark_are_those_of_an_exact_run(first, outside):
+    bars = random_bars(5, 2, 40)
+    other = random_bars(6, 1, 40)
+    symbol, others = ("C", other) if outside else ("A", None)
+    for wanted in ((beat,), (beat, beat_by_trades)):  # by the kernel, and by the event engine
+        strategy = with_metrics(*wanted)
+        sweep = Sweep(
+            strategy, bars, config(), periods_per_year=252, benchmark=symbol,
+            benchmark_bars=others, first=first, compiled=True,
+        )  # fmt: skip
+        found = sweep.evaluate([{"seed": 3}], keep_returns=True)
+        source = (other if outside else bars).close
+        column = 0 if outside else bars.symbols.index("A")
+        held = source[1:, column] / source[:-1, column] - 1.0
+        share = float(np.mean(found.returns[0] > held[first:]))
+        assert 0.0 < share < 1.0
+        assert found.metrics["beat"].tolist() == [share]
+        if len(wanted) == 2:
+            assert found.metrics["beat_by_trades"][0] % 1.0 == pytest.approx(share)
+    alone = Sweep(with_metrics(beat), bars, config(), periods_per_year=252)
+    assert np.isnan(alone.evaluate([{}]).metrics["beat"]).all()
+    assert alone.evaluate([{}]).errors == (None,)

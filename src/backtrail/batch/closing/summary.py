@@ -11,6 +11,7 @@ from backtrail.artifacts.manifest import Damage, is_sealed
 from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.plan import Plan
+from backtrail.batch.planning.resolving import outdated_bundles
 from backtrail.batch.planning.targets import damaged_runs
 from backtrail.wording import counted, error_words
 
@@ -30,6 +31,8 @@ class BatchSummary:
         restored: Runs that the present call found damaged and that are whole again.
         index: The comparison page as the config writes its folder; None when it was not made.
         warning: What the catalog's receipt warns of, such as a store that has grown large.
+        outdated: Why bundles are not what their sources are now, so that the runs counted are those
+            of the datasets before.
     """
 
     new: int
@@ -40,21 +43,25 @@ class BatchSummary:
     restored: int
     index: Path | None
     warning: str | None = None
+    outdated: Sequence[str] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether every run is sealed and whole."""
-        return not self.failed and not self.open and not self.damaged
+        return not (self.failed or self.open or self.damaged or self.outdated)
 
     def __str__(self) -> str:
         total = self.new + self.reused + len(self.failed) + self.open
-        lines = [
+        lines = [f"Not planned anew: {why}" for why in self.outdated]
+        if lines:
+            lines.append("What follows counts the runs of the data before:")
+        lines.append(
             f"{counted(total, 'run')}: {self.new} new, {self.reused} reused, "
             + f"{len(self.failed)} failed"
             + (f", {self.open} not finished" if self.open else "")
             + (f", {self.restored} restored" if self.restored else "")
             + (f", {len(self.damaged)} damaged" if self.damaged else "")
-        ]
+        )
         lines += [f"  failed {name} ({where}): {reason}" for name, where, reason in self.failed]
         lines += [f"  damaged {name} ({where}): {what}" for name, where, what in self.damaged]
         if self.warning is not None:
@@ -65,7 +72,11 @@ class BatchSummary:
 
 
 def summarize_batch(
-    batch: Batch, *, since: float, looked: Mapping[str, Damage] | None = None
+    batch: Batch,
+    *,
+    since: float,
+    looked: Mapping[str, Damage] | None = None,
+    is_over: bool = True,
 ) -> BatchSummary | None:
     """Count what became of a batch's runs, or return None when it was never planned.
 
@@ -76,6 +87,8 @@ def summarize_batch(
         since: Unix time at which the present call began.
         looked: What the present call found damaged when it looked at every sealed run; None when
             it did not look. A call that found all of them whole and made none looks only once.
+        is_over: Whether the call succeeded. One that did not may have failed at a bundle, before
+            the batch could be planned for what its source is now.
     """
     path = batch.root / batch.plan_path
     if not path.exists():
@@ -111,6 +124,7 @@ def summarize_batch(
         sum(is_sealed(runs[name]) for name in mended),
         index if (batch.root / index).exists() else None,
         _warning(path.parent),
+        () if is_over else tuple(outdated_bundles(batch).values()),
     )
 
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from backtrail.artifacts.paths import RunPaths
-from backtrail.batch.execution.evaluation import check_params, evaluate_run
+from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
 from backtrail.batch.execution.importing import import_entry, local_modules
 from backtrail.data.packed_bars import PackedBars
 from backtrail.engine import Bars
@@ -76,9 +76,7 @@ def _answer(
     with data_folders([code_dir / folder for folder in import_roots(entry)]):
         if asked["kind"] == "params":
             strategy = _load(code_dir, entry, functions)
-            params = [check_params(strategy, item) for item in asked["params"]]
-            metrics = [own.name for own in strategy.metrics]
-            return {"form": strategy.form, "params": params, "metrics": metrics}
+            return about_strategy(strategy, asked["params"])
         shield = Shield(asked["code_dir"], asked["files"], asked["target"])
         recorder = UsageRecorder(shield, watch)
         recorder.start()

@@ -31,6 +31,7 @@ from backtrail.metrics.attribution import attribution_columns
 from backtrail.metrics.summary import MetricRow, summarize_tables, tables_since
 
 __all__ = [
+    "about_strategy",
     "calendar_sessions",
     "check_params",
     "engine_config",
@@ -58,6 +59,21 @@ def check_params(strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Any]
         return {"values": {}}
     names = [field.name for field in fields(params) if field.init]
     return {"values": {name: getattr(params, name) for name in names}}
+
+
+def about_strategy(strategy: Strategy, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what planning asks of a strategy: its form, parameters and own metrics.
+
+    Args:
+        strategy: From `load_strategy`.
+        params: Parameter sets to check, as `check_params` takes them.
+    """
+    return {
+        "form": strategy.form,
+        "params": [check_params(strategy, given) for given in params],
+        "metrics": [own.name for own in strategy.metrics],
+        "needs_trades": any("trades" in own.wants for own in strategy.metrics),
+    }
 
 
 def evaluate_run(

@@ -107,6 +107,8 @@ class Laboratory:
             periods_per_year=self.periods,
             attributes=self._attributes,
             sessions=partial(calendar_sessions, bars),
+            benchmark=self.identity["benchmark"],
+            benchmark_bars=self.benchmark_bars,
             first=first,
             compiled=True,
         )

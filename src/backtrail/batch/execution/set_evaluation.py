@@ -77,7 +77,9 @@ def evaluate_sets(
         for it, as `SearchPart` gives them.
     """
     search = Search.of(spec)
-    sweep = _sweep(strategy, spec, bars, seed, periods_per_year, attributes)
+    sweep = _sweep(
+        strategy, spec, bars, seed, periods_per_year, attributes, benchmark_bars=benchmark_bars
+    )
     chosen = iter(range(*places) if numbers is None else numbers)
     passing = _passing(search, chosen)
     statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
@@ -115,7 +117,11 @@ def _sweep(
     seed: int,
     periods_per_year: float,
     attributes: Mapping[str, object] | None,
+    *,
+    benchmark_bars: Bars | None = None,
 ) -> Sweep:
+    benchmark = spec["identity"].get("benchmark")
+    is_known = benchmark_bars is not None or benchmark in bars.symbols
     return Sweep(
         strategy,
         bars,
@@ -123,6 +129,9 @@ def _sweep(
         periods_per_year=periods_per_year,
         attributes=attributes,
         sessions=partial(calendar_sessions, bars),
+        # Curves are asked for without the prices of a benchmark outside; nobody looks at metrics.
+        benchmark=benchmark if is_known else None,
+        benchmark_bars=benchmark_bars,
         compiled=True,  # in every chunk, so that no number depends on how sets are divided
     )
 

@@ -87,6 +87,7 @@ def estimate_search(
     *,
     sets_per_job: int | str = "auto",
     seconds_per_set: float | None = None,
+    needs_trades: bool = False,
 ) -> SearchEstimate:
     """Return what a search is expected to take, and how many jobs it is worth.
 
@@ -97,9 +98,11 @@ def estimate_search(
         limits: Of one job.
         sets_per_job: As the config says.
         seconds_per_set: As an earlier search took; None when there was none.
+        needs_trades: Whether a metric of the strategy's own looks at trades, which the compiled
+            account does not keep.
     """
     sets, is_exact = _count_sets(search)
-    is_compiled = _goes_through_kernel(identity)
+    is_compiled = not needs_trades and _goes_through_kernel(identity)
     per_bar, per_set = _COMPILED if is_compiled else _EVENTS
     draws = identity.get("validate", {}).get("overfitting", {}).get("bootstraps", 0)
     guess = per_set + (per_bar * len(identity["symbols"]) + _RESAMPLED * draws) * bars

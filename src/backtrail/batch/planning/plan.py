@@ -268,6 +268,7 @@ def plan_search(
         seconds_per_set=None
         if predecessor is None
         else seconds_per_set(batch.places.store, predecessor),
+        needs_trades=run.needs_trades,
     )
     return chunk_ranges(search, estimate), str(estimate)
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from backtrail.batch.execution.sandbox import Outcome, Sandbox
 from backtrail.batch.planning.loading import Batch
@@ -31,16 +31,24 @@ class ResolvedRun:
 
     Attributes:
         content: Checksums of the canonical columns of the dataset's tables.
+        needs_trades: Whether a metric of the strategy's own looks at trades.
     """
 
     request: RunRequest
     identity: Mapping[str, Any]
     content: Mapping[str, str] = field(default_factory=dict)
+    needs_trades: bool = False
 
     @property
     def run_key(self) -> str:
         """Sha256 of the canonical identity."""
         return sha256_json(self.identity)
+
+
+class _Known(NamedTuple):
+    form: str | None
+    params: Mapping[str, Any]
+    needs_trades: bool = False
 
 
 class ParameterChecker(Protocol):
@@ -111,29 +119,28 @@ def resolve_runs(
                 request,
                 bars[request.bundle].manifest,
                 batch.closures[request.strategy],
-                form,
-                params,
+                known.form,
+                known.params,
                 seed=batch.config["seed"],
                 library=library_fingerprint(search=request.search is not None),
             ),
             bars[request.bundle].manifest.content,
+            known.needs_trades,
         )
-        for request, (form, params) in zip(wanted, _parameters(batch, wanted, sandbox), strict=True)
+        for request, known in zip(wanted, _parameters(batch, wanted, sandbox), strict=True)
     ]
 
 
 def _parameters(
     batch: Batch, requests: Sequence[RunRequest], sandbox: ParameterChecker | None
-) -> list[tuple[str | None, Mapping[str, Any]]]:
-    """Return each request's strategy form, and its parameters with the defaults filled in.
+) -> list[_Known]:
+    """Return what each request's strategy says, its parameters with the defaults filled in.
 
     A strategy that cannot be imported has no form and keeps its parameters as given: its runs
     fail, are catalogued, and mending the strategy makes other runs. The parameters of a search are
     those that it does not vary.
     """
-    resolved: list[tuple[str | None, Mapping[str, Any]]] = [
-        (None, request.params) for request in requests
-    ]
+    resolved = [_Known(None, request.params) for request in requests]
     groups: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
         groups.setdefault(canonical_json([request.strategy, request.functions]), []).append(index)
@@ -152,11 +159,12 @@ def _parameters(
                 problems.append(Problem(where, found, "see strategies/README.md for the forms"))
             if outcome.answer is None:
                 continue
+            form, trades = outcome.answer["form"], outcome.answer["needs_trades"]
             answers = iter(outcome.answer["params"])
             for index, group in zip(indices, probes, strict=True):
                 request, found_ones = requests[index], list(islice(answers, len(group)))
                 problems += _mistakes(request, group, found_ones, batch.source)
-                resolved[index] = (outcome.answer["form"], _kept_params(request, found_ones))
+                resolved[index] = _Known(form, _kept_params(request, found_ones), trades)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return resolved

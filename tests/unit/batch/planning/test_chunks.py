@@ -80,6 +80,13 @@ def test_what_the_kernel_has_no_rules_for_is_told_beforehand(identity):
     assert estimate(search(10, 10), {"instruments": {"AAA": {"tick": "1"}}}).is_compiled
 
 
+def test_metrics_that_look_at_trades_are_planned_with_the_event_engine():
+    found = estimate(search(10, 100), needs_trades=True)
+    assert not found.is_compiled
+    assert found.jobs > estimate(search(10, 100)).jobs == 1
+    assert found.seconds > 100 * estimate(search(10, 100)).seconds
+
+
 def test_draws_against_the_benchmark_take_time():
     plain = estimate(search(100, 100))
     drawn = estimate(search(100, 100), {"validate": {"overfitting": {"bootstraps": 1000}}})

@@ -89,6 +89,21 @@ def test_a_run_has_the_metrics_that_its_strategy_imports_from_captured_code(proj
     assert (run.code / "strategies/lib/tails.py").read_text() == LIBRARY
 
 
+def test_an_own_metric_is_given_the_returns_of_the_benchmark(project):
+    text = SIGNAL.replace(
+        "from lib.tails import worst_three as tail",
+        "from backtrail.metrics import metric\n\n\n@metric\n"
+        "def ahead(returns, benchmark_returns):\n"
+        "    return returns.sum() - benchmark_returns.sum()",
+    )
+    run, failed = plain_run(project, text, benchmark="AAA")
+    assert failed == []
+    curve = pl.read_parquet(run.results / "backtest_results.parquet")
+    ahead = curve["returns"].sum() - curve["benchmark_returns"].sum()
+    assert run.read_manifest()["metrics"]["ahead"] == pytest.approx(ahead, rel=1e-9)
+    assert ahead != curve["returns"].sum()
+
+
 def test_own_metrics_stand_in_the_catalog(project):
     run, _ = plain_run(project, TRADING)
     link_catalog(f"sqlite:///{project.root}/catalog.sqlite", project.store, project.bundles)
@@ -109,6 +124,13 @@ def test_a_metric_that_raises_fails_the_run_and_shows_where(project):
     assert error["message"].startswith("metric mine raised IndexError: index 99 is out of bounds")
     table = pl.read_parquet(run.errors / "errors.parquet")
     assert 'File "strategies/sma.py", line 9, in mine' in table["traceback"][-1]
+
+
+@pytest.mark.parametrize("text", [SIGNAL, TRADING])
+def test_the_plan_knows_which_own_metrics_look_at_trades(project, text):
+    plan_search(project, text, optimize={"objective": "tail"})
+    (words,) = project.plan().estimates.values()
+    assert ("by the event engine" in words) is (text is TRADING)
 
 
 @pytest.mark.parametrize("text", [SIGNAL, TRADING])
