@@ -345,6 +345,17 @@ def test_a_step_with_parts_that_cannot_be_looked_at_is_kept_nowhere():
     assert content(LEVEL=object()) is None
 
 
+def test_a_number_that_a_step_names_is_the_one_it_has_when_a_sweep_begins(monkeypatch):
+    bars, found = random_bars(7), []
+    for deepest in (DEEPEST, 0.01):
+        monkeypatch.setitem(distance.__globals__, "DEEPEST", deepest)
+        for way in (True, False):
+            found.append(swept(TRAILING, bars, [{"stop": 0.03}], compiled=way))
+    assert_equal(found[0], found[1])
+    assert_equal(found[2], found[3])
+    assert found[0].metrics["total_return"][0] != found[2].metrics["total_return"][0]
+
+
 KEPT = """
 import sys
 from pathlib import Path
