@@ -39,7 +39,7 @@ _OPTIONS_OF_LOOP: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True
 # What Numba keeps names a module, which has to be there when it is loaded.
 _OWN_NAMES: Final[dict[str, Any]] = {"__name__": __name__, "__builtins__": builtins}
 _REFUSALS: Final = (NumbaError, UnsupportedBytecodeError)
-_LOOP_FILE: Final = "loop.py"
+_LOOP_FILE: Final = "loop.txt"  # no source of the library's: those are in its fingerprint
 _UNKEPT: Final = "<step>"
 _LONGEST_WORDS: Final = 300
 

@@ -367,7 +367,7 @@ found = own.swept(own.TRAILING, own.random_bars(7, 2), [{"stop": 0.03}], compile
 loop = compiled_step.compiled_step(own.TRAILING.target_weights)._loop
 print(
     found.metrics["total_return"][0].hex(),
-    len(list(Path(sys.argv[1], "steps").glob("*/loop.py"))),
+    len(list(Path(sys.argv[1], "steps").glob("*/loop.txt"))),
     sum(loop.stats.cache_hits.values()),
 )
 """
@@ -399,3 +399,4 @@ def test_what_was_compiled_is_found_by_the_next_process_and_never_by_a_changed_s
     for path in tmp_path.rglob("*.nbc"):
         path.write_bytes(b"damaged")
     assert kept(tmp_path)[0] == result
+    assert list(tmp_path.rglob("*.py")) == []  # the library's fingerprint looks at those

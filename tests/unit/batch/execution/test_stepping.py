@@ -73,7 +73,7 @@ def files_of(folder):
 def loops():
     """Return the kept loops of steps that take a parameter of this name."""
     kept = Path(cache_from_source(COMPILED_STEP)).parent / "steps"
-    return [path for path in kept.glob("*/loop.py") if "of_drop" in path.read_text()]
+    return [path for path in kept.glob("*/loop.txt") if "of_drop" in path.read_text()]
 
 
 def test_sets_of_a_search_are_stepped_by_compiled_code_that_other_chunks_find(project):
