@@ -41,6 +41,7 @@ BUDGETS = {
     "signal form, equity curve": 0.1,
     "signal form, equity curve and trades": 0.1,
     "signal form": 0.1,
+    "step form": 2.0,
 }
 # What is read of a run's tables, which are made when they are looked at; all of them otherwise.
 READ = {
@@ -133,7 +134,8 @@ def spx(folder: Path) -> Bars:
 
 def cases(bars: Bars) -> dict[str, Callable[[EngineConfig], Any]]:
     empty = load_strategy(empty_module())
-    cross, signal = (model_strategy(REPOSITORY, name) for name in ("sma_cross", "sma_signal"))
+    models = ("sma_cross", "sma_signal", "trailing_breakout")
+    cross, signal, stepping = (model_strategy(REPOSITORY, name) for name in models)
     params = {"fast": 10, "slow": 50}
     free = EngineConfig(margin=MarginConfig(Decimal("0.3"), Decimal("0.1")))
     signals = {
@@ -150,6 +152,7 @@ def cases(bars: Bars) -> dict[str, Callable[[EngineConfig], Any]]:
         "SMA by declared indicators": lambda config: run_event(Declared, bars, config),
         "SMA by history": lambda config: run_event(cross, bars, config, params=params),
         **signals,
+        "step form": lambda config: run_signal(stepping, bars, config),
     }
 
 

@@ -210,7 +210,8 @@ _SWEEP_HEAD: Final[Sequence[str]] = (
     "",
     "9,275 pairs of SMA lengths (5 to 60, 20 to 200) on the 5,000 daily bars, on one core; the",
     "averages are computed within the time. backtrail's sweep goes through the public API:",
-    "`target_weights` in plain NumPy, the account compiled, metrics equal to the event engine's.",
+    "`target_weights` in plain NumPy, or a `step` that is asked at each bar; the account compiled,",
+    "metrics equal to the event engine's.",
     "",
 )
 _TAIL: Final[Sequence[str]] = (

@@ -76,6 +76,7 @@ ROWS: Final = (
 
 SWEEPS: Final = (
     Row("**backtrail**", None, {"daily1": "sweep"}, "ten metrics"),
+    Row("**backtrail**", None, {"daily1": "sweep, step form"}, "ten metrics, a step at each bar"),
     Row("raptorbt (Rust)", "raptorbt", {"daily1": "sweep"}, "48 metrics, one call per set"),
     Row("vectorbt (Numba)", "vectorbt", {"daily1": "sweep"}, "total return, blocks of 1,000"),
     Row("vectorbt (Numba)", "vectorbt", {"daily1": "sweep, at once"}, "total return, all at once"),

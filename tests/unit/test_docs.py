@@ -170,6 +170,7 @@ def rising_bars() -> Bars:
         (0, "class", ["AAA", "BBB"]),
         (1, "function", ["AAA"]),
         (2, "signal", ["AAA", "BBB"]),
+        (3, "step", ["AAA", "BBB"]),
     ],
 )
 def test_strategy_example_runs_and_buys(
@@ -182,7 +183,7 @@ def test_strategy_example_runs_and_buys(
     exec(compile(examples[number], module.__name__, "exec"), vars(module))
     strategy = load_strategy(module)
     assert strategy.form == form
-    run = run_signal if form == "signal" else run_event
+    run = run_signal if strategy.gives_weights else run_event
     fills = run(strategy, rising_bars(), EngineConfig()).tables["fills"]
     held: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, quantity in zip(fills["symbol"], fills["quantity"], strict=True):
@@ -196,7 +197,7 @@ def test_the_example_of_own_metrics_is_measured(monkeypatch: pytest.MonkeyPatch)
     examples = [text for kind, text in _FENCE.findall(page) if kind == "python"]
     module = types.ModuleType("example_metrics")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    for text in examples[2:4]:
+    for text in (examples[2], examples[4]):
         exec(compile(text, module.__name__, "exec"), vars(module))
     strategy = load_strategy(module)
     tables = run_signal(strategy, rising_bars(), EngineConfig()).tables

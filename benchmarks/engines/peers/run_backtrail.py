@@ -18,6 +18,7 @@ from backtrail.engine import (
     run_signal,
 )
 from backtrail.engine.api import order_target, order_target_percent, set_risk_hook
+from backtrail.engine.stepping import Step
 from backtrail.engine.strategy import Strategy
 
 # What each rule of the parity table is here.
@@ -221,12 +222,30 @@ class Params:
 
 def sweep(task):
     """The public sweep: ten metrics for each pair, on one core."""
-    from backtrail.optimization.sweep import Sweep  # event runs never import Numba
 
     def target_weights(bars, params):
         return bars.sma(params.fast) > bars.sma(params.slow)
 
-    strategy = Strategy("sma", "signal", Params, target_weights=target_weights)
+    return swept(Strategy("sma", "signal", Params, target_weights=target_weights), task)
+
+
+def averages(bars, params):
+    return {"fast_mean": bars.sma(params.fast), "slow_mean": bars.sma(params.slow)}
+
+
+def crossing(fast_mean, slow_mean):
+    return 1.0 if fast_mean > slow_mean else 0.0
+
+
+def sweep_of_steps(task):
+    """The same pairs, decided bar by bar."""
+    step = Step("sma", crossing, averages, Params)
+    return swept(Strategy("sma", "step", Params, target_weights=step), task)
+
+
+def swept(strategy, task):
+    from backtrail.optimization.sweep import Sweep  # event runs never import Numba
+
     sets = [{"fast": fast, "slow": slow} for fast, slow in PAIRS]
 
     def call():
@@ -241,7 +260,7 @@ def sweep(task):
 
 
 def variants():
-    found = {"sweep": sweep}
+    found = {"sweep": sweep, "sweep, step form": sweep_of_steps}
     for ledger in ("decimal", "float64"):
         for name, make in (("history", by_history), ("look-up", by_look_up), ("empty", nothing)):
             found[f"{name}, {ledger}"] = event(make, ledger, {})

@@ -12,8 +12,8 @@ import shutil
 import sys
 import tempfile
 import types
+import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -23,7 +23,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, NumbaWarning, UnsupportedBytecodeError
 
 from backtrail.engine.stepping import Step, StepArguments
 
@@ -38,7 +38,8 @@ _OPTIONS: Final[dict[str, Any]] = {"error_model": "python", "boundscheck": True,
 _OPTIONS_OF_LOOP: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
 # What Numba keeps names a module, which has to be there when it is loaded.
 _OWN_NAMES: Final[dict[str, Any]] = {"__name__": __name__, "__builtins__": builtins}
-_LOOP_FILE: Final = "loop.py"
+_REFUSALS: Final = (NumbaError, UnsupportedBytecodeError)
+_LOOP_FILE: Final = "loop.txt"  # no source of the library's: those are in its fingerprint
 _UNKEPT: Final = "<step>"
 _LONGEST_WORDS: Final = 300
 
@@ -75,16 +76,18 @@ class CompiledStep:
 
     Args:
         step: The step.
+        content: From `content_of`.
 
     Attributes:
         is_checked: Whether it was held against the step in Python; for who calls it to say.
         refused: Why it is not to be used, likewise; None while it is.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, content: str | None) -> None:
         self.is_checked = False
         self.refused: str | None = None
         self._step: Final = step
+        self._content: Final = content
         self._order: Final = tuple(n for n in step.names if n not in ("weight", "memory"))
         self._loop: Any = None
 
@@ -109,16 +112,43 @@ class CompiledStep:
         arguments = (weights, missing, self._step.memory_size, *values)
         try:
             if self._loop is None:
-                self._loop = _compiled_loop(self._step, frozenset(columns), arguments)
+                self._loop = self._compile(frozenset(columns), arguments)
             return bool(self._loop(*arguments) < 0)
-        except NumbaError as error:
+        except _REFUSALS as error:
             raise NotCompiledError(_words(self._step, error)) from None
+
+    def _compile(self, columns: frozenset[str], arguments: tuple[Any, ...]) -> Any:
+        """Return the loop over bars that calls the step, compiled for the types of arguments."""
+        step = self._step
+        if not isinstance(step.function, types.FunctionType | Dispatcher):
+            raise NotCompiledError(f"it is {type(step.function).__name__} and no plain function")
+        given = {"weight": "weight", "memory": "memory"}
+        given |= {name: f"of_{name}" for name in step.names if name not in given}
+        parameters = "".join(f", {of}" for name, of in given.items() if of != name)
+        passed = ", ".join(given[n] + ("[column, row]" if n in columns else "") for n in step.names)
+        source = _LOOP.format(parameters=parameters, arguments=passed)
+        file = _kept_file(source, self._content)
+        jitted = _jitted(step.function, {})
+        try:
+            try:
+                return _loop_in(file, source, jitted, arguments)
+            except _REFUSALS:
+                raise
+            except Exception:  # noqa: BLE001  a damaged file is as good as none
+                return _loop_in(None, source, jitted, arguments)
+        except Exception as error:  # noqa: BLE001  Numba raises whatever comes to it
+            raise NotCompiledError(_words(step, error)) from None
+
+
+def compiled_step(step: Step) -> CompiledStep:
+    """Return a step compiled: the same for many sweeps, while nothing that it names changes."""
+    content = content_of(step)
+    return CompiledStep(step, None) if content is None else _shared(step, content)
 
 
 @lru_cache(maxsize=16)
-def compiled_step(step: Step) -> CompiledStep:
-    """Return a step compiled; a validation sweeps the same one over many histories."""
-    return CompiledStep(step)
+def _shared(step: Step, content: str) -> CompiledStep:
+    return CompiledStep(step, content)
 
 
 def content_of(step: Step) -> str | None:
@@ -234,32 +264,14 @@ def _jitted(function: Any, made: dict[int, Any]) -> Any:
     return made[id(function)]
 
 
-def _compiled_loop(step: Step, columns: frozenset[str], arguments: tuple[Any, ...]) -> Any:
-    """Return the loop over bars that calls a step, compiled for the types of some arguments."""
-    if not isinstance(step.function, types.FunctionType | Dispatcher):
-        raise NotCompiledError(f"it is {type(step.function).__name__} and no plain function")
-    given = {"weight": "weight", "memory": "memory"}
-    given |= {name: f"of_{name}" for name in step.names if name not in given}
-    parameters = "".join(f", {of}" for name, of in given.items() if of != name)
-    passed = ", ".join(given[n] + ("[column, row]" if n in columns else "") for n in step.names)
-    source = _LOOP.format(parameters=parameters, arguments=passed)
-    file = _kept_file(source, content_of(step))
-    jitted = _jitted(step.function, {})
-    try:
-        if file is not None:
-            with suppress(Exception):  # a damaged file is as good as none
-                return _loop_in(file, source, jitted, arguments)
-        return _loop_in(None, source, jitted, arguments)
-    except Exception as error:
-        # Numba raises whatever comes to it where it meets what it does not know.
-        raise NotCompiledError(_words(step, error)) from error
-
-
 def _loop_in(file: Path | None, source: str, step: Any, arguments: tuple[Any, ...]) -> Any:
     names = {**_OWN_NAMES, "np": np, "step": step}
     exec(compile(source, str(file or _UNKEPT), "exec"), names)
-    loop = numba.njit(names["loop"], cache=file is not None, **_OPTIONS_OF_LOOP)
-    loop.compile(tuple(map(numba.typeof, arguments)))
+    with warnings.catch_warnings():
+        # What Numba finds doubtful is held against Python, or is not compiled and said once.
+        warnings.simplefilter("ignore", NumbaWarning)
+        loop = numba.njit(names["loop"], cache=file is not None, **_OPTIONS_OF_LOOP)
+        loop.compile(tuple(map(numba.typeof, arguments)))
     return loop
 
 
@@ -279,9 +291,10 @@ def _kept_file(source: str, content: str | None) -> Path | None:
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             _forget_old(folder)
-            made = Path(tempfile.mkdtemp(dir=folder))
-            (made / file.name).write_text(source, encoding="utf-8")
-            made.rename(file.parent)
+            with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
+                Path(made, "new").mkdir()
+                Path(made, "new", file.name).write_text(source, encoding="utf-8")
+                Path(made, "new").rename(file.parent)
     except OSError:  # another process was faster, or nothing can be written here
         return file if file.exists() else None
     return file if os.access(file.parent, os.W_OK) else None

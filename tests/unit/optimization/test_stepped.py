@@ -345,6 +345,17 @@ def test_a_step_with_parts_that_cannot_be_looked_at_is_kept_nowhere():
     assert content(LEVEL=object()) is None
 
 
+def test_a_number_that_a_step_names_is_the_one_it_has_when_a_sweep_begins(monkeypatch):
+    bars, found = random_bars(7), []
+    for deepest in (DEEPEST, 0.01):
+        monkeypatch.setitem(distance.__globals__, "DEEPEST", deepest)
+        for way in (True, False):
+            found.append(swept(TRAILING, bars, [{"stop": 0.03}], compiled=way))
+    assert_equal(found[0], found[1])
+    assert_equal(found[2], found[3])
+    assert found[0].metrics["total_return"][0] != found[2].metrics["total_return"][0]
+
+
 KEPT = """
 import sys
 from pathlib import Path
@@ -356,7 +367,7 @@ found = own.swept(own.TRAILING, own.random_bars(7, 2), [{"stop": 0.03}], compile
 loop = compiled_step.compiled_step(own.TRAILING.target_weights)._loop
 print(
     found.metrics["total_return"][0].hex(),
-    len(list(Path(sys.argv[1], "steps").glob("*/loop.py"))),
+    len(list(Path(sys.argv[1], "steps").glob("*/loop.txt"))),
     sum(loop.stats.cache_hits.values()),
 )
 """
@@ -388,3 +399,4 @@ def test_what_was_compiled_is_found_by_the_next_process_and_never_by_a_changed_s
     for path in tmp_path.rglob("*.nbc"):
         path.write_bytes(b"damaged")
     assert kept(tmp_path)[0] == result
+    assert list(tmp_path.rglob("*.py")) == []  # the library's fingerprint looks at those

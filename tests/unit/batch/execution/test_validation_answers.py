@@ -10,6 +10,7 @@ import pytest
 from backtrail.batch.execution.laboratory import Laboratory
 from backtrail.batch.execution.validation_answers import answer
 from backtrail.engine import TradingAlgorithm
+from backtrail.engine.stepping import Step
 from backtrail.engine.strategy import Strategy
 from tests.unit.validation.test_histories import market
 
@@ -55,8 +56,32 @@ class Crossing(TradingAlgorithm):
             self.order_target_percent(context.asset, 1.0 if is_up else 0.0)
 
 
+def averages(bars, params):
+    return {"fast_mean": bars.sma(params.fast), "slow_mean": bars.sma(params.slow)}
+
+
+def of_tomorrow(bars, params):
+    rises = np.zeros(bars.close.shape)
+    rises[:-2] = bars.close[2:] > bars.close[1:-1]
+    return {"fast_mean": rises, "slow_mean": np.full(bars.close.shape, 0.5)}
+
+
+def pausing(fast_mean, slow_mean, weight, memory):
+    """The same crossing, with two bars of rest after a sale."""
+    if weight > 0.0 and not fast_mean > slow_mean:
+        memory[0] = 2.0
+        return 0.0
+    if memory[0] > 0.0:
+        memory[0] -= 1.0
+        return None
+    return 1.0 if fast_mean > slow_mean else None
+
+
 SIGNAL = Strategy("crossing", "signal", Params, target_weights=crossing)
 EVENT = Strategy("crossing", "class", Params, algorithm=Crossing)
+STEP = Strategy(
+    "pausing", "step", Params, target_weights=Step("pausing", pausing, averages, Params)
+)
 VALIDATE = {
     "walk_forward": {
         "in_sample": 120, "out_of_sample": 60, "purge": 1, "embargo": 2, "warm_up": 30,
@@ -112,7 +137,7 @@ def told(task, strategy=SIGNAL, bars=BARS, **changes):
     return found
 
 
-@pytest.mark.parametrize("strategy", [SIGNAL, EVENT], ids=["signal", "event"])
+@pytest.mark.parametrize("strategy", [SIGNAL, EVENT, STEP], ids=["signal", "event", "step"])
 def test_folds_read_nothing_of_what_comes_after_them(strategy):
     found = told("walk_forward", strategy)
     assert len(found["folds"]) == 4
@@ -193,7 +218,7 @@ def checks(strategy, **changes):
     return {check["name"]: check for check in told("check_bias", strategy, **changes)["checks"]}
 
 
-@pytest.mark.parametrize("strategy", [SIGNAL, EVENT], ids=["signal", "event"])
+@pytest.mark.parametrize("strategy", [SIGNAL, EVENT, STEP], ids=["signal", "event", "step"])
 def test_a_clean_strategy_passes_every_check_but_that_of_its_timing(strategy):
     found = checks(strategy)
     assert list(found) == ["look_ahead", "warm_up", "random_entries", "noise", "costs"]
@@ -209,6 +234,13 @@ def test_a_planted_look_ahead_is_caught_by_its_decisions_and_on_noise():
     assert found["look_ahead"]["passed"] is False
     assert found["noise"]["passed"] is False
     assert found["warm_up"]["passed"] is True
+
+
+def test_a_step_cannot_look_ahead_but_by_its_inputs_which_is_caught():
+    step = Step("tomorrow", pausing, of_tomorrow, Params)
+    found = checks(Strategy("tomorrow", "step", Params, target_weights=step))
+    assert found["look_ahead"]["passed"] is False
+    assert found["noise"]["passed"] is False
 
 
 def test_a_planted_memory_of_the_first_bar_is_caught():

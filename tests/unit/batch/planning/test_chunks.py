@@ -54,6 +54,7 @@ def test_a_job_is_worth_its_start_and_there_are_at_most_sixty_four():
     events = estimate(search(10, 100), {"strategy": {"form": "class"}})
     assert events.jobs > estimate(search(10, 100)).jobs == 1
     assert not events.is_compiled
+    assert estimate(search(10, 100), {"strategy": {"form": "step"}}).is_compiled
 
 
 def test_what_a_job_holds_fits_into_the_memory_of_a_run():
