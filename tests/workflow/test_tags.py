@@ -6,6 +6,15 @@ import pytest
 
 from tests.workflow.project import Project, nothing_to_do
 
+FAILING = """
+def initialize(context):
+    raise ValueError("no")
+
+
+def handle_data(context, data):
+    pass
+"""
+
 
 def tags_of(project: Project) -> dict[str, list[str]]:
     rows = project.backtrail_json("list")
@@ -63,11 +72,12 @@ def test_two_batches_that_share_runs_keep_their_tags_apart(project: Project) -> 
     second["batch"]["bad"] = {**second["batch"]["hold"], "strategy": "strategies/bad.py"}
     second["batch"]["bad"]["tags"] = ["broken"]
     del second["batch"]["sma-grid"]
-    project.write("strategies/bad.py", "def initialize(context):\n    raise ValueError('no')\n")
+    project.write("strategies/bad.py", FAILING)
     project.configure(first)
     project.configure(second, "config/second.yaml")
     project.snakemake()
-    project.snakemake("--configfile", "config/second.yaml", status=1)
+    said = project.snakemake("--configfile", "config/second.yaml", status=1)
+    assert "0 new, 2 reused, 1 failed" in said
     assert tags_of(project)["hold"] == ["first", "second"]
     assert tags_of(project)["bad"] == ["broken"], "a run that failed has its tags, too"
     del second["batch"]["bad"]
