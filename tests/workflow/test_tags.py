@@ -6,6 +6,15 @@ import pytest
 
 from tests.workflow.project import Project, nothing_to_do
 
+FAILING = """
+def initialize(context):
+    raise ValueError("no")
+
+
+def handle_data(context, data):
+    pass
+"""
+
 
 def tags_of(project: Project) -> dict[str, list[str]]:
     rows = project.backtrail_json("list")
@@ -53,3 +62,31 @@ def test_tags_are_taken_back_by_who_gave_them(project: Project) -> None:
     assert [name for name, tags in tags_of(project).items() if tags] == ["sma"]
     assert nothing_to_do(project.snakemake())
     assert project.checksums() == sealed
+
+
+@pytest.mark.slow
+def test_two_batches_that_share_runs_keep_their_tags_apart(project: Project) -> None:
+    first, second = project.config(), project.config()
+    first["batch"]["hold"]["tags"] = ["first"]
+    second["batch"]["hold"]["tags"] = ["second"]
+    second["batch"]["bad"] = {**second["batch"]["hold"], "strategy": "strategies/bad.py"}
+    second["batch"]["bad"]["tags"] = ["broken"]
+    del second["batch"]["sma-grid"]
+    project.write("strategies/bad.py", FAILING)
+    project.configure(first)
+    project.configure(second, "config/second.yaml")
+    project.snakemake()
+    said = project.snakemake("--configfile", "config/second.yaml", status=1)
+    assert "0 new, 2 reused, 1 failed" in said
+    assert tags_of(project)["hold"] == ["first", "second"]
+    assert tags_of(project)["bad"] == ["broken"], "a run that failed has its tags, too"
+    del second["batch"]["bad"]
+    project.configure(second, "config/second.yaml")
+    for arguments in (("--configfile", "config/second.yaml"), ()):
+        project.snakemake(*arguments)
+    for arguments in (("--configfile", "config/second.yaml"), ()):
+        assert nothing_to_do(project.snakemake(*arguments))
+    del second["batch"]["hold"]["tags"]
+    project.configure(second, "config/second.yaml")
+    project.snakemake("--configfile", "config/second.yaml")
+    assert tags_of(project)["hold"] == ["first"]

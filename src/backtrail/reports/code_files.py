@@ -103,15 +103,21 @@ def _closure(
     """Return the files of a closure, which are those that its hash states or none."""
     script = folder / _closure_name(code_hash)
     if script.exists():
-        return dict(_read(script))
+        files = dict(_read(script))
+        if _hash_of(files) == code_hash:
+            return files
     if code is None:
         return None
     for backtest_id in backtest_ids:
         files = dict(sorted(code.files(backtest_id).items()))
-        if files and sha256_json([[path, sha256] for path, sha256 in files.items()]) == code_hash:
+        if files and _hash_of(files) == code_hash:
             _write(script, "closure", code_hash, files)
             return files
     return None
+
+
+def _hash_of(files: Mapping[str, str]) -> str:
+    return sha256_json([[path, sha256] for path, sha256 in files.items()])
 
 
 def _has_file(

@@ -233,12 +233,13 @@ def header_of(
         notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
     if run.verdict is not None:
         passed = "passed" if run.verdict["passed"] else "not passed"
-        notes.append(f"Validation {passed}. {run.verdict['summary']}")
-        if run.left_out:
-            notes.append(
-                f"The PSR of the verdict is of the bars after the first {run.left_out:,}, its "
-                "warm-up; the PSR among the metrics is of all bars."
-            )
+        scope = (
+            f" Its PSR is of the bars after the first {run.left_out:,}, the warm-up; the PSR among "
+            "the metrics is of all bars."
+            if run.left_out
+            else ""
+        )
+        notes.append(f"Validation {passed}. {run.verdict['summary']}{scope}")
     if "look" in run.spec:
         notes.append(_look_words(run))
     notes += _looks_notes(run, looks)

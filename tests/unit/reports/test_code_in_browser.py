@@ -71,7 +71,7 @@ def test_two_ticked_runs_show_the_lines_in_which_their_code_differs(browser, tmp
     assert browser.run(region) == "Lines of strategies/s.py", "the keyboard is not lost"
     caution = browser.run("document.getElementById('code-caution').textContent")
     assert f"The manifest of {EVIL} was altered after its seal" in caution
-    assert "code/lib/data.bin is missing, code/strategies/s.py is altered;" in caution
+    assert "code/lib/data.bin is missing, code/strategies/s.py is altered. " in caution
     browser.run("document.getElementById('code-swap').click()")
     settle(browser)
     assert browser.run(TITLE) == "· 4 files differ: 3 lines added, 4 removed; 1 file is the same"

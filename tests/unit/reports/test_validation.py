@@ -95,10 +95,10 @@ def test_a_psr_of_all_bars_and_that_of_a_verdict_without_its_warm_up_are_told_ap
     summary = runs.summary_of(probabilistic_sharpe_ratio=0.994)
     store = runs.search_run(tmp_path, luck=luck, validate=judged, summary=summary)
     out, values = tmp_path / "page.html", {"bundles_dir": store.bundles_dir}
-    verdict = "The PSR of the verdict is of the bars after the first 1,050, its warm-up; the PSR"
+    verdict = "no edge is left of it. Its PSR is of the bars after the first 1,050, the warm-up;"
     for render in (render_advanced_report, render_basic_report):
         text = visible(render(store.run_dir, out=out, **values).read_text())
-        assert f"{verdict} among the metrics is of all bars." in text
+        assert f"{verdict} the PSR among the metrics is of all bars." in text
         assert "PSR (SR>0) 0.99 of all bars" in text
         assert "; of all bars, the verdict's is of those after the first 1,050" in text
     text = visible(render_search_report(store.run_dir, out=out, **values).read_text())

@@ -121,9 +121,10 @@ page.codeView = (() => {
     return [
       ...(text.status[i] === "altered" ? ["The manifest of " + nameOf(i) +
         " was altered after its seal: nobody can say which code it ran."] : []),
-      ...(found.length ? ["In the folder of " + nameOf(i) + " " + found.slice(0, 5).join(", ") +
-        (found.length > 5 ? " and " + counted(found.length - 5, "more file") : "") +
-        "; what it captured is compared here, backtrail verify " + text.backtest_id[i] + " tells more."] : []),
+      ...(found.length ? ["In the folder of " + nameOf(i) + ", " + found.slice(0, 5).join(", ") +
+        (found.length > 5 ? " and " + number(found.length - 5, 0) + " more" : "") +
+        ". Compared here is what the run captured; “backtrail verify " + text.backtest_id[i] +
+        "” tells more."] : []),
     ];
   });
   const missing = (i) => {
