@@ -166,6 +166,7 @@ def _index_page(out: Path) -> dict[str, Any]:
             "error": None,
             "report": "r.html",
             "advanced": None,
+            "search": None,
             "synthetic": False,
             "looks": HoldoutLooks(),
             "tags": [],

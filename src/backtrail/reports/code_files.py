@@ -111,7 +111,7 @@ def _closure(
     for backtest_id in backtest_ids:
         files = dict(sorted(code.files(backtest_id).items()))
         if files and _hash_of(files) == code_hash:
-            _write(script, "closure", code_hash, files)
+            _write(script, "closure", code_hash, list(files.items()))
             return files
     return None
 
@@ -149,6 +149,7 @@ def _file_name(sha256: str) -> str:
 
 
 def _write(script: Path, kind: str, key: str, value: object) -> None:
+    # Paths stand in lists, since a script that names a key `__proto__` does not set it.
     script.parent.mkdir(parents=True, exist_ok=True)
     text = f'page.code.{kind}("{key}",\n{embedded_json(value)}\n);\n'
     write_bytes(script, text.encode("utf-8", errors="replace"))

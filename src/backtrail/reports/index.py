@@ -179,7 +179,11 @@ def _columns(
             for place, row in enumerate(rows)
             if row["looks"].count
         },
-        "damage": {str(place): dict(found) for place, found in enumerate(damage) if found},
+        "damage": {
+            str(place): [list(item) for item in sorted(found.items())]
+            for place, found in enumerate(damage)
+            if found
+        },
         "units": {name: UNITS.get(name, "") for name in ordered},
     }
 

@@ -99,7 +99,9 @@ def test_two_ticked_runs_show_the_lines_in_which_their_code_differs(browser, tmp
 
 def test_code_beside_the_page_is_loaded_when_it_is_compared(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(store_index, "INLINE_RUNS", 1)
-    code = Code(_001=BEFORE, _002=AFTER, _003=AFTER | {"lib/same.py": b"same = 2\n"})
+    last = AFTER | {"lib/same.py": b"same = 2\n", "__proto__": b"odd"}
+    code = Code(_001=BEFORE, _002=AFTER, _003=last)
+    code.harm["20260301_091500_003"] = {"__proto__": "missing"}
     page = made(code.rows(), tmp_path / "index.html", code=code)
     browser.open(page)
 
@@ -110,8 +112,11 @@ def test_code_beside_the_page_is_loaded_when_it_is_compared(browser, tmp_path, m
     assert loaded() == []
     browser.run(f"{TICK}.slice(0, 2).map(b => b.click())")
     settle(browser)
-    assert browser.run(TITLE) == "· 1 file differs: 1 line added, 1 removed; 3 files are the same"
-    assert loaded() == ["code-1", "code-1", "file-1", "file-1"], "no file that both share"
+    assert browser.run(TITLE) == "· 2 files differ: 2 lines added, 1 removed; 3 files are the same"
+    assert loaded() == ["code-1"] * 2 + ["file-1"] * 3, "no file that both share"
+    assert "code/__proto__ is missing" in browser.run(
+        "document.getElementById('code-caution').textContent"
+    )
     assert all(url.startswith(tmp_path.as_uri()) for url in browser.requests())
     assert browser.complaints() == []
     (tmp_path / ".index").rename(tmp_path / "elsewhere")

@@ -231,7 +231,7 @@ def test_a_small_page_holds_the_code_of_its_runs(tmp_path):
     texts = {record["text"] for record in found["files"].values()}
     assert texts == {"a = 1\n", "a = 2\n", "m = 1\n"}
     assert (found["prefixes"], found["absent"], found["lost"]) == (None, {}, [])
-    assert rows["damage"] == {"1": {"s.py": "altered"}}
+    assert rows["damage"] == {"1": [["s.py", "altered"]]}
     assert "This file holds all it shows" in page
 
 

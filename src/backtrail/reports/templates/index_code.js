@@ -7,11 +7,14 @@ page.codeView = (() => {
   if (!section) return null;
   const { text, damage } = page.index;
   const KEPT = 3, OPEN = 8; // lines around a change; files that are open from the beginning
-  const known = { closure: new Map(Object.entries(data.code.closures ?? {})),
+  const known = { closure: new Map(Object.entries(data.code.closures ?? {}).map(([key, files]) =>
+    [key, new Map(Object.entries(files))])), // a path may be `__proto__`
     file: new Map(Object.entries(data.code.files ?? {})) };
   const arrivals = new Map();
   const arrive = (kind) => (key, value) => { known[kind].set(key, value); arrivals.get(kind + key)?.(); };
-  page.code = { closure: arrive("closure"), file: arrive("file") };
+  const arriveClosure = arrive("closure");
+  page.code = { closure: (key, files) => arriveClosure(key, new Map(files)),
+    file: arrive("file") };
   const waiting = new Map();
   const load = async (kind, key) => {
     if (known[kind].has(key) || !data.code.prefixes) return known[kind].get(key) ?? null;
@@ -104,8 +107,11 @@ page.codeView = (() => {
     if (file.why) node.append(element("p", { className: "hint" }, file.why));
     else {
       if (!file.isShortest) node.append(element("p", { className: "hint" },
-        "The texts have little in common; what stands between the first and the last difference is shown as replaced."));
-      const fill = () => { if (node.open && !node.querySelector("table")) node.append(linesTable(file.path, file.rows)); };
+        "The texts have little in common; all between the first and the last difference is " +
+        "shown as replaced."));
+      const fill = () => {
+        if (node.open && !node.querySelector("table")) node.append(linesTable(file.path, file.rows));
+      };
       node.addEventListener("toggle", fill);
       fill();
     }
@@ -116,7 +122,7 @@ page.codeView = (() => {
   const caution = document.getElementById("code-caution");
   const list = document.getElementById("code-files");
   const warnings = (pair) => pair.flatMap((i) => {
-    const found = Object.entries(damage[i] ?? {}).map(([path, state]) =>
+    const found = (damage[i] ?? []).map(([path, state]) =>
       "code/" + visible(path) + " is " + state);
     return [
       ...(text.status[i] === "altered" ? ["The manifest of " + nameOf(i) +
@@ -140,10 +146,11 @@ page.codeView = (() => {
     const closures = await Promise.all(pair.map((i) => text.code_hash[i] === null ||
       text.code_hash[i] in data.code.absent ? null : load("closure", text.code_hash[i])));
     const gone = pair.filter((_, k) => !closures[k]);
-    const paths = gone.length ? [] : [...new Set(closures.flatMap(Object.keys))].sort();
+    const paths = gone.length ? [] : [...new Set(closures.flatMap((files) => [...files.keys()]))].sort();
     const [old, young] = closures;
-    const differing = paths.filter((path) => old[path] !== young[path]);
-    const files = await Promise.all(differing.map((path) => describe(path, old[path], young[path])));
+    const differing = paths.filter((path) => old.get(path) !== young.get(path));
+    const files = await Promise.all(differing.map((path) =>
+      describe(path, old.get(path), young.get(path))));
     if (mine !== asked) return; // other runs have been chosen since
     const told = warnings(pair);
     caution.hidden = !told.length;

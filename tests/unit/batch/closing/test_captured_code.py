@@ -47,9 +47,9 @@ def test_code_that_was_altered_or_is_missing_in_a_run_is_told_and_what_was_captu
     mine.write_text("evil = 1\n")
     shutil.rmtree(project.store.run(second).code)
     data = page_data(project)
-    assert data["rows"]["damage"]["0"] == {path: "altered"}
+    assert data["rows"]["damage"]["0"] == [[path, "altered"]]
     files = data["code"]["closures"][data["rows"]["columns"]["code_hash"][1]]
-    assert data["rows"]["damage"]["1"] == dict.fromkeys(files, "missing")
+    assert data["rows"]["damage"]["1"] == [[name, "missing"] for name in sorted(files)]
     assert "evil" not in project.store.index.read_text()
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_was_altered_in_all_its_links_is_lost_and_told(two):
     sha256 = StoredCode(project.store).files(first)[path]
     data = page_data(project)
     assert data["code"]["lost"] == [sha256]
-    assert data["rows"]["damage"] == {"0": {path: "altered"}}
+    assert data["rows"]["damage"] == {"0": [[path, "altered"]]}
     assert "evil" not in project.store.index.read_text()
     shutil.rmtree(project.store.objects)
     linked.write_bytes(before)
