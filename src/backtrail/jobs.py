@@ -11,13 +11,41 @@ from typing import Any
 from backtrail.artifacts.refusals import refused
 from backtrail.errors import BacktrailError
 
-__all__ = ["job_logging"]
+__all__ = ["failed_attempts", "job_logging"]
+
+
+def failed_attempts(log: str) -> int:
+    """Return how many attempts of a job have failed, for the parameter `failures` of its rule.
+
+    Snakemake writes down the parameters of a job also when it failed and its former outputs were
+    put back; with the same parameters the next call would find nothing to do. A count that a
+    failure raises makes them others. It stays after a success, so that nothing runs again then.
+
+    Args:
+        log: The job's log file, beside which the count is kept.
+    """
+    try:
+        return int(_count_of(Path(log)).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _count_of(log: Path) -> Path:
+    return log.with_suffix(".failures")
+
+
+def _write_count(log: Path, failures: int) -> None:
+    if failures:
+        _count_of(log).write_text(f"{failures}\n")
+    else:
+        _count_of(log).unlink(missing_ok=True)
 
 
 @contextmanager
 def job_logging(snakemake: Any) -> Iterator[None]:
     """Send logging to the rule's log file, and end the job with a readable message on failure.
 
+    Of a rule with the parameter `failures` the attempts that fail are counted beside the log.
     Errors of ours carry their own explanation and are shown without a traceback. So is a full or
     protected disk; the log has its traceback.
 
@@ -32,8 +60,13 @@ def job_logging(snakemake: Any) -> Iterator[None]:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
+    failures: int | None = getattr(getattr(snakemake, "params", None), "failures", None)
     try:
+        if path is not None and failures is not None:
+            _write_count(path, failures + 1)  # a job that is killed cannot count any more
         yield
+        if path is not None and failures is not None:
+            _write_count(path, failures)
     except BacktrailError as error:
         _tell(f"{type(error).__name__}: {error}", path)
         raise SystemExit(1) from None

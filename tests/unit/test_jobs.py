@@ -4,6 +4,8 @@ import textwrap
 
 import pytest
 
+from backtrail.jobs import failed_attempts
+
 SCRIPT = """
 import logging, sys
 from types import SimpleNamespace
@@ -74,3 +76,32 @@ def test_a_file_that_is_not_there_is_a_mistake_of_ours_and_keeps_its_traceback(t
     result = run(tmp_path / "a.log", "open('/no/such/file')")
     assert result.returncode == 1
     assert "Traceback (most recent call last)" in result.stderr
+
+
+COUNTED = """
+import sys
+from types import SimpleNamespace
+from backtrail.errors import DatasetError
+from backtrail.jobs import failed_attempts, job_logging
+
+failures = failed_attempts({log!r})
+with job_logging(SimpleNamespace(log=[{log!r}], params=SimpleNamespace(failures=failures))):
+    {body}
+"""
+
+
+def attempt(log, body):
+    script = textwrap.dedent(COUNTED).format(log=str(log), body=body)
+    subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    return failed_attempts(str(log))
+
+
+def test_attempts_that_fail_are_counted_and_the_count_outlasts_a_success(tmp_path):
+    log = tmp_path / "logs" / "rule" / "a.b.log"
+    assert failed_attempts(str(log)) == 0
+    assert attempt(log, "pass") == 0
+    assert [path.name for path in log.parent.iterdir()] == ["a.b.log"]
+    assert attempt(log, "raise DatasetError('bad')") == 1
+    assert attempt(log, "import os; os.kill(os.getpid(), 9)") == 2
+    assert attempt(log, "pass") == 2
+    assert attempt(log, "raise KeyError") == 3

@@ -44,6 +44,23 @@ def test_touching_strategies_bundles_config_and_scripts_runs_nothing(project: Pr
     assert len(project.run_ids()) == 4
 
 
+def test_a_source_that_cannot_be_ingested_stops_every_call_until_it_is_mended(
+    project: Project,
+) -> None:
+    source = project.root / "prices" / "AAA.csv"
+    sound = source.read_text()
+    lines = sound.splitlines()
+    lines[5] = lines[5].rpartition(",")[0] + ",many"
+    source.write_text("\n".join(lines) + "\n")
+    for _ in range(3):
+        said = project.snakemake(status=1)
+        assert "volume = many: not a number" in said
+        assert "the source of bundle prices is not the one that was ingested last" in said
+    source.write_text(sound)
+    assert "4 runs: 0 new, 4 reused, 0 failed" in project.snakemake()
+    assert nothing_to_do(project.snakemake())
+
+
 def test_looking_at_a_fresh_project_creates_nothing(fresh: Project) -> None:
     for arguments in (("-n",), ("--lint",), ("--dag",), ("--rulegraph",), ("--summary",)):
         fresh.snakemake(*arguments, status=None)

@@ -47,6 +47,7 @@ rule link_catalog:
         mem_mb=1000,
         runtime="30m",
     params:
+        failures=failed_attempts(f"logs/link_catalog/{BATCH.batch_key[:16]}.log"),
         catalog_url=BATCH.places.catalog_url,
         base_dir=base_dir,
         bundles_dir=bundles_dir,

@@ -17,6 +17,7 @@ from backtrail.canonical import canonical_json
 from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
+from backtrail.jobs import failed_attempts
 from backtrail.provenance.fingerprint import INGEST_CODE, package_fingerprint
 from backtrail.reports.fingerprint import page_fingerprint
 from backtrail.reports.settings import REPORT_FILES, STORE_REPORTS

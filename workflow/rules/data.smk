@@ -17,6 +17,7 @@ rule ingest_bundle:
         mem_mb=4000,
         runtime="30m",
     params:
+        failures=lambda wildcards: failed_attempts(f"logs/ingest_bundle/{wildcards.bundle}.log"),
         definition=lambda wildcards: canonical_json(BATCH.definition(wildcards.bundle)),
         source=lambda wildcards: source_checksum(BATCH.bundle(wildcards.bundle), BATCH.root),
         bundles_dir=bundles_dir,

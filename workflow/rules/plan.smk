@@ -17,6 +17,7 @@ checkpoint plan_batch:
         mem_mb=1000,
         runtime="10m",
     params:
+        failures=failed_attempts(f"logs/plan_batch/{BATCH.batch_key[:16]}.log"),
         config_files=CONFIG_FILES,
         overrides=OVERRIDES,
         batch_key=BATCH.batch_key,

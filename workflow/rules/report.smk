@@ -38,6 +38,9 @@ rule render_report:
         mem_mb=1000,
         runtime="5m",
     params:
+        failures=lambda wildcards: failed_attempts(
+            f"logs/render_report/{wildcards.backtest_id}.log"
+        ),
         base_dir=base_dir,
         bundles_dir=bundles_dir,
         kinds=list(REPORTS.kinds),
@@ -73,6 +76,9 @@ rule render_search_report:
         mem_mb=1000,
         runtime="5m",
     params:
+        failures=lambda wildcards: failed_attempts(
+            f"logs/render_search_report/{wildcards.backtest_id}.log"
+        ),
         base_dir=base_dir,
         bundles_dir=bundles_dir,
         kinds=["search"],
@@ -109,6 +115,7 @@ rule render_index:
         mem_mb=1000,
         runtime="10m",
     params:
+        failures=failed_attempts("logs/render_index/index.log"),
         base_dir=base_dir,
         bundles_dir=bundles_dir,
         theme=REPORTS.theme,

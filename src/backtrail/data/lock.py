@@ -307,4 +307,10 @@ def _text(lock: Mapping[str, LockedBundle]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)
+    # JSON writes what is beyond 16 bits as two halves, which YAML does not put together.
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    return json.dumps(letter)[1:-1] if code < 0x10000 and code != 0x7F else f"\\U{code:08x}"

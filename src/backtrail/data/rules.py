@@ -80,10 +80,13 @@ def _rules(columns: Sequence[str]) -> list[Rule]:
     negative = pl.col("volume").is_finite() & (pl.col("volume") < 0)
     rules.append(Rule("negative_volume", "volume", "volume is zero or above", negative))
     rules += _ohlc_rules()
-    for name, floor in (("split", pl.col("split") > 0), ("dividend", pl.col("dividend") >= 0)):
+    for name, floor, why in (
+        ("split", pl.col("split") > 0, "new shares for one old, finite and above zero; 1 is none"),
+        ("dividend", pl.col("dividend") >= 0, "cash per share, finite; 0 is none"),
+    ):
         if name in columns:
             sound = pl.col(name).is_finite() & floor
-            rules.append(Rule("bad_adjustment", name, "finite, above zero", ~sound))
+            rules.append(Rule("bad_adjustment", name, why, ~sound))
     return rules
 
 

@@ -171,13 +171,18 @@ def check_steps(bundle: BundleConfig, bars: pl.DataFrame) -> None:
         steps = np.diff(moments)
         short = int((steps < length).sum())
         if len(steps) >= _FEWEST_STEPS and 2 * short > len(steps):
-            usual = float(np.median(steps)) / _US_PER_MINUTE
+            usual = _in_words(float(np.median(steps)) / _US_PER_MINUTE)
             raise DatasetError(
                 f"bundle {bundle.name!r} has the timeframe {bundle.timeframe}, and the bars of "
-                f"{symbol} stand {usual:g} minutes apart ({short:,} of {len(steps):,} steps are "
+                f"{symbol} stand {usual} apart ({short:,} of {len(steps):,} steps are "
                 "shorter than a bar); write the timeframe of the source, and `resample_from` to "
                 "make longer bars of them"
             )
+
+
+def _in_words(minutes: float) -> str:
+    count, unit = (minutes / 1440, "day") if minutes >= 1440 else (minutes, "minute")
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def waived_sessions(

@@ -376,7 +376,9 @@ def test_space_around_a_file_name_belongs_to_no_symbol(store):
 def test_bars_shorter_than_the_timeframe_are_refused(store):
     rows = "".join(f"2020-01-02 14:{at:02d}Z,10,11,9,10,1\n" for at in range(30, 40))
     store.write("AAA.csv", rows)
-    with pytest.raises(DatasetError, match=r"timeframe 1h, and the bars of AAA stand 1 minutes"):
+    with pytest.raises(
+        DatasetError, match=r"timeframe 1h, and the bars of AAA stand 1 minute apart"
+    ):
         store.ingest(timeframe="1h")
     assert store.ingest(timeframe="1m").symbols["AAA"].rows == 10
     hours = ["14:30", "15:00", "16:00", "17:00", "18:00", "19:00", "20:00"]

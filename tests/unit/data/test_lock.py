@@ -56,6 +56,17 @@ def test_a_lock_is_yaml_that_says_what_it_locks_and_reads_back(store, ingest):
     check_lock(store.root, store.bundles, {"b": old, "not locked": "0" * 16})
 
 
+@pytest.mark.parametrize("symbol", ["^GSPC", "BRK.B", "../x", 'a"b\\c', "Ä\u2028Ö", "🚀", "\x7f"])
+def test_a_lock_keeps_every_symbol_as_it_is(store, symbol):
+    rows = "symbol,date,open,high,low,close,volume\n"
+    name = symbol.replace('"', '""')
+    (store.prices / "all.csv").write_text(f'{rows}"{name}",2020-01-02,10,11,9,10,1\n')
+    made = store.ingest("prices/all.csv").dataset_id
+    lock_bundles(store.root, store.bundles, ["b"])
+    assert list(read_lock(store.root)["b"].symbols) == [symbol]
+    check_lock(store.root, store.bundles, {"b": made})
+
+
 def test_locking_again_changes_no_byte_and_other_entries_stay(store, ingest):
     old = ingest(OLD)
     lock_bundles(store.root, store.bundles, ["b"])

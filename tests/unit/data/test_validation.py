@@ -265,3 +265,6 @@ def test_nonsense_adjustment_is_refused(store, split, dividend):
     header = "date,open,high,low,close,volume,split,dividend\n"
     found = problems_of(store, f"2020-01-02,10,11,9,10,5,{split},{dividend}\n", header)
     assert {item[5] for item in found} == {"bad_adjustment"}
+    words = "cash per share, finite; 0 is none" if split == "1" else "new shares for one old, "
+    with pytest.raises(BadRowsError, match=words):
+        store.ingest()
