@@ -27,7 +27,7 @@ from numba.core.errors import NumbaError, NumbaWarning, UnsupportedBytecodeError
 
 from backtrail.engine.stepping import Step, StepArguments
 
-__all__ = ["CompiledStep", "NotCompiledError", "compiled_step", "content_of"]
+__all__ = ["CompiledStep", "NotCompiledError", "compiled_step", "content_of", "forget_old"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -303,7 +303,7 @@ def _kept_file(source: str, content: str | None) -> Path | None:
     try:
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _forget_old(folder)
+            forget_old(folder)
             with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
                 Path(made, "new").mkdir()
                 Path(made, "new", file.name).write_text(source, encoding="utf-8")
@@ -313,8 +313,12 @@ def _kept_file(source: str, content: str | None) -> Path | None:
     return file if os.access(file.parent, os.W_OK) else None
 
 
-def _forget_old(folder: Path) -> None:
-    """Remove loops that were made long before the latest one, but for the latest few."""
+def forget_old(folder: Path) -> None:
+    """Remove loops that were made long before the latest one, but for the latest few.
+
+    Args:
+        folder: Where they are kept, a folder for each.
+    """
     made = sorted(((path.stat().st_mtime, path) for path in folder.iterdir()), reverse=True)
     for at, path in made[_KEPT:]:
         if at < made[0][0] - _DAY:
