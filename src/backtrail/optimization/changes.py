@@ -59,6 +59,22 @@ class Changes:
             check_weights(weights, self._bars)  # says where
         self._starts.append(end)
 
+    def add_known(self, rows: IntArray, values: FloatArray) -> None:
+        """Take the changes of the only symbol's weights, where they are known.
+
+        Args:
+            rows: Bars at which its weight changes, ascending.
+            values: Its weights there.
+        """
+        start = self._starts[-1]
+        end = start + len(rows)
+        if end > len(self._rows):
+            self._grow(start, end)
+        self._rows[start:end] = rows
+        self._columns[start:end] = 0
+        self._values[start:end] = values
+        self._starts.append(end)
+
     def add_none(self) -> None:
         """Take a set without changes."""
         self._starts.append(self._starts[-1])

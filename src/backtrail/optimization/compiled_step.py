@@ -27,7 +27,7 @@ from numba.core.errors import NumbaError, NumbaWarning, UnsupportedBytecodeError
 
 from backtrail.engine.stepping import Step, StepArguments
 
-__all__ = ["CompiledStep", "NotCompiledError", "compiled_step", "content_of"]
+__all__ = ["CompiledStep", "NotCompiledError", "compiled_step", "content_of", "forget_old"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,10 +44,12 @@ _UNKEPT: Final = "<step>"
 _LONGEST_WORDS: Final = 300
 
 _LOOP: Final = """
-def loop(weights, missing, memory_size{parameters}):
+def loop(weights, rows, values, missing, memory_size{parameters}):
+    changes = 0
     for column in range(missing.shape[0]):
         memory = np.zeros(memory_size)
         weight = 0.0
+        changes = 0
         for row in range(missing.shape[1]):
             if missing[column, row]:
                 weights[row, column] = np.nan
@@ -55,12 +57,15 @@ def loop(weights, missing, memory_size{parameters}):
             found = step({arguments})
             if found is not None:
                 found = 1.0 * found
-                if found == found:
+                if found == found and found != weight:
                     if abs(found) == np.inf:
-                        return row * missing.shape[0] + column
+                        return -1
                     weight = found
+                    rows[changes] = row
+                    values[changes] = found
+                    changes += 1
             weights[row, column] = weight
-    return -1
+    return changes
 """
 
 
@@ -92,28 +97,36 @@ class CompiledStep:
         self._loop: Any = None
 
     def fill(
-        self, weights: FloatArray, missing: npt.NDArray[np.bool_], given: StepArguments
-    ) -> bool:
+        self,
+        weights: FloatArray,
+        rows: npt.NDArray[np.int64],
+        values: FloatArray,
+        missing: npt.NDArray[np.bool_],
+        given: StepArguments,
+    ) -> int:
         """Write the targets in force at each bar.
 
         Args:
             weights: Takes them, shape (n, k).
+            rows: Takes the bars at which the last symbol's target changes, shape (n,).
+            values: Takes its targets there.
             missing: Where a symbol has no bar, shape (k, n).
             given: From `Step.arguments`.
 
         Returns:
-            False when the step returned an infinite weight.
+            How often the last symbol's target changes; minus one when the step returned an
+            infinite weight.
 
         Raises:
             NotCompiledError: If Numba cannot compile the step.
         """
         columns, constants = given.columns, given.constants
-        values = [columns[n] if n in columns else constants[n] for n in self._order]
-        arguments = (weights, missing, self._step.memory_size, *values)
+        passed = [columns[n] if n in columns else constants[n] for n in self._order]
+        arguments = (weights, rows, values, missing, self._step.memory_size, *passed)
         try:
             if self._loop is None:
                 self._loop = self._compile(frozenset(columns), arguments)
-            return bool(self._loop(*arguments) < 0)
+            return int(self._loop(*arguments))
         except _REFUSALS as error:
             raise NotCompiledError(_words(self._step, error)) from None
 
@@ -290,7 +303,7 @@ def _kept_file(source: str, content: str | None) -> Path | None:
     try:
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _forget_old(folder)
+            forget_old(folder)
             with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
                 Path(made, "new").mkdir()
                 Path(made, "new", file.name).write_text(source, encoding="utf-8")
@@ -300,8 +313,12 @@ def _kept_file(source: str, content: str | None) -> Path | None:
     return file if os.access(file.parent, os.W_OK) else None
 
 
-def _forget_old(folder: Path) -> None:
-    """Remove loops that were made long before the latest one, but for the latest few."""
+def forget_old(folder: Path) -> None:
+    """Remove loops that were made long before the latest one, but for the latest few.
+
+    Args:
+        folder: Where they are kept, a folder for each.
+    """
     made = sorted(((path.stat().st_mtime, path) for path in folder.iterdir()), reverse=True)
     for at, path in made[_KEPT:]:
         if at < made[0][0] - _DAY:

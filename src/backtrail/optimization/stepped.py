@@ -13,6 +13,7 @@ from backtrail.engine.stepping import Step, StepArguments, by_symbol
 __all__ = ["SteppedWeights"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ class SteppedWeights:
         }
         self._missing: Final = np.ascontiguousarray(np.isnan(bars.close).T)
         self._weights: Final = np.empty(self._missing.shape[::-1])
+        self._rows: Final = np.empty(len(self._weights), dtype=np.int64)
+        self._values: Final = np.empty(len(self._weights))
+        self._count = -1
         self._compiled: Any = None
 
     def of(self, params: object, *, compiled: bool) -> FloatArray:
@@ -48,11 +52,23 @@ class SteppedWeights:
         Raises:
             StrategyError: If the step returned no number, or an infinite one.
         """
+        self._count = -1
         if compiled and self._is_compiled():
             given = self._step.arguments(self._bars, params, self._prices)
             if self._fill(given) and self._is_right(params):
                 return self._weights
+        self._count = -1
         return self._step(self._bars, params)
+
+    @property
+    def changes(self) -> tuple[IntArray, FloatArray] | None:
+        """Rows at which the target changes in what `of` returned last, and the targets there.
+
+        None where they have to be looked for: of several symbols, and of weights from Python.
+        """
+        if self._count < 0 or len(self._missing) > 1:
+            return None
+        return self._rows[: self._count], self._values[: self._count]
 
     def _is_compiled(self) -> bool:
         """Say whether there is a compiled step that nothing speaks against."""
@@ -67,13 +83,15 @@ class SteppedWeights:
         from backtrail.optimization.compiled_step import NotCompiledError
 
         try:
-            filled: bool = self._compiled.fill(self._weights, self._missing, given)
+            self._count = self._compiled.fill(
+                self._weights, self._rows, self._values, self._missing, given
+            )
         except NotCompiledError as error:
             self._give_up(str(error))
             return False
         except Exception:  # noqa: BLE001  the step's own, which Python will raise in its words
             return False
-        return filled
+        return self._count >= 0
 
     def _is_right(self, params: object) -> bool:
         """Hold the first set's weights against those of Python."""

@@ -234,7 +234,12 @@ class Sweep:
         changes = account.changes(len(block))
         for number in block:
             try:
-                changes.add(self._weights(wanted[number]))
+                weights = self._weights(wanted[number])
+                known = None if self._steps is None or self._first else self._steps.changes
+                if known is None:
+                    changes.add(weights)
+                else:
+                    changes.add_known(*known)
             except Exception as error:  # noqa: BLE001  `_failure` lets ours go on
                 errors[number] = _failure(error)
                 changes.add_none()

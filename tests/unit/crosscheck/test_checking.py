@@ -182,6 +182,15 @@ SIGNAL = (
     "def target_weights(bars, params):\n"
     "    return (bars.sma(3) > bars.sma(8)) / len(bars.symbols)\n"
 )
+STEP = (
+    "def inputs(bars, params):\n"
+    "    return {'mean': bars.sma(8)}\n\n\n"
+    "def step(close, mean, weight, memory, symbols):\n"
+    "    memory[0] = max(memory[0], close) if weight else close\n"
+    "    if weight and close < memory[0] * 0.99:\n"
+    "        return 0.0\n"
+    "    return 1.0 / symbols if close > mean else None\n"
+)
 SPLIT_ROW, PAID_ROW = 17, 26
 
 
@@ -204,6 +213,7 @@ def for_zipline(tmp_path_factory):
     write_actions(project.root / "prices")
     project.write("strategies/scheduled.py", SCHEDULED)
     project.write("strategies/signal.py", SIGNAL)
+    project.write("strategies/step.py", STEP)
     project.write(
         "strategies/limits.py",
         functions(
@@ -217,6 +227,7 @@ def for_zipline(tmp_path_factory):
         "close": entry(commission=cost, fill="next_close", cash_policy="reject"),
         "scheduled": entry(strategy="strategies/scheduled.py", cash_policy="overdraw", **both),
         "signal": entry(strategy="strategies/signal.py", commission=cost, **both),
+        "step": entry(strategy="strategies/step.py", commission=cost, **both),
         "limits": entry(strategy="strategies/limits.py"),
     }
     project.configure(batch_config(batch=batch))
@@ -226,7 +237,7 @@ def for_zipline(tmp_path_factory):
 
 @needs_zipline
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sma", "close", "scheduled", "signal"])
+@pytest.mark.parametrize("name", ["sma", "close", "scheduled", "signal", "step"])
 def test_zipline_gets_the_same_fills_and_equity(for_zipline, name):
     run = run_of(for_zipline, name)
     found = cross_check(run, for_zipline.root / "bundles", "zipline", python=ZIPLINE)

@@ -400,3 +400,45 @@ def test_what_was_compiled_is_found_by_the_next_process_and_never_by_a_changed_s
         path.write_bytes(b"damaged")
     assert kept(tmp_path)[0] == result
     assert list(tmp_path.rglob("*.py")) == []  # the library's fingerprint looks at those
+
+
+def test_loops_made_long_before_the_latest_are_forgotten_but_for_the_latest_few(tmp_path):
+    from backtrail.optimization.compiled_step import forget_old
+
+    for number in range(70):
+        folder = tmp_path / f"{number:02}"
+        folder.mkdir()
+        (folder / "loop.txt").write_text("a loop")
+        age = 3_600 * number  # an hour between two
+        os.utime(folder, (10**9 - age, 10**9 - age))
+    forget_old(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n:02}" for n in range(64)]
+    for path in tmp_path.iterdir():  # all of the same day
+        os.utime(path, (10**9, 10**9))
+    for number in range(70, 80):
+        (tmp_path / str(number)).mkdir()
+        os.utime(tmp_path / str(number), (10**9 - 60, 10**9 - 60))
+    forget_old(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 74
+
+
+def test_where_nothing_can_be_kept_a_step_is_compiled_all_the_same(tmp_path, monkeypatch, caplog):
+    from backtrail.optimization import compiled_step
+
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(
+        compiled_step, "cache_from_source", lambda _: str(tmp_path / "file" / "x.pyc")
+    )
+
+    def step(close, mean, memory):
+        memory[-1] += 1.0
+        return 1.0 if close > mean and memory[2] > 4.0 else 0.0
+
+    made = Step("made", step, lambda bars, _: {"mean": bars.sma(3)}, None, 3)
+    strategy = Strategy("made", "step", target_weights=made)
+    bars = random_bars(4, 2)
+    assert_equal(*(swept(strategy, bars, [{}], compiled=way) for way in (True, False)))
+    assert caplog.records == []
+    loop = compiled_step.compiled_step(made)._loop
+    assert len(loop.signatures) == 1
+    assert loop.stats.cache_path is None
