@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from backtrail.data import BundleConfig, ingest_bundle
@@ -141,6 +141,17 @@ def number(value, style):
     return "".join(marks.get(mark, mark) for mark in text)
 
 
+def looks_like_three_decimals(rows, style):
+    """Say whether all prices are thousands such as 1.001 between commas: they are read as 1 and a
+    thousandth, because a file with commas between its cells has points in its numbers."""
+    cells = [[number(value, style) for value in row[2:]] for row in rows]
+    return (
+        (style.delimiter, style.thousands) == (",", ".")
+        and all(re.fullmatch(r"\d{1,3}\.\d{3}", price) for row in cells for price in row[:4])
+        and all(re.fullmatch(r"\d+|\d{1,3}\.\d{3}", row[4]) for row in cells)
+    )
+
+
 def text_of(rows, style, *, symbol):
     """Return the file of some rows."""
     forms = DAILY | MINUTES
@@ -248,6 +259,7 @@ def check_round_trip(data):
     timeframe = data.draw(st.sampled_from(["1d", "1m"]))
     rows = data.draw(bars(timeframe))
     style = data.draw(styles(timeframe))
+    assume(not looks_like_three_decimals(rows, style))
     written = data.draw(st.permutations([*rows, *rows[: data.draw(st.integers(0, 2))]]))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
