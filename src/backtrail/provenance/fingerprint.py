@@ -164,7 +164,8 @@ def _keep(memory: Path, fingerprints: Mapping[str, str]) -> None:
 def _files(parts: Iterable[str]) -> Iterator[Path]:
     for part in parts:
         path = _PACKAGE / part
-        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        yield from (file for file in files if file.parent.name != "__pycache__")
 
 
 @cache
