@@ -165,7 +165,7 @@ def _files(parts: Iterable[str]) -> Iterator[Path]:
     for part in parts:
         path = _PACKAGE / part
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        yield from (file for file in files if file.parent.name != "__pycache__")
+        yield from (f for f in files if "__pycache__" not in f.relative_to(_PACKAGE).parts)
 
 
 @cache

@@ -94,8 +94,8 @@ def test_what_is_kept_is_found_by_content_so_an_edited_source_is_looked_at_again
     first = in_fresh_process(tmp_path / "kept", FINGERPRINT, **here)
     edited = package / "metrics" / "returns.py"
     moment = edited.stat().st_mtime_ns
-    (package / "metrics/__pycache__").mkdir()
-    (package / "metrics/__pycache__/kept.py").write_text("ADDED = 1\n")
+    (package / "metrics/__pycache__/steps").mkdir(parents=True)
+    (package / "metrics/__pycache__/steps/kept.py").write_text("ADDED = 1\n")
     assert in_fresh_process(tmp_path / "kept", FINGERPRINT, **here) == first, "it is no source"
     edited.write_text(edited.read_text() + "\nADDED = 1\n")
     os.utime(edited, ns=(moment, moment))
