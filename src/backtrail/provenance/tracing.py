@@ -207,8 +207,10 @@ class _Tracer:
             package = module.name if item.anchor == "name" else tuple(item.anchor)
         end = len(package) - item.level + 1
         # Python does not climb beyond packages. What a strategy without a package imports so fails
-        # when it runs; it is captured all the same, should it run in a package one day.
-        is_free = not self.in_package and self._path(module) == self.entry
+        # when it runs; it is captured all the same, should it run in a package one day. A package
+        # that is written out stays what it is.
+        is_its_own = item.anchor in ("package", "name")
+        is_free = is_its_own and not self.in_package and self._path(module) == self.entry
         return package[:end] if end > 0 or (end == 0 and is_free) else None
 
     def _spelled_out(self, names: Name, package: Module | None) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from backtrail.provenance.capture import capture_closure
@@ -102,6 +102,7 @@ def compare(project):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(projects(exact_statements))
+@example(("s.py", ["import importlib as _i; _i.import_module('..' + 'a', 'a')"], {"a.py": ""}))
 def test_capture_takes_exactly_what_python_imports(project):
     captured, imported = compare(project)
     assert captured == imported

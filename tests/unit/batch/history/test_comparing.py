@@ -15,7 +15,8 @@ def planned(store, backtest_id, **params):
         "params": params,
     }
     labels = {"names": ["a"], "bundle": "prices"}
-    write_json(run.spec, {"backtest_id": backtest_id, "identity": identity, "labels": labels})
+    spec = {"backtest_id": backtest_id, "run_key": backtest_id * 64, "identity": identity}
+    write_json(run.spec, {**spec, "labels": labels})
     return run
 
 
