@@ -91,6 +91,7 @@ def test_a_strategy_yaml_adds_files_and_a_change_of_one_makes_a_new_run(tmp_path
     assert len({path.read_bytes() for path in fills}) == 2
 
 
+@pytest.mark.slow
 def test_a_secret_stops_a_batch_before_its_first_job(tmp_path):
     config = only(batch_config(), strategy="strategies/keys.py")
     project = Project.make(tmp_path / "project", config)

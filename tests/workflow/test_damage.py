@@ -120,6 +120,7 @@ def test_a_new_run_mends_a_damaged_shared_file_and_altered_runs_stay_altered(pro
     assert item["runs"] == [*users, later.name]
 
 
+@pytest.mark.slow
 def test_shared_files_that_were_deleted_are_stored_anew_by_the_next_call(project):
     before = project.checksums()
     shutil.rmtree(project.store / ".objects")
@@ -135,6 +136,7 @@ def test_shared_files_that_were_deleted_are_stored_anew_by_the_next_call(project
     assert nothing_to_do(project.snakemake())
 
 
+@pytest.mark.slow
 def test_the_remedy_for_a_damaged_shared_file_works_as_it_is_printed(project):
     path = shared(project, project.named("sma"))
     path.unlink()  # its links in the runs keep their content

@@ -52,7 +52,7 @@ def test_a_source_that_cannot_be_ingested_stops_every_call_until_it_is_mended(
     lines = sound.splitlines()
     lines[5] = lines[5].rpartition(",")[0] + ",many"
     source.write_text("\n".join(lines) + "\n")
-    for _ in range(3):
+    for _ in range(2):  # the second finds what the first has left
         said = project.snakemake(status=1)
         assert "volume = many: not a number" in said
         assert "the source of bundle prices is not the one that was ingested last" in said

@@ -165,6 +165,7 @@ def test_the_picture_of_the_rules_is_whole_though_the_search_is_sealed(searched)
     assert searched.checksums() == before
 
 
+@pytest.mark.slow
 def test_a_search_replays_and_a_deleted_table_comes_back(searched):
     (replay,) = searched.backtrail_json("replay", "--all")
     assert replay["state"] == "identical"

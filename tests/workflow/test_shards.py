@@ -64,6 +64,7 @@ def test_a_file_and_a_run_deleted_from_a_sharded_batch_come_back(shards):
     assert nothing_to_do(shards.snakemake())
 
 
+@pytest.mark.slow
 def test_new_runs_of_a_sharded_batch_get_shards_and_reused_ones_do_not(shards):
     config = shards.config()
     config["batch"]["sma-grid"]["grid"]["fast"] = [3, 5, 8, 10]

@@ -388,6 +388,7 @@ def kept(folder, deepest=DEEPEST):
     return float.fromhex(value), int(loops), bool(int(loaded))
 
 
+@pytest.mark.slow
 def test_what_was_compiled_is_found_by_the_next_process_and_never_by_a_changed_step(tmp_path):
     result, *first = kept(tmp_path)
     assert first == [1, False]

@@ -159,6 +159,7 @@ def test_what_could_not_be_followed_is_no_gap_when_the_run_needed_nothing_else(m
     assert "imports a module whose name is computed" in run.code_manifest.read_text()
 
 
+@pytest.mark.slow
 def test_the_default_batch_uses_nothing_from_outside(tmp_path):
     for name in ("config", "strategies", "resources"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
