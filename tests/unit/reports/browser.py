@@ -17,6 +17,7 @@ _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
+    "--hide-scrollbars",  # they would be cut off a picture of the whole page
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
