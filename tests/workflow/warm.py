@@ -12,10 +12,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 TIME_LIMIT = 420  # seconds
+# Snakemake, and what it imports in every call besides; of this project nothing.
+_IMPORTED = ("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "pandas")
 
 
 def snakemake(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -41,7 +45,9 @@ def _server() -> "subprocess.Popen[str]":
 
 
 def _serve() -> None:
-    import snakemake.cli  # noqa: F401  (what every fork finds imported)
+    for name in _IMPORTED:
+        with suppress(ImportError):
+            import_module(name)
 
     for line in sys.stdin:
         child = os.fork()
