@@ -1,7 +1,7 @@
 """Canonical columns out of a scan of one file; what cannot be read is kept with its row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
@@ -89,15 +89,7 @@ def collect_cells(plan: CellPlan) -> Cells:
         text = plan.lazy.filter(wanted).select("row", *texts).collect()
         why = why_no_time(plan.time, daily=plan.daily)
         cells = unread_cells(kept, text, list(plan.numbers), why).sort("row", maintain_order=True)
-    return Cells(
-        frame=frame.drop("late", "unread"),
-        form=plan.form,
-        time=plan.time,
-        late=_late(plan, frame),
-        mixed=_mixed(plan, frame),
-        unread=cells,
-        unread_rows=rows.height,
-    )
+    return replace(_read(plan, frame), unread=cells, unread_rows=rows.height)
 
 
 def collect_trusted(plan: CellPlan) -> Cells | None:
@@ -116,6 +108,10 @@ def collect_trusted(plan: CellPlan) -> Cells | None:
     blank = pl.all_horizontal(pl.col(name).is_null() for name in values)
     if frame.select((needed & ~blank).any()).item():
         return None
+    return _read(plan, frame)
+
+
+def _read(plan: CellPlan, frame: pl.DataFrame) -> Cells:
     return Cells(
         frame=frame.drop("late", "unread"),
         form=plan.form,
