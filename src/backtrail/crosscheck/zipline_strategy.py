@@ -9,8 +9,9 @@ from backtrail.crosscheck.zipline_account import Account, Data
 from backtrail.engine import SignalBars, TradingAlgorithm, api
 from backtrail.engine.algorithm import Actions
 from backtrail.engine.data_files import data_folders
+from backtrail.engine.decisions import decisions_of
 from backtrail.engine.market import Market
-from backtrail.engine.signal import check_weights, weight_changes
+from backtrail.engine.signal import check_weights
 from backtrail.engine.strategy import Strategy, load_strategy, params_from
 from backtrail.errors import StrategyError
 
@@ -65,7 +66,7 @@ class SignalCalls:
         assert strategy.target_weights is not None
         weights = check_weights(strategy.target_weights(SignalBars(Market(bars)), params), bars)
         self._account = account
-        self._changes = weight_changes(weights, bars)
+        self._changes = decisions_of(weights, bars).by_row()
 
     def initialize(self) -> None:
         """There is nothing to prepare."""

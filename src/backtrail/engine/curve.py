@@ -1,6 +1,6 @@
 """The equity curve: what an account was worth at every bar."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from backtrail.engine.result import Table
 __all__ = ["benchmark_returns", "curve_table", "equity_curve"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 def curve_table(
@@ -26,8 +27,8 @@ def curve_table(
 
     Args:
         market: Prices.
-        cash_steps: Cash, from the first row on.
-        held_steps: Shares of every column that was ever held, zero before its first row.
+        cash_steps: Cash.
+        held_steps: Shares of every column that was ever held.
         benchmark: Symbol whose returns stand beside those of the account.
         benchmark_bars: Its bars, where it is not part of the market.
     """
@@ -85,7 +86,7 @@ def _positions(
     values = []
     for column in sorted(held_steps, key=market.bars.symbols.__getitem__):
         rows, shares = held_steps[column]
-        value = _stretched((0, *rows), (0.0, *shares), n)
+        value = _stretched(rows, shares, n)
         if market.counts[column] is None:
             value *= market.mark_column(column)
         else:  # without a price nothing is held
@@ -100,10 +101,9 @@ def _positions(
     return net, gross
 
 
-def _stretched(rows: Sequence[int], values: Sequence[float], n: int) -> FloatArray:
+def _stretched(rows: IntArray, values: FloatArray, n: int) -> FloatArray:
     """Return steps as a value per bar."""
-    bounds = np.array([*rows, n])
-    return np.repeat(np.array(values), bounds[1:] - bounds[:-1])
+    return np.repeat(values, np.diff(rows, append=n))
 
 
 def benchmark_returns(

@@ -1,7 +1,5 @@
 """How far prices went against round trips, and with them."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def excursions(
-    record: Record, trips: Trips, entry_prices: Sequence[float]
+    record: Record, trips: Trips, entry_prices: FloatArray
 ) -> tuple[list[float], list[float]]:
     """Return worst and best move of each trip from its entry price, as fractions; see `trades`.
 
@@ -24,38 +22,33 @@ def excursions(
         trips: In the order of entry.
         entry_prices: Average price of the shares that each one bought (or sold short).
     """
-    if not entry_prices:
+    if not len(entry_prices):
         return [], []
     firsts, ends, finals = _spans(record, trips)
     if len(record.market.bars.symbols) == 1:
         lows, highs = _extremes(record, 0, firsts, ends, finals)
     else:
         lows, highs = np.empty(len(firsts)), np.empty(len(firsts))
-        columns = np.array(trips.columns)
-        for column in np.unique(columns).tolist():
-            own = columns == column
+        for column in np.unique(trips.columns).tolist():
+            own = trips.columns == column
             lows[own], highs[own] = _extremes(record, column, firsts[own], ends[own], finals[own])
-    entered, left = np.array(entry_prices), np.array(trips.exit_prices)
-    left = np.where(left == 0.0, entered, left)
-    fall = np.minimum(np.minimum(entered, left), lows) / entered - 1.0
-    rise = np.maximum(np.maximum(entered, left), highs) / entered - 1.0
-    is_long = np.array(trips.signs) > 0
+    left = trips.exit_prices
+    left = np.where(left == 0.0, entry_prices, left)
+    fall = np.minimum(np.minimum(entry_prices, left), lows) / entry_prices - 1.0
+    rise = np.maximum(np.maximum(entry_prices, left), highs) / entry_prices - 1.0
+    is_long = trips.signs > 0
     worst, best = np.where(is_long, fall, -rise), np.where(is_long, rise, -fall)
     return worst.tolist(), best.tolist()
 
 
 def _spans(record: Record, trips: Trips) -> tuple[IntArray, IntArray, IntArray]:
     """Return the first bars that trips saw, those after the last, and the bars of their ends."""
-    opens = record.rules.fill == "next_open"
-    firsts = np.array(trips.entry_rows, dtype=np.int64)
+    firsts, is_open = trips.entry_rows, trips.exit_rows < 0
     last = len(record.market.bars.timestamps) - 1
-    finals = np.array([last if row is None else row for row in trips.exit_rows], dtype=np.int64)
-    if not opens:
+    finals = np.where(is_open, last, trips.exit_rows)
+    if record.rules.fill != "next_open":
         return firsts + 1, finals + 1, finals
-    whole = [
-        row is None or seen for row, seen in zip(trips.exit_rows, trips.saw_exit_bar, strict=True)
-    ]
-    return firsts, finals + np.array(whole), finals
+    return firsts, finals + (is_open | trips.saw_exit_bar), finals
 
 
 def _extremes(

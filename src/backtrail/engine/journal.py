@@ -1,8 +1,11 @@
 """What happens to an account, as it is written down: fills, corporate actions, holdings."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from backtrail.engine.config import CommissionConfig, ExecutionRules, SlippageConfig
 from backtrail.engine.ledger import Amount, Amounts
@@ -15,14 +18,11 @@ __all__ = [
     "Fill",
     "Finished",
     "Holding",
-    "Later",
     "Placed",
     "Record",
     "Steps",
     "steps_of",
 ]
-
-_Item = TypeVar("_Item")
 
 
 class Fill(NamedTuple):
@@ -84,40 +84,8 @@ class Placed(NamedTuple):
     filled_row: int | None
 
 
-Steps = tuple[Sequence[int], Sequence[float]]
-"""Rows, ascending, and the value from each of them on; of the values of a row the last counts."""
-
-
-class Later(Sequence[_Item]):
-    """A sequence that is made when it is first looked at.
-
-    Args:
-        make: What makes it.
-    """
-
-    __slots__ = ("_made", "_make")
-
-    def __init__(self, make: Callable[[], Sequence[_Item]]) -> None:
-        self._make = make
-        self._made: Sequence[_Item] | None = None
-
-    @overload
-    def __getitem__(self, place: int) -> _Item: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[_Item]: ...
-    def __getitem__(self, place: int | slice) -> _Item | Sequence[_Item]:
-        return self._items()[place]
-
-    def __len__(self) -> int:
-        return len(self._items())
-
-    def __iter__(self) -> Iterator[_Item]:
-        return iter(self._items())
-
-    def _items(self) -> Sequence[_Item]:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+Steps = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Rows, the first one and ascending, and the value from each on; the last one of a row counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +132,7 @@ class Finished(Protocol):
     def slippage(self) -> SlippageConfig: ...  # noqa: D102
 
     def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
-        """Return cash, from the first row on, and the shares of every column ever held."""
+        """Return cash, and the shares of every column ever held."""
 
     def record(self) -> Record:
         """Return what the other tables are made of."""
@@ -177,13 +145,14 @@ def steps_of(
 
     Args:
         amounts: What computed them.
-        cash_changes: (row, cash after), oldest first.
+        cash_changes: (row, cash after), oldest first, from the first row on.
         holdings: Oldest first.
     """
     rows, values = zip(*cash_changes, strict=True)
     held: dict[int, tuple[list[int], list[float]]] = {}
     for holding in holdings:
-        own = held.setdefault(holding.column, ([], []))
+        own = held.setdefault(holding.column, ([0], [0.0]))
         own[0].append(holding.row)
         own[1].append(float(holding.quantity))
-    return (rows, amounts.floats(values)), dict(held)
+    steps = {column: (np.array(at), np.array(shares)) for column, (at, shares) in held.items()}
+    return (np.array(rows), np.array(amounts.floats(values))), steps

@@ -14,15 +14,13 @@ import numpy.typing as npt
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.costs.slippage import Slipping
+from backtrail.engine.decisions import Decisions
 from backtrail.engine.journal import Action, Fill, Holding, Record, Steps, steps_of
 from backtrail.engine.ledger import Amount, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order
 
-__all__ = ["Decisions", "Rebalancing", "rebalance"]
-
-Decisions = Mapping[int, Sequence[tuple[int, float]]]
-"""Row to (column, weight) of the symbols that get another weight there, by name of the symbol."""
+__all__ = ["Rebalancing", "rebalance"]
 
 
 def rebalance(market: Market, config: EngineConfig, decisions: Decisions) -> "Rebalancing | None":
@@ -98,9 +96,9 @@ class Rebalancing:
 
     def run(self, decisions: Decisions) -> None:
         """Follow weights from the first bar to the last."""
-        bars = self.market.bars
+        bars, weights = self.market.bars, decisions.by_row()
         end = len(bars.timestamps)
-        deciding = [end, *sorted(decisions, reverse=True)]
+        deciding = [end, *sorted(weights, reverse=True)]
         acting = [end, *_rows_with((bars.splits != 1.0) | (bars.dividends != 0.0))]
         delisting = [
             end,
@@ -118,7 +116,7 @@ class Rebalancing:
                 self._fill(row)
             if row == deciding[-1]:
                 deciding.pop()
-                self._decide(row, decisions[row])
+                self._decide(row, weights[row])
                 if self._fills_last and self._waiting:
                     self._fill(row)
             if row == delisting[-1]:

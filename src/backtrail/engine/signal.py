@@ -10,10 +10,11 @@ from backtrail.engine.agenda import Agenda
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.data_view import BarData
+from backtrail.engine.decisions import Decisions, decisions_of
 from backtrail.engine.event import drive
 from backtrail.engine.journal import Finished
 from backtrail.engine.market import Market
-from backtrail.engine.rebalancing import Decisions, rebalance
+from backtrail.engine.rebalancing import rebalance
 from backtrail.engine.result import RunResult
 from backtrail.engine.settling import settle
 from backtrail.engine.signal_bars import SignalBars
@@ -22,7 +23,7 @@ from backtrail.engine.strategy import Strategy, params_from
 from backtrail.engine.tables import build_result, check_benchmark
 from backtrail.errors import StrategyError
 
-__all__ = ["check_weights", "run_signal", "weight_changes"]
+__all__ = ["check_weights", "run_signal"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,19 +70,19 @@ def run_signal(
     check_benchmark(benchmark, bars, benchmark_bars)
     market = Market(bars)
     weights = check_weights(function(SignalBars(market), params), bars)
-    changes = weight_changes(weights, bars)
+    decisions = decisions_of(weights, bars)
     account: Finished = (
-        settle(market, config, changes)
-        or rebalance(market, config, changes)
-        or _simulate(market, config, changes)
+        settle(market, config, decisions)
+        or rebalance(market, config, decisions)
+        or _simulate(market, config, decisions)
     )
     return build_result(account, (), benchmark, benchmark_bars)
 
 
-def _simulate(market: Market, config: EngineConfig, changes: Decisions) -> Simulation:
+def _simulate(market: Market, config: EngineConfig, decisions: Decisions) -> Simulation:
     """Follow weights bar by bar where something can happen, with every rule of the event form."""
     simulation = Simulation(market.bars, config)
-    symbols = market.bars.symbols
+    symbols, changes = market.bars.symbols, decisions.by_row()
 
     def place_changes(_context: object, _data: object) -> None:
         for column, weight in changes.get(simulation.row, ()):
@@ -134,42 +135,3 @@ def check_weights(weights: object, bars: Bars) -> FloatArray:
             " return fractions of the portfolio value, NaN to leave a holding as it is"
         )
     return checked
-
-
-def weight_changes(weights: FloatArray, bars: Bars) -> dict[int, list[tuple[int, float]]]:
-    """Return by row which columns get another weight there, in the order of their symbols' names.
-
-    Args:
-        weights: From `check_weights`.
-        bars: Whose rows and columns they are.
-    """
-    if len(bars.symbols) == 1:
-        rows, given = _column_changes(weights, bars, 0)
-        return {row: [(0, weight)] for row, weight in zip(rows, given, strict=True)}
-    changes: dict[int, list[tuple[int, float]]] = {}
-    for column in sorted(range(len(bars.symbols)), key=bars.symbols.__getitem__):
-        for row, weight in zip(*_column_changes(weights, bars, column), strict=True):
-            changes.setdefault(row, []).append((column, weight))
-    return changes
-
-
-def _column_changes(weights: FloatArray, bars: Bars, column: int) -> tuple[list[int], list[float]]:
-    """Return the rows at which a symbol gets another weight, and the weights."""
-    lasting = _lasting(weights[:, column], bars.close[:, column])
-    differs = np.empty(len(lasting), dtype=np.bool_)
-    differs[0] = lasting[0] != 0.0
-    np.not_equal(lasting[1:], lasting[:-1], out=differs[1:])
-    rows = np.flatnonzero(differs)
-    return rows.tolist(), lasting[rows].tolist()
-
-
-def _lasting(values: FloatArray, close: FloatArray) -> FloatArray:
-    """Return the weight that holds at each bar: the last one given, zero before the first bar."""
-    missing = np.isnan(values)
-    if missing.any():
-        given = np.maximum.accumulate(np.where(missing, -1, np.arange(len(values))))
-        values = np.where(given >= 0, values[given], 0.0)
-    if close[0] != close[0]:
-        values = values.copy()
-        values[: int(np.argmin(np.isnan(close)))] = 0.0
-    return values

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from backtrail.engine.excursions import excursions
 from backtrail.engine.journal import Action, Fill, Record
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
 from backtrail.engine.market import Market
-from backtrail.engine.result import Column, Table
+from backtrail.engine.result import Table
 from backtrail.engine.trips import Trade, Trips
 
 __all__ = ["round_trips", "trade_table", "trips_of"]
 
+IntArray = npt.NDArray[np.int64]
 
 Costs = tuple[Amount, ...]  # commission, slippage
 
@@ -133,36 +137,29 @@ def trade_table(record: Record) -> Table:
     """
     amounts, market = record.amounts, record.market
     trips = trips_of(record)
-    final = len(market.bars.timestamps) - 1
-    ends = [final if row is None else row for row in trips.exit_rows]
-    profits = _profits(record, trips)
-    paid = amounts.floats(trips.entry_values)
-    entered = map(float, trips.entered)
-    entry_prices = [money / shares for money, shares in zip(paid, entered, strict=True)]
+    is_open = trips.exit_rows < 0
+    ends = np.where(is_open, len(market.bars.timestamps) - 1, trips.exit_rows)
+    profits = _profits(record, trips, is_open)
+    paid = np.array(amounts.floats(trips.entry_values))
+    entry_prices = paid / np.array(trips.entered, dtype=np.float64)
     worst, best = excursions(record, trips, entry_prices)
-
-    def money(values: Iterable[Amount | None]) -> Column:
-        return amounts.exactly(values, MONEY_QUANTUM)
-
     return {
         "trade_id": list(range(1, len(ends) + 1)),
-        "symbol": [market.bars.symbols[column] for column in trips.columns],
-        "side": ["long" if sign > 0 else "short" for sign in trips.signs],
+        "symbol": [market.bars.symbols[column] for column in trips.columns.tolist()],
+        "side": ["long" if sign > 0 else "short" for sign in trips.signs.tolist()],
         "entry_at": _moments(market, trips.entry_rows),
         "exit_at": _moments(market, trips.exit_rows),
-        "entry_price": money(map(amounts.average, trips.entry_values, trips.entered)),
-        "exit_price": money(_exit_prices(amounts, trips)),
+        "entry_price": amounts.exactly(trips.entry_averages, MONEY_QUANTUM),
+        "exit_price": amounts.exactly(trips.exit_averages, MONEY_QUANTUM),
         "quantity": amounts.exactly(trips.largest, LOT),
-        "pnl": money(profits),
-        "commission": money(trips.commissions),
-        "slippage": money(trips.slippages),
-        "return": [
-            profit / money for profit, money in zip(amounts.floats(profits), paid, strict=True)
-        ],
+        "pnl": amounts.exactly(profits, MONEY_QUANTUM),
+        "commission": amounts.exactly(trips.commissions, MONEY_QUANTUM),
+        "slippage": amounts.exactly(trips.slippages, MONEY_QUANTUM),
+        "return": (np.array(amounts.floats(profits)) / paid).tolist(),
         "bars_held": _bars_held(market, trips, ends),
         "mae": worst,
         "mfe": best,
-        "is_open": [row is None for row in trips.exit_rows],
+        "is_open": is_open.tolist(),
     }
 
 
@@ -170,56 +167,60 @@ def trips_of(record: Record) -> Trips:
     """Return the round trips of a finished account as columns."""
     if record.trips is not None:
         return record.trips
-    trades = round_trips(record.journal, record.amounts)
+    trades, average = round_trips(record.journal, record.amounts), record.amounts.average
+    exit_rows = [-1 if trade.exit_row is None else trade.exit_row for trade in trades]
     return Trips(
-        columns=[trade.column for trade in trades],
-        entry_rows=[trade.entry_row for trade in trades],
-        exit_rows=[trade.exit_row for trade in trades],
-        signs=[trade.sign for trade in trades],
+        columns=np.array([trade.column for trade in trades], dtype=np.int64),
+        entry_rows=np.array([trade.entry_row for trade in trades], dtype=np.int64),
+        exit_rows=np.array(exit_rows, dtype=np.int64),
+        signs=np.array([trade.sign for trade in trades], dtype=np.int64),
         held=[trade.held for trade in trades],
         largest=[trade.largest for trade in trades],
         entered=[trade.entered for trade in trades],
         entry_values=[trade.entry_value for trade in trades],
-        exited=[trade.exited for trade in trades],
-        exit_values=[trade.exit_value for trade in trades],
+        entry_averages=[average(trade.entry_value, trade.entered) for trade in trades],
+        exit_averages=[
+            None
+            if trade.exit_row is None or not trade.exited
+            else average(trade.exit_value, trade.exited)
+            for trade in trades
+        ],
         commissions=[trade.commission for trade in trades],
         slippages=[trade.slippage for trade in trades],
         cash=[trade.cash for trade in trades],
-        exit_prices=[trade.exit_price for trade in trades],
-        saw_exit_bar=[trade.saw_exit_bar for trade in trades],
+        exit_prices=np.array([trade.exit_price for trade in trades], dtype=np.float64),
+        saw_exit_bar=np.array([trade.saw_exit_bar for trade in trades], dtype=np.bool_),
     )
 
 
-def _moments(market: Market, rows: Sequence[int | None]) -> list[int | None]:
-    at = market.bars.timestamps.data
-    return [None if row is None else at[row] for row in rows]
+def _moments(market: Market, rows: IntArray) -> list[int | None]:
+    """Return the times of rows; None where a row is below zero."""
+    found: list[int | None] = market.bars.timestamps[rows].tolist()
+    for place in np.flatnonzero(rows < 0).tolist():
+        found[place] = None
+    return found
 
 
-def _profits(record: Record, trips: Trips) -> list[Amount]:
+def _profits(record: Record, trips: Trips, is_open: npt.NDArray[np.bool_]) -> Sequence[Amount]:
     """Return the cash of the trips, with the value of those that are open."""
+    if not is_open.any():
+        return trips.cash
     amounts, profits = record.amounts, list(trips.cash)
-    for place, row in enumerate(trips.exit_rows):
-        if row is None:
-            marks = record.market.marks[trips.columns[place]]
-            value = amounts.value(trips.held[place], marks[len(marks) - 1])
-            add = amounts.add if trips.signs[place] > 0 else amounts.subtract
-            profits[place] = add(profits[place], value)
+    for place in np.flatnonzero(is_open).tolist():
+        marks = record.market.marks[trips.columns[place]]
+        value = amounts.value(trips.held[place], marks[len(marks) - 1])
+        add = amounts.add if trips.signs[place] > 0 else amounts.subtract
+        profits[place] = add(profits[place], value)
     return profits
 
 
-def _exit_prices(amounts: Amounts, trips: Trips) -> list[Amount | None]:
-    return [
-        amounts.average(value, shares) if row is not None and shares else None
-        for row, value, shares in zip(trips.exit_rows, trips.exit_values, trips.exited, strict=True)
-    ]
-
-
-def _bars_held(market: Market, trips: Trips, ends: Sequence[int]) -> list[int]:
-    spans = zip(trips.columns, trips.entry_rows, ends, strict=True)
+def _bars_held(market: Market, trips: Trips, ends: IntArray) -> list[int]:
     if all(counts is None for counts in market.counts):
-        return [end - start for _, start, end in spans]
-    found = []
+        found: list[int] = (ends - trips.entry_rows).tolist()
+        return found
+    held = []
+    spans = zip(trips.columns.tolist(), trips.entry_rows.tolist(), ends.tolist(), strict=True)
     for column, start, end in spans:
         counts = market.counts[column]
-        found.append(end - start if counts is None else int(counts[end] - counts[start]))
-    return found
+        held.append(end - start if counts is None else int(counts[end] - counts[start]))
+    return held

@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from backtrail.engine.ledger import Amount
 
 __all__ = ["Trade", "Trips"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,22 +53,29 @@ class Trade:
     saw_exit_bar: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trips:
-    """Round trips in the order of entry: a column for each attribute of `Trade`."""
+    """Round trips in the order of entry, as columns; what is not said here is as in `Trade`.
 
-    columns: Sequence[int]
-    entry_rows: Sequence[int]
-    exit_rows: Sequence[int | None]
-    signs: Sequence[int]
+    Attributes:
+        exit_rows: Bars of the last fills; -1 while open.
+        entry_averages: Average price of the shares that each one entered with.
+        exit_averages: Average price of the shares that left it; None while it is open, or when
+            none left it.
+    """
+
+    columns: IntArray
+    entry_rows: IntArray
+    exit_rows: IntArray
+    signs: IntArray
     held: Sequence[Amount]
     largest: Sequence[Amount]
     entered: Sequence[Amount]
     entry_values: Sequence[Amount]
-    exited: Sequence[Amount]
-    exit_values: Sequence[Amount]
+    entry_averages: Sequence[Amount]
+    exit_averages: Sequence[Amount | None]
     commissions: Sequence[Amount]
     slippages: Sequence[Amount]
     cash: Sequence[Amount]
-    exit_prices: Sequence[float]
-    saw_exit_bar: Sequence[bool]
+    exit_prices: FloatArray
+    saw_exit_bar: npt.NDArray[np.bool_]

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from backtrail.engine import Bars, EngineConfig
 from backtrail.engine.curve import equity_curve
+from backtrail.engine.decisions import decisions_of
 from backtrail.engine.journal import Finished
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import rebalance
 from backtrail.engine.settling import settle
-from backtrail.engine.signal import weight_changes
 from backtrail.engine.trades import trips_of
 
 __all__ = ["STATISTICS", "ArrayAccount", "statistics_of"]
@@ -55,9 +55,9 @@ class ArrayAccount:
             curve: Takes the equity curve, unless it is empty.
         """
         bars = self._market.bars
-        changes = weight_changes(weights, bars)
-        account: Finished | None = settle(self._market, self._config, changes)
-        account = account or rebalance(self._market, self._config, changes)
+        decisions = decisions_of(weights, bars)
+        account: Finished | None = settle(self._market, self._config, decisions)
+        account = account or rebalance(self._market, self._config, decisions)
         if account is None:
             raise ValueError("bars or rules that the compiled account does not know")
         equity = equity_curve(account)
@@ -81,7 +81,7 @@ def statistics_of(equity: FloatArray, account: Finished) -> list[float]:
     record = account.record()
     trips = trips_of(record)
     gains = record.amounts.floats(
-        [cash for cash, row in zip(trips.cash, trips.exit_rows, strict=True) if row is not None]
+        [cash for cash, row in zip(trips.cash, trips.exit_rows.tolist(), strict=True) if row >= 0]
     )
     won = [gain for gain in gains if gain > _NOTHING]
     return [

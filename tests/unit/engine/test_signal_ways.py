@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrail.engine import CommissionConfig, InstrumentConfig, MarginConfig, SlippageConfig
+from backtrail.engine.decisions import decisions_of
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import rebalance
 from backtrail.engine.settling import settle
-from backtrail.engine.signal import _simulate, check_weights, run_signal, weight_changes
+from backtrail.engine.signal import _simulate, check_weights, run_signal
 from backtrail.engine.tables import build_result
 
 from .support import config, listed, make_bars
@@ -66,7 +67,7 @@ def assert_equal_tables(found, expected):
 
 def assert_ways_agree(bars, settings_, weights, way):
     market = Market(bars)
-    changes = weight_changes(check_weights(weights, bars), bars)
+    changes = decisions_of(check_weights(weights, bars), bars)
     expected = build_result(_simulate(market, settings_, changes), (), bars.symbols[0], None)
     account = way(market, settings_, changes)
     if account is not None:
@@ -93,8 +94,8 @@ def test_settling_at_once_gives_every_table_of_the_simulation(data, bars, rules)
     weights = data.draw(weights_for(bars))
     done = assert_ways_agree(bars, config(**rules), weights, settle)
     few_places = all((np.round(x, 6) == x).all() for x in (bars.open, bars.close))
-    changes = weight_changes(check_weights(weights, bars), bars)
-    assert done == bool(changes and (few_places or rules["ledger"] == "float64"))
+    changes = decisions_of(check_weights(weights, bars), bars)
+    assert done == bool(len(changes) and (few_places or rules["ledger"] == "float64"))
 
 
 @settings(deadline=None, max_examples=300)

@@ -46,8 +46,13 @@ class Amounts(ABC):
         """Return amounts of money as floats."""
 
     @abstractmethod
-    def exactly(self, amounts: Iterable[Amount | None], quantum: Decimal) -> list[Decimal | None]:
+    def exactly(
+        self, amounts: Sequence[Amount | None], quantum: Decimal
+    ) -> Sequence[Decimal | None]:
         """Return amounts as decimals with the places of `quantum`, for the tables; None stays.
+
+        A decimal for each amount costs more than all sums of a run, so where amounts are no
+        decimals the cells are made when somebody looks at them.
 
         Args:
             amounts: All of them money, or all of them quantities.

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from backtrail.engine.config import EngineConfig
+from backtrail.engine.later import Later
 from backtrail.engine.ledger.base import Amount, Ledger, lots_of
 
 __all__ = [
@@ -130,7 +131,9 @@ class DecimalLedger(Ledger):
         """Return amounts of money as floats."""
         return list(map(float, money))
 
-    def exactly(self, amounts: Iterable[Decimal | None], quantum: Decimal) -> list[Decimal | None]:
+    def exactly(
+        self, amounts: Sequence[Decimal | None], quantum: Decimal
+    ) -> Sequence[Decimal | None]:
         """Return amounts with the places of `quantum`; None stays."""
         return [None if one is None else _quantize(one, quantum) for one in amounts]
 
@@ -203,12 +206,16 @@ class Float64Ledger(Ledger):
         """Return amounts of money as they are."""
         return list(money)
 
-    def exactly(self, amounts: Iterable[float | None], quantum: Decimal) -> list[Decimal | None]:
-        """Return amounts as decimals with the places of `quantum`; None stays."""
-        return [
-            None if one is None else _quantize(Decimal(repr(float(one))), quantum)
-            for one in amounts
-        ]
+    def exactly(
+        self, amounts: Sequence[float | None], quantum: Decimal
+    ) -> Sequence[Decimal | None]:
+        """Return amounts as decimals with the places of `quantum`, made when looked at."""
+        return Later(
+            lambda: [
+                None if one is None else _quantize(Decimal(repr(float(one))), quantum)
+                for one in amounts
+            ]
+        )
 
     def average(self, value: float, quantity: float) -> float:
         """Return value over quantity."""

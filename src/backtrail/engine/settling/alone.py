@@ -1,69 +1,178 @@
 """Decisions about one symbol, without a look for who else is held, or who sells first."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from backtrail.engine.config import EngineConfig
-from backtrail.engine.rebalancing import Decisions
+import numpy as np
+import numpy.typing as npt
+
+from backtrail.engine.config import ExecutionRules
+from backtrail.engine.decisions import Decisions
 from backtrail.engine.settling.arithmetic import Arithmetic, Number
+from backtrail.engine.settling.fills import Fills
 
-__all__ = ["State", "follow_one"]
+__all__ = ["Course", "follow_one"]
 
-State = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], Number, Number]
-"""Orders and fills, oldest first; cash, and shares held."""
+Outcome = tuple[Number | None, Number, str, str | None]
+"""Shares of an order, shares that it fills, its status and the reason."""
+
+_TOO_LATE: Final = ("expired", "no later bar")
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """What became of the decisions about one symbol.
+
+    Attributes:
+        traded: Signed shares of each fill.
+        commissions: Of each fill.
+        cash: After each fill.
+        outcomes: By number of the decision, where its order did not fill as it was placed; None
+            where none was placed.
+        unfilled: How many decisions led to no fill so far.
+    """
+
+    traded: list[Number] = field(default_factory=list)
+    commissions: list[Number] = field(default_factory=list)
+    cash: list[Number] = field(default_factory=list)
+    outcomes: dict[int, Outcome | None] = field(default_factory=dict)
+    unfilled: int = 0
+
+    def note(self, outcome: Outcome | None) -> None:
+        """Say what became of the decision after those of which something is known."""
+        self.outcomes[len(self.traded) + self.unfilled] = outcome
+        if outcome is None or not outcome[1]:
+            self.unfilled += 1
+
+    def fills(
+        self, arithmetic: Arithmetic, decisions: Decisions, prices: npt.NDArray[Any]
+    ) -> Fills:
+        """Return the fills.
+
+        Args:
+            arithmetic: What computed them.
+            decisions: That led to them.
+            prices: At which they would fill, shape (m,).
+        """
+        kind = arithmetic.kind(self.cash, self.commissions)
+        rows, prices = decisions.rows, prices.astype(kind, copy=False)
+        order_ids = np.arange(1, len(rows) + 1)
+        if self.unfilled:
+            of = self.outcomes
+            places = [at for at in range(len(rows)) if at not in of or (of[at] or (0, 0))[1]]
+            order_ids -= np.cumsum([at in of and of[at] is None for at in range(len(rows))])
+            rows, prices, order_ids = rows[places], prices[places], order_ids[places]
+        shares: npt.NDArray[Any] = np.array(self.traded, dtype=kind)
+        held: npt.NDArray[Any] = np.zeros(len(shares) + 1, dtype=kind)
+        np.cumsum(shares, out=held[1:])
+        return Fills(
+            rows=rows + 1,
+            columns=np.zeros(len(rows), dtype=np.int64),
+            order_ids=order_ids,
+            shares=shares,
+            prices=prices,
+            values=shares * prices * arithmetic.unit,
+            commissions=np.array(self.commissions, dtype=kind),
+            cash=np.array(self.cash, dtype=kind),
+            before=held[:-1],
+        )
+
+    def orders(self, decisions: Decisions) -> list[tuple[Any, ...]]:
+        """Return the values of `Placed` for each order.
+
+        Args:
+            decisions: That led to them.
+        """
+        orders, traded = [], iter(self.traded)
+        given = zip(decisions.rows.tolist(), decisions.weights.tolist(), strict=True)
+        for number, (row, weight) in enumerate(given):
+            if number in self.outcomes:
+                outcome = self.outcomes[number]
+                if outcome is None:
+                    continue
+                asked, filled, status, reason = outcome
+                if filled:
+                    next(traded)
+            else:
+                asked = filled = next(traded)
+                status, reason = "filled", None
+            orders.append(
+                (row, 0, "market", "target_percent", weight, None, None,
+                 asked, filled, status, reason, row + 1 if filled else None)
+            )  # fmt: skip
+        return orders
 
 
 def follow_one(
-    config: EngineConfig,
+    rules: ExecutionRules,
     arithmetic: Arithmetic,
     decisions: Decisions,
-    days: Sequence[tuple[int, Number, Number]],
-) -> State:
+    ticks: npt.NDArray[Any],
+    *,
+    ends: bool,
+) -> Course:
     """Order what leads to each new weight, and fill it at the next bar.
 
     Args:
-        config: Rules.
+        rules: Of execution.
         arithmetic: What computes.
-        decisions: By row.
-        days: Row, close, and price at which an order fills, of each decision that has a bar after
-            it, oldest first.
+        decisions: About one symbol.
+        ticks: Closes of their bars, and prices at which they fill, shape (2, m).
+        ends: Whether the last decision has no bar after it.
     """
+    weights, (marks, prices) = decisions.weights.tolist(), ticks.tolist()
+    course = Course()
+    if not ends:
+        _walk(course, rules, arithmetic, zip(weights, marks, prices, strict=True))
+        return course
+    cash, shares = _walk(
+        course, rules, arithmetic, zip(weights[:-1], marks[:-1], prices[:-1], strict=True)
+    )
+    if rules.size_at == "fill":
+        course.note((None, 0, *_TOO_LATE))
+        return course
+    wanted = -shares
+    if weights[-1]:
+        equity = cash + shares * marks[-1] * arithmetic.unit
+        wanted += arithmetic.size(weights[-1], equity, marks[-1])
+    course.note((wanted, 0, *_TOO_LATE) if wanted else None)
+    return course
+
+
+def _walk(
+    course: Course,
+    rules: ExecutionRules,
+    arithmetic: Arithmetic,
+    days: Iterable[tuple[float, Number, Number]],
+) -> tuple[Number, Number]:
+    """Follow weights (with closes, and prices of their fills); return cash and shares."""
     unit, size, commission_of = arithmetic.unit, arithmetic.size, arithmetic.commission
-    at_fill, limited = config.rules.size_at == "fill", config.rules.cash_policy != "overdraw"
+    at_fill, limited = rules.size_at == "fill", rules.cash_policy != "overdraw"
+    traded, commissions, left = course.traded, course.commissions, course.cash
     cash, shares = arithmetic.capital, 0
-    orders: list[tuple[Any, ...]] = []
-    fills: list[tuple[Any, ...]] = []
-
-    def end(row: int, weight: float, *how: Any) -> None:
-        orders.append((row, 0, "market", "target_percent", weight, None, None, *how))
-
-    for row, mark, price in days:
-        weight, wanted = decisions[row][0][1], -shares
+    for weight, mark, price in days:
+        wanted = -shares
         if weight:
             at = price if at_fill else mark
             wanted += size(weight, cash + shares * at * unit if shares else cash, at)
         if not wanted:
-            if at_fill:
-                end(row, weight, 0, 0, "canceled", "nothing to trade at the fill", None)
+            course.note((0, 0, "canceled", "nothing to trade at the fill") if at_fill else None)
             continue
-        traded = wanted * price
-        value, commission = traded * unit, commission_of(traded)
-        asked, status = wanted, "filled"
-        reason: str | None = None
+        value = wanted * price * unit
+        commission = commission_of(wanted * price)
         if limited and wanted > 0 and value + commission > cash:
-            asked, wanted, status, reason = arithmetic.within_cash(
-                config.rules.cash_policy, cash, wanted, value + commission, price
+            outcome = arithmetic.within_cash(
+                rules.cash_policy, cash, wanted, value + commission, price
             )
+            course.note(outcome)
+            wanted = outcome[1]
             if not wanted:
-                end(row, weight, asked, 0, status, reason, None)
                 continue
-            traded = wanted * price
-            value, commission = traded * unit, commission_of(traded)
+            value, commission = wanted * price * unit, commission_of(wanted * price)
         cash = cash - value - commission
-        orders.append(
-            (row, 0, "market", "target_percent", weight, None, None,
-             asked, wanted, status, reason, row + 1)
-        )  # fmt: skip
-        fills.append((row + 1, 0, len(orders), wanted, price, value, commission, cash, shares))
+        traded.append(wanted)
+        commissions.append(commission)
+        left.append(cash)
         shares += wanted
-    return orders, fills, cash, shares
+    return cash, shares

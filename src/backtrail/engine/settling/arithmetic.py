@@ -2,7 +2,7 @@
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Any, Final
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.config import EngineConfig
+from backtrail.engine.later import Later
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amounts, make_ledger
+from backtrail.engine.settling.fills import Fills
 
 __all__ = ["Arithmetic", "Binary", "Exact", "Number", "arithmetic_for"]
 
@@ -21,6 +23,7 @@ Number = Any  # int or float
 _MONEY: Final = 10  # decimal places
 _ONE_SHARE: Final = Decimal("1.000000000")
 _CONTEXT: Final = Context(prec=60)
+_SAFE: Final = 2**58  # a sum of some such numbers fits into 64 bits
 _LARGEST: Final = 1e15  # an integer below it over a power of ten has that quotient as its `repr`
 
 
@@ -58,6 +61,19 @@ class Arithmetic(ABC):
     @abstractmethod
     def text(self, money: Number) -> str:
         """Return money as the ledger writes it."""
+
+    @abstractmethod
+    def kind(self, cash: Sequence[Number], commissions: Sequence[Number]) -> type:
+        """Return the type of an array that holds the amounts of fills, and sums of a few of them.
+
+        Args:
+            cash: After each fill.
+            commissions: Of each fill.
+        """
+
+    @abstractmethod
+    def averages(self, fills: Fills) -> npt.NDArray[Any]:
+        """Return the average price of each fill's shares, as money."""
 
     def within_cash(
         self, policy: str, cash: Number, wanted: Number, cost: Number, price: Number
@@ -133,6 +149,14 @@ class Exact(Arithmetic, Amounts):
     def text(self, money: int) -> str:  # noqa: D102
         return f"{_CONTEXT.scaleb(money, -_MONEY):f}"
 
+    def kind(self, cash: Sequence[int], commissions: Sequence[int]) -> type:  # noqa: D102
+        # A fill's value is a difference of cash, less its commission.
+        largest = max(self.capital, max(cash, default=0), -min(cash, default=0))
+        return np.int64 if 2 * largest + max(commissions, default=0) < _SAFE else object
+
+    def averages(self, fills: Fills) -> npt.NDArray[Any]:  # noqa: D102
+        return fills.prices * self.unit
+
     def number(self, value: float | int | Decimal) -> int:  # noqa: D102
         ticks: int = round(value * self._scale)
         return ticks * self.unit
@@ -149,10 +173,16 @@ class Exact(Arithmetic, Amounts):
         quanta = 10**_MONEY
         return [amount / quanta for amount in money]
 
-    def exactly(self, amounts: Iterable[int | None], quantum: Decimal) -> list[Decimal | None]:  # noqa: D102
+    def exactly(  # noqa: D102
+        self, amounts: Sequence[int | None], quantum: Decimal
+    ) -> Sequence[Decimal | None]:
         each = _ONE_SHARE if quantum is LOT else MONEY_QUANTUM
-        with localcontext(_CONTEXT):  # operators take half the time of a context's functions
-            return [None if one is None else one * each for one in amounts]
+
+        def cells() -> list[Decimal | None]:
+            with localcontext(_CONTEXT):  # operators take half the time of a context's functions
+                return [None if one is None else one * each for one in amounts]
+
+        return Later(cells)
 
 
 class Binary(Arithmetic):
@@ -188,6 +218,13 @@ class Binary(Arithmetic):
 
     def text(self, money: float) -> str:  # noqa: D102
         return f"{money:f}"
+
+    def kind(self, cash: Sequence[float], commissions: Sequence[float]) -> type:  # noqa: D102
+        return np.float64
+
+    def averages(self, fills: Fills) -> npt.NDArray[Any]:  # noqa: D102
+        averages: FloatArray = fills.values / fills.shares
+        return averages
 
 
 def arithmetic_for(

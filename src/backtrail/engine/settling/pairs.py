@@ -1,47 +1,56 @@
 """Round trips of two fills: in and out."""
 
-import operator
-from collections.abc import Sequence
-from typing import Any
+import numpy as np
+import numpy.typing as npt
 
-from backtrail.engine.ledger import Amount
+from backtrail.engine.settling.arithmetic import Arithmetic
+from backtrail.engine.settling.fills import Fills
 from backtrail.engine.trips import Trips
 
 __all__ = ["paired_trips"]
 
 
-def paired_trips(fills: Sequence[Sequence[Any]], prices: memoryview, zero: Amount) -> Trips | None:
+def paired_trips(
+    fills: Fills, prices: npt.NDArray[np.float64], arithmetic: Arithmetic
+) -> Trips | None:
     """Return the round trips of one symbol; None where a trip has more than two fills.
 
     The sums are those of `backtrail.engine.trades`, for all trips at once.
 
     Args:
-        fills: Columns of the fills of one symbol, of which there is one or more.
+        fills: Of one symbol; one or more.
         prices: Of its fills, by row.
-        zero: Nothing, as an amount.
+        arithmetic: What computed them.
     """
-    rows, columns, _, shares, _, values, costs, _, before = fills
-    is_open = len(rows) % 2
-    if any(before[::2]) or (not is_open and before[-1] + shares[-1]):
+    shares, values = fills.shares, fills.values
+    is_open = len(fills) % 2 == 1
+    if fills.before[::2].any() or (not is_open and fills.before[-1] + shares[-1]):
         return None
-    sizes, paid = list(map(abs, shares[::2])), list(map(abs, values[::2]))
-    exits, tail = rows[1::2], [zero] * is_open
-    left, spent = [*values[1::2], *tail], [*costs[1::2], *tail]
-    amounts = zip(values[::2], costs[::2], left, spent, strict=True)
+    sizes, costs = np.abs(shares[::2]), fills.commissions[::2]
+    back, spent, exits = values[1::2], fills.commissions[1::2], fills.rows[1::2]
+    averages = arithmetic.averages(fills)
+    bought, sold = averages[::2].tolist(), averages[1::2].tolist()
+    exit_prices = prices[exits]
+    held = np.zeros_like(sizes)
+    if is_open:
+        held[-1] = sizes[-1]
+        back, spent = (np.append(column, held[:1] * 0) for column in (back, spent))
+        exits, exit_prices = np.append(exits, -1), np.append(exit_prices, 0.0)
+        sold.append(None)
     return Trips(
-        columns=columns[::2],
-        entry_rows=rows[::2],
-        exit_rows=(*exits, None) if is_open else exits,
-        signs=[1 if quantity > 0 else -1 for quantity in shares[::2]],
-        held=[zero] * len(exits) + sizes[len(exits) :],
-        largest=sizes,
-        entered=sizes,
-        entry_values=paid,
-        exited=sizes[: len(exits)] + tail,
-        exit_values=[*map(abs, values[1::2]), *tail],
-        commissions=list(map(operator.add, costs[::2], spent)),
-        slippages=[zero] * len(sizes),
-        cash=[-value - cost - back - last for value, cost, back, last in amounts],
-        exit_prices=[prices[row] for row in exits] + [0.0] * is_open,
-        saw_exit_bar=[False] * len(sizes),
+        columns=fills.columns[::2],
+        entry_rows=fills.rows[::2],
+        exit_rows=exits,
+        signs=np.where(shares[::2] > 0, 1, -1),
+        held=held.tolist(),
+        largest=sizes.tolist(),
+        entered=sizes.tolist(),
+        entry_values=np.abs(values[::2]).tolist(),
+        entry_averages=bought,
+        exit_averages=sold,
+        commissions=(costs + spent).tolist(),
+        slippages=[arithmetic.amounts.zero] * len(sizes),
+        cash=(-values[::2] - costs - back - spent).tolist(),
+        exit_prices=exit_prices,
+        saw_exit_bar=np.zeros(len(sizes), dtype=np.bool_),
     )
