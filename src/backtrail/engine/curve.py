@@ -103,7 +103,10 @@ def _positions(
 
 def _stretched(rows: IntArray, values: FloatArray, n: int) -> FloatArray:
     """Return steps as a value per bar."""
-    return np.repeat(values, np.diff(rows, append=n))
+    lengths = np.empty(len(rows), dtype=np.int64)
+    np.subtract(rows[1:], rows[:-1], out=lengths[:-1])
+    lengths[-1] = n - rows[-1]
+    return np.repeat(values, lengths)
 
 
 def benchmark_returns(

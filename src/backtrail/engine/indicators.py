@@ -5,18 +5,20 @@ tie is a tie, whatever the lengths of the windows and the order of the additions
 floating point decide up to one parameter set in a hundred otherwise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Averages"]
+__all__ = ["Averages", "fitting_places"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _MOST_PLACES: Final = 9
+_PLACES: Final = (2, 4, 6, _MOST_PLACES)
 _OFF_TICK: Final = _MOST_PLACES + 1
 _LARGEST: Final = float(2**40)  # so that a million of them stay below 2^63
 _EXACT: Final = float(2**53)
@@ -101,24 +103,30 @@ class Averages:
             means[inexact] = np.add.reduce(windows[inexact - length + 1], axis=1) / length
 
 
+def fitting_places(values: FloatArray, places: Sequence[int]) -> list[int]:
+    """Return with how many decimal places values can be written, of the numbers asked about.
+
+    Args:
+        values: Shape (n,); a few are enough for a guess about many.
+        places: Ascending.
+    """
+    scales = 10.0 ** np.array(places)[:, None]
+    fits = (np.rint(values * scales) / scales == values).all(axis=1)
+    return [number for number, does in zip(places, fits.tolist(), strict=True) if does]
+
+
 def _common_tick(values: FloatArray) -> _Ticks | None:
-    first = values[:_GLANCE]
-    for number in (2, 4, 6, _MOST_PLACES):
+    for number in fitting_places(values[:_GLANCE], _PLACES):  # most series say so at once
         scale = 10**number
-        if not _fits(np.rint(first * scale), scale, first):
-            continue  # most series say so at once
         scaled = values * scale
         np.rint(scaled, out=scaled)
         largest = max(float(scaled.max()), -float(scaled.min()), float(scale))
-        if largest < _LARGEST and _fits(scaled, scale, values):
-            sums = np.zeros(len(values) + 1, dtype=np.int64)
-            np.add.accumulate(scaled.astype(np.int64), out=sums[1:])
+        if largest < _LARGEST and bool((scaled / scale == values).all()):
+            sums = np.empty(len(values) + 1, dtype=np.int64)
+            sums[0] = 0
+            np.cumsum(scaled.astype(np.int64), out=sums[1:])
             return _Ticks(scale, sums, largest)
     return None
-
-
-def _fits(scaled: FloatArray, scale: int, values: FloatArray) -> bool:
-    return bool((scaled / scale == values).all())
 
 
 def _levels(values: FloatArray) -> tuple[_Level, ...]:

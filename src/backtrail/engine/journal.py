@@ -155,4 +155,4 @@ def steps_of(
         own[0].append(holding.row)
         own[1].append(float(holding.quantity))
     steps = {column: (np.array(at), np.array(shares)) for column, (at, shares) in held.items()}
-    return (np.array(rows), np.array(amounts.floats(values))), steps
+    return (np.array(rows), amounts.floats(values)), steps

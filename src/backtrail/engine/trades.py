@@ -1,13 +1,13 @@
 """Round trips: what happened to a symbol from flat to flat."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.excursions import excursions
 from backtrail.engine.journal import Action, Fill, Record
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amount, Amounts, Numbers, listed
 from backtrail.engine.market import Market
 from backtrail.engine.result import Table
 from backtrail.engine.trips import Trade, Trips
@@ -140,7 +140,7 @@ def trade_table(record: Record) -> Table:
     is_open = trips.exit_rows < 0
     ends = np.where(is_open, len(market.bars.timestamps) - 1, trips.exit_rows)
     profits = _profits(record, trips, is_open)
-    paid = np.array(amounts.floats(trips.entry_values))
+    paid = amounts.floats(trips.entry_values)
     entry_prices = paid / np.array(trips.entered, dtype=np.float64)
     worst, best = excursions(record, trips, entry_prices)
     return {
@@ -155,7 +155,7 @@ def trade_table(record: Record) -> Table:
         "pnl": amounts.exactly(profits, MONEY_QUANTUM),
         "commission": amounts.exactly(trips.commissions, MONEY_QUANTUM),
         "slippage": amounts.exactly(trips.slippages, MONEY_QUANTUM),
-        "return": (np.array(amounts.floats(profits)) / paid).tolist(),
+        "return": (amounts.floats(profits) / paid).tolist(),
         "bars_held": _bars_held(market, trips, ends),
         "mae": worst,
         "mfe": best,
@@ -201,15 +201,15 @@ def _moments(market: Market, rows: IntArray) -> list[int | None]:
     return found
 
 
-def _profits(record: Record, trips: Trips, is_open: npt.NDArray[np.bool_]) -> Sequence[Amount]:
+def _profits(record: Record, trips: Trips, is_open: npt.NDArray[np.bool_]) -> Numbers:
     """Return the cash of the trips, with the value of those that are open."""
     if not is_open.any():
         return trips.cash
-    amounts, profits = record.amounts, list(trips.cash)
+    held, profits = listed(trips.held), listed(trips.cash)
     for place in np.flatnonzero(is_open).tolist():
         marks = record.market.marks[trips.columns[place]]
-        value = amounts.value(trips.held[place], marks[len(marks) - 1])
-        add = amounts.add if trips.signs[place] > 0 else amounts.subtract
+        value = record.amounts.value(held[place], marks[len(marks) - 1])
+        add = record.amounts.add if trips.signs[place] > 0 else record.amounts.subtract
         profits[place] = add(profits[place], value)
     return profits
 

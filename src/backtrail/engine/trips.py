@@ -1,12 +1,11 @@
 """Round trips, one by one in the making and as columns."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.engine.ledger import Amount
+from backtrail.engine.ledger import Amount, Numbers
 
 __all__ = ["Trade", "Trips"]
 
@@ -68,14 +67,14 @@ class Trips:
     entry_rows: IntArray
     exit_rows: IntArray
     signs: IntArray
-    held: Sequence[Amount]
-    largest: Sequence[Amount]
-    entered: Sequence[Amount]
-    entry_values: Sequence[Amount]
-    entry_averages: Sequence[Amount]
-    exit_averages: Sequence[Amount | None]
-    commissions: Sequence[Amount]
-    slippages: Sequence[Amount]
-    cash: Sequence[Amount]
+    held: Numbers
+    largest: Numbers
+    entered: Numbers
+    entry_values: Numbers
+    entry_averages: Numbers
+    exit_averages: Numbers
+    commissions: Numbers
+    slippages: Numbers
+    cash: Numbers
     exit_prices: FloatArray
     saw_exit_bar: npt.NDArray[np.bool_]

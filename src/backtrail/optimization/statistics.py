@@ -82,7 +82,7 @@ def statistics_of(equity: FloatArray, account: Finished) -> list[float]:
     trips = trips_of(record)
     gains = record.amounts.floats(
         [cash for cash, row in zip(trips.cash, trips.exit_rows.tolist(), strict=True) if row >= 0]
-    )
+    ).tolist()
     won = [gain for gain in gains if gain > _NOTHING]
     return [
         float(equity[0]),

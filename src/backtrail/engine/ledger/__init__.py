@@ -13,13 +13,14 @@ whole lot, and within a thousandth of one, counts as that lot, and a cost counts
 fractional shares are then cut to what cash buys.
 """
 
-from backtrail.engine.ledger.base import Amount, Amounts, Ledger, lots_of
+from backtrail.engine.ledger.base import Amount, Amounts, Ledger, Numbers, listed, lots_of
 from backtrail.engine.ledger.both import (
     LOT,
     MONEY_QUANTUM,
     DecimalLedger,
     Float64Ledger,
     make_ledger,
+    money,
 )
 
 __all__ = [
@@ -30,6 +31,9 @@ __all__ = [
     "DecimalLedger",
     "Float64Ledger",
     "Ledger",
+    "Numbers",
+    "listed",
     "lots_of",
     "make_ledger",
+    "money",
 ]

@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from backtrail.engine.config import CommissionConfig, EngineConfig
 
-__all__ = ["Amount", "Amounts", "Ledger", "lots_of"]
+__all__ = ["Amount", "Amounts", "Ledger", "Numbers", "listed", "lots_of"]
+
+FloatArray = npt.NDArray[np.float64]
 
 Amount = Any  # Decimal or float, by ledger
+Numbers = Sequence[Any] | npt.NDArray[Any]
+"""Amounts in a row; None among them is missing."""
 
 
 class Amounts(ABC):
@@ -42,13 +49,11 @@ class Amounts(ABC):
         """Return value over quantity, rounded as money."""
 
     @abstractmethod
-    def floats(self, money: Iterable[Amount]) -> list[float]:
+    def floats(self, money: Numbers) -> FloatArray:
         """Return amounts of money as floats."""
 
     @abstractmethod
-    def exactly(
-        self, amounts: Sequence[Amount | None], quantum: Decimal
-    ) -> Sequence[Decimal | None]:
+    def exactly(self, amounts: Numbers, quantum: Decimal) -> Sequence[Decimal | None]:
         """Return amounts as decimals with the places of `quantum`, for the tables; None stays.
 
         A decimal for each amount costs more than all sums of a run, so where amounts are no
@@ -259,3 +264,9 @@ def lots_of(config: EngineConfig, symbols: Sequence[str], usual: Decimal) -> lis
     """Return the smallest quantity of each symbol: its own, or the usual one."""
     own = {name: item.lot for name, item in config.instruments.items() if item.lot is not None}
     return [own.get(symbol, usual) for symbol in symbols]
+
+
+def listed(amounts: Numbers) -> list[Any]:
+    """Return amounts one by one, as Python's numbers."""
+    found: list[Any] = amounts.tolist() if isinstance(amounts, np.ndarray) else list(amounts)
+    return found

@@ -15,9 +15,12 @@ from decimal import (
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.later import Later
-from backtrail.engine.ledger.base import Amount, Ledger, lots_of
+from backtrail.engine.ledger.base import Amount, Ledger, Numbers, listed, lots_of
 
 __all__ = [
     "LOT",
@@ -27,7 +30,10 @@ __all__ = [
     "Float64Ledger",
     "Ledger",
     "make_ledger",
+    "money",
 ]
+
+FloatArray = npt.NDArray[np.float64]
 
 MONEY_QUANTUM = Decimal("1e-10")
 LOT = Decimal("1e-9")
@@ -127,13 +133,11 @@ class DecimalLedger(Ledger):
         """Return a quantity less one lot."""
         return _CONTEXT.subtract(quantity, self._lots[column])
 
-    def floats(self, money: Iterable[Decimal]) -> list[float]:
+    def floats(self, money: Numbers) -> FloatArray:
         """Return amounts of money as floats."""
-        return list(map(float, money))
+        return np.array(money, dtype=np.float64)
 
-    def exactly(
-        self, amounts: Sequence[Decimal | None], quantum: Decimal
-    ) -> Sequence[Decimal | None]:
+    def exactly(self, amounts: Numbers, quantum: Decimal) -> Sequence[Decimal | None]:
         """Return amounts with the places of `quantum`; None stays."""
         return [None if one is None else _quantize(one, quantum) for one in amounts]
 
@@ -202,18 +206,16 @@ class Float64Ledger(Ledger):
         """Return a quantity less one lot."""
         return quantity - 1.0 / self._lots_per_share[column]
 
-    def floats(self, money: Iterable[float]) -> list[float]:
+    def floats(self, money: Numbers) -> FloatArray:
         """Return amounts of money as they are."""
-        return list(money)
+        return np.array(money, dtype=np.float64)
 
-    def exactly(
-        self, amounts: Sequence[float | None], quantum: Decimal
-    ) -> Sequence[Decimal | None]:
+    def exactly(self, amounts: Numbers, quantum: Decimal) -> Sequence[Decimal | None]:
         """Return amounts as decimals with the places of `quantum`, made when looked at."""
         return Later(
             lambda: [
                 None if one is None else _quantize(Decimal(repr(float(one))), quantum)
-                for one in amounts
+                for one in listed(amounts)
             ]
         )
 

@@ -63,18 +63,19 @@ class Course:
             places = [at for at in range(len(rows)) if at not in of or (of[at] or (0, 0))[1]]
             order_ids -= np.cumsum([at in of and of[at] is None for at in range(len(rows))])
             rows, prices, order_ids = rows[places], prices[places], order_ids[places]
-        shares: npt.NDArray[Any] = np.array(self.traded, dtype=kind)
-        held: npt.NDArray[Any] = np.zeros(len(shares) + 1, dtype=kind)
+        count = len(self.traded)
+        shares: npt.NDArray[Any] = np.fromiter(self.traded, kind, count)
+        held: npt.NDArray[Any] = np.zeros(count + 1, dtype=kind)
         np.cumsum(shares, out=held[1:])
         return Fills(
             rows=rows + 1,
-            columns=np.zeros(len(rows), dtype=np.int64),
+            columns=np.zeros(count, dtype=np.int64),
             order_ids=order_ids,
             shares=shares,
             prices=prices,
             values=shares * prices * arithmetic.unit,
-            commissions=np.array(self.commissions, dtype=kind),
-            cash=np.array(self.cash, dtype=kind),
+            commissions=np.fromiter(self.commissions, kind, count),
+            cash=np.fromiter(self.cash, kind, count),
             before=held[:-1],
         )
 
@@ -147,7 +148,8 @@ def _walk(
     days: Iterable[tuple[float, Number, Number]],
 ) -> tuple[Number, Number]:
     """Follow weights (with closes, and prices of their fills); return cash and shares."""
-    unit, size, commission_of = arithmetic.unit, arithmetic.size, arithmetic.commission
+    unit, size = arithmetic.unit, arithmetic.size
+    rate, commission_of = arithmetic.rate, arithmetic.commission
     at_fill, limited = rules.size_at == "fill", rules.cash_policy != "overdraw"
     traded, commissions, left = course.traded, course.commissions, course.cash
     cash, shares = arithmetic.capital, 0
@@ -159,8 +161,9 @@ def _walk(
         if not wanted:
             course.note((0, 0, "canceled", "nothing to trade at the fill") if at_fill else None)
             continue
-        value = wanted * price * unit
-        commission = commission_of(wanted * price)
+        exchanged = wanted * price
+        value = exchanged * unit
+        commission = commission_of(exchanged) if rate is None else abs(exchanged) * rate
         if limited and wanted > 0 and value + commission > cash:
             outcome = arithmetic.within_cash(
                 rules.cash_policy, cash, wanted, value + commission, price
@@ -169,7 +172,8 @@ def _walk(
             wanted = outcome[1]
             if not wanted:
                 continue
-            value, commission = wanted * price * unit, commission_of(wanted * price)
+            exchanged = wanted * price
+            value, commission = exchanged * unit, commission_of(exchanged)
         cash = cash - value - commission
         traded.append(wanted)
         commissions.append(commission)

@@ -2,7 +2,7 @@
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Any, Final
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.config import EngineConfig
+from backtrail.engine.indicators import fitting_places
 from backtrail.engine.later import Later
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amounts, make_ledger
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amounts, Numbers, listed, make_ledger, money
 from backtrail.engine.settling.fills import Fills
 
 __all__ = ["Arithmetic", "Binary", "Exact", "Number", "arithmetic_for"]
@@ -21,9 +22,12 @@ FloatArray = npt.NDArray[np.float64]
 Number = Any  # int or float
 
 _MONEY: Final = 10  # decimal places
+_PLACES: Final = (2, 4, 6, _MONEY)
+_GLANCE: Final = 32
 _ONE_SHARE: Final = Decimal("1.000000000")
 _CONTEXT: Final = Context(prec=60)
 _SAFE: Final = 2**58  # a sum of some such numbers fits into 64 bits
+_EXACT: Final = 2**53  # whole numbers below it are floats
 _LARGEST: Final = 1e15  # an integer below it over a power of ten has that quotient as its `repr`
 
 
@@ -33,12 +37,14 @@ class Arithmetic(ABC):
     Attributes:
         capital: Cash at the start.
         unit: Money of one share at a price of one.
+        rate: Commission of one share at a price of one, where none is ever rounded; else None.
         whole: How a text shows shares.
         amounts: How the numbers get into tables.
     """
 
     capital: Number
     unit: Number
+    rate: Number | None
     whole: str
     amounts: Amounts
 
@@ -59,7 +65,7 @@ class Arithmetic(ABC):
         """Return the most shares that cash buys, commission included."""
 
     @abstractmethod
-    def text(self, money: Number) -> str:
+    def text(self, amount: Number) -> str:
         """Return money as the ledger writes it."""
 
     @abstractmethod
@@ -117,16 +123,17 @@ class Exact(Arithmetic, Amounts):
         self.add, self.subtract = operator.add, operator.sub
         self.multiply, self.absolute = operator.mul, operator.abs
         self.amounts = self
-        self.capital = int(make_ledger(config, 1).cash.scaleb(_MONEY, _CONTEXT))
+        self.capital = int(_CONTEXT.scaleb(money(config.capital_base), _MONEY))
         self.unit = 10 ** (_MONEY - places)
         self._scale = 10**places
         # Commission is `traded` times the first over the second.
         self._rate, self._whole = (config.commission.cost * self.unit).as_integer_ratio()
+        self.rate = self._rate if self._whole == 1 else None
 
     def size(self, weight: float, equity: int, price: int) -> int:  # noqa: D102
         above, below = _ratio(weight)
-        money, each = above * equity, below * price * self.unit
-        return money // each if money >= 0 else -(-money // each)
+        part, each = above * equity, below * price * self.unit
+        return part // each if part >= 0 else -(-part // each)
 
     def commission(self, traded: int) -> int:  # noqa: D102
         if self._whole == 1:
@@ -146,8 +153,8 @@ class Exact(Arithmetic, Amounts):
         cost = traded * self.unit + self.commission(traded)
         return shares - 1 if shares and cost > cash else shares
 
-    def text(self, money: int) -> str:  # noqa: D102
-        return f"{_CONTEXT.scaleb(money, -_MONEY):f}"
+    def text(self, amount: int) -> str:  # noqa: D102
+        return f"{_CONTEXT.scaleb(amount, -_MONEY):f}"
 
     def kind(self, cash: Sequence[int], commissions: Sequence[int]) -> type:  # noqa: D102
         # A fill's value is a difference of cash, less its commission.
@@ -169,18 +176,24 @@ class Exact(Arithmetic, Amounts):
             value, quantity = -value, -quantity
         return _half_even(value, quantity)
 
-    def floats(self, money: Iterable[int]) -> list[float]:  # noqa: D102
-        quanta = 10**_MONEY
-        return [amount / quanta for amount in money]
+    def floats(self, amounts: Numbers) -> FloatArray:  # noqa: D102
+        whole, quanta = np.asarray(amounts), 10**_MONEY
+        if whole.dtype == np.int64:
+            largest = int(np.abs(whole).max(initial=0))
+            if largest < _EXACT:  # then one division rounds once, as Python's does
+                return whole / quanta
+            if largest < 10 * _EXACT and not (whole % 10).any():
+                return whole // 10 / (quanta // 10)
+        return np.array([amount / quanta for amount in whole.tolist()], dtype=np.float64)
 
     def exactly(  # noqa: D102
-        self, amounts: Sequence[int | None], quantum: Decimal
+        self, amounts: Numbers, quantum: Decimal
     ) -> Sequence[Decimal | None]:
         each = _ONE_SHARE if quantum is LOT else MONEY_QUANTUM
 
         def cells() -> list[Decimal | None]:
             with localcontext(_CONTEXT):  # operators take half the time of a context's functions
-                return [None if one is None else one * each for one in amounts]
+                return [None if one is None else one * each for one in listed(amounts)]
 
         return Later(cells)
 
@@ -198,6 +211,7 @@ class Binary(Arithmetic):
         self.amounts = self._ledger = make_ledger(config, 1)
         self.capital = self._ledger.cash
         self.unit = 1.0
+        self.rate = float(config.commission.cost)
 
     def size(self, weight: float, equity: float, price: float) -> float:  # noqa: D102
         shares: float = self._ledger.size(0, weight * equity, price)
@@ -216,8 +230,8 @@ class Binary(Arithmetic):
         shares: float = self._ledger.affordable(0, price)
         return shares
 
-    def text(self, money: float) -> str:  # noqa: D102
-        return f"{money:f}"
+    def text(self, amount: float) -> str:  # noqa: D102
+        return f"{amount:f}"
 
     def kind(self, cash: Sequence[float], commissions: Sequence[float]) -> type:  # noqa: D102
         return np.float64
@@ -236,7 +250,8 @@ def arithmetic_for(
     """
     if config.ledger == "float64":
         return Binary(config), prices
-    for places in (2, 4, 6, _MONEY):
+    known = prices.ravel()
+    for places in fitting_places(known[:_GLANCE], _PLACES):  # most prices say so at once
         scale = 10.0**places
         ticks = np.rint(prices * scale)
         # A price has so few decimal places, as `repr` shows it, when their quotient is the price.

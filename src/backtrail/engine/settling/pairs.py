@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from backtrail.engine.ledger import Numbers
 from backtrail.engine.settling.arithmetic import Arithmetic
 from backtrail.engine.settling.fills import Fills
 from backtrail.engine.trips import Trips
@@ -29,28 +30,28 @@ def paired_trips(
     sizes, costs = np.abs(shares[::2]), fills.commissions[::2]
     back, spent, exits = values[1::2], fills.commissions[1::2], fills.rows[1::2]
     averages = arithmetic.averages(fills)
-    bought, sold = averages[::2].tolist(), averages[1::2].tolist()
+    sold: Numbers = averages[1::2]
     exit_prices = prices[exits]
     held = np.zeros_like(sizes)
     if is_open:
         held[-1] = sizes[-1]
         back, spent = (np.append(column, held[:1] * 0) for column in (back, spent))
         exits, exit_prices = np.append(exits, -1), np.append(exit_prices, 0.0)
-        sold.append(None)
+        sold = [*averages[1::2].tolist(), None]
     return Trips(
         columns=fills.columns[::2],
         entry_rows=fills.rows[::2],
         exit_rows=exits,
         signs=np.where(shares[::2] > 0, 1, -1),
-        held=held.tolist(),
-        largest=sizes.tolist(),
-        entered=sizes.tolist(),
-        entry_values=np.abs(values[::2]).tolist(),
-        entry_averages=bought,
+        held=held,
+        largest=sizes,
+        entered=sizes,
+        entry_values=np.abs(values[::2]),
+        entry_averages=averages[::2],
         exit_averages=sold,
-        commissions=(costs + spent).tolist(),
-        slippages=[arithmetic.amounts.zero] * len(sizes),
-        cash=(-values[::2] - costs - back - spent).tolist(),
+        commissions=costs + spent,
+        slippages=np.zeros_like(sizes),
+        cash=-values[::2] - costs - back - spent,
         exit_prices=exit_prices,
         saw_exit_bar=np.zeros(len(sizes), dtype=np.bool_),
     )

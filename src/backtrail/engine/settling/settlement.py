@@ -27,7 +27,9 @@ def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settl
     rows = decisions.rows if is_alone else np.unique(decisions.rows)
     last = len(bars.timestamps) - 1
     source = bars.open if config.rules.fill == "next_open" else bars.close
-    known = np.stack((bars.close[rows], source[np.minimum(rows + 1, last)]))
+    known = np.empty((2, len(rows), len(bars.symbols)))
+    np.take(bars.close, rows, axis=0, out=known[0], mode="clip")
+    np.take(source, rows + 1, axis=0, out=known[1], mode="clip")  # after the last bar comes none
     found = arithmetic_for(config, known)
     if found is None:
         return None
@@ -76,18 +78,18 @@ class Settlement:
     def steps(self) -> tuple[Steps, Mapping[int, Steps]]:
         """Return cash and the shares of every column ever held."""
         fills, arithmetic = self._fills, self._arithmetic
-        cash = arithmetic.amounts.floats([arithmetic.capital, *fills.cash.tolist()])
+        cash = arithmetic.amounts.floats(np.concatenate(((arithmetic.capital,), fills.cash)))
         rows = np.concatenate(((0,), fills.rows))
         held, after = {}, (fills.before + fills.shares).astype(np.float64)
         if len(self.market.bars.symbols) == 1:
             if len(fills):
                 held[0] = (rows, np.concatenate(((0.0,), after)))
-            return (rows, np.array(cash)), held
+            return (rows, cash), held
         for column in np.unique(fills.columns).tolist():
             own = fills.columns == column
             own_rows = np.concatenate(((0,), fills.rows[own]))
             held[column] = (own_rows, np.concatenate(((0.0,), after[own])))
-        return (rows, np.array(cash)), held
+        return (rows, cash), held
 
     def record(self) -> Record:
         """Return what the tables are made of."""
