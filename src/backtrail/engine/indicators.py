@@ -7,6 +7,7 @@ floating point decide up to one parameter set in a hundred otherwise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ _PLACES: Final = (2, 4, 6, _MOST_PLACES)
 _OFF_TICK: Final = _MOST_PLACES + 1
 _LARGEST: Final = float(2**40)  # so that a million of them stay below 2^63
 _EXACT: Final = float(2**53)
-_GLANCE: Final = 32
+_GLANCE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +104,22 @@ class Averages:
             means[inexact] = np.add.reduce(windows[inexact - length + 1], axis=1) / length
 
 
-def fitting_places(values: FloatArray, places: Sequence[int]) -> list[int]:
-    """Return with how many decimal places values can be written, of the numbers asked about.
+def fitting_places(values: FloatArray, places: Sequence[int]) -> Sequence[int]:
+    """Return those numbers of decimal places that are enough for the first few values.
+
+    Most series say with them which tick they have.
 
     Args:
-        values: Shape (n,); a few are enough for a guess about many.
+        values: Finite; shape (n,).
         places: Ascending.
     """
-    scales = 10.0 ** np.array(places)[:, None]
-    fits = (np.rint(values * scales) / scales == values).all(axis=1)
-    return [number for number, does in zip(places, fits.tolist(), strict=True) if does]
+    shown = [Decimal(repr(value)).as_tuple().exponent for value in values[:_GLANCE].tolist()]
+    most = -min(exponent for exponent in shown if isinstance(exponent, int))
+    return [number for number in places if number >= most]
 
 
 def _common_tick(values: FloatArray) -> _Ticks | None:
-    for number in fitting_places(values[:_GLANCE], _PLACES):  # most series say so at once
+    for number in fitting_places(values, _PLACES):
         scale = 10**number
         scaled = values * scale
         np.rint(scaled, out=scaled)

@@ -96,35 +96,32 @@ class Market:
 
     def _prepare(self, column: int) -> None:
         bars = self.bars
-        symbol = bars.symbols[column]
-        close = bars.close[:, column]
-        present = ~np.isnan(close)
-        splits = bars.splits[:, column]
+        symbol, close = bars.symbols[column], bars.close[:, column]
         factor: FloatArray | None = None
-        if (splits != 1.0).any():
-            factor = np.cumprod(splits, dtype=np.float64)
+        if bars.is_split[column]:
+            factor = np.cumprod(bars.splits[:, column], dtype=np.float64)
         self.opens.append(bars.open[:, column].data)
         self.closes.append(close.data)
         self.factors.append(factor)
-        if present.all():
+        raw = {field: getattr(bars, field)[:, column] for field in FIELDS}
+        if bars.gapless[column]:
             self.counts.append(None)
             self.marks.append(close.data)
             self.own_factors.append(factor)
-            own: slice | npt.NDArray[np.intp] = slice(None)
         else:
+            present = ~np.isnan(close)
             counts: npt.NDArray[np.int64] = np.cumsum(present, dtype=np.int64)
             self.counts.append(counts.data)
             self.marks.append(_forward_fill(close, present, counts, factor).data)
-            own = np.flatnonzero(present)
-            self.own_factors.append(None if factor is None else factor[own])
-        for field in FIELDS:
-            values = getattr(bars, field)[:, column][own]
-            values.flags.writeable = False
+            self.own_factors.append(None if factor is None else factor[present])
+            raw = {field: values[present] for field, values in raw.items()}
+            for values in raw.values():
+                values.flags.writeable = False
+        is_plain = factor is None and bars.gapless[column]
+        for field, values in (*raw.items(), ("price", raw["close"])):
             self.columns[symbol, field] = values
-        self.columns[symbol, "price"] = self.columns[symbol, "close"]
-        if factor is None and isinstance(own, slice):
-            for field in (*FIELDS, "price"):
-                self.plain[symbol, field] = self.columns[symbol, field]
+            if is_plain:
+                self.plain[symbol, field] = values
 
 
 def _forward_fill(

@@ -142,13 +142,17 @@ def trade_table(record: Record) -> Table:
     profits = _profits(record, trips, is_open)
     paid = amounts.floats(trips.entry_values)
     entry_prices = paid / np.array(trips.entered, dtype=np.float64)
+    times = market.bars.timestamps
+    exits: list[int | None] = times[ends].tolist()
+    for place in np.flatnonzero(is_open).tolist():
+        exits[place] = None
     worst, best = excursions(record, trips, entry_prices)
     return {
         "trade_id": list(range(1, len(ends) + 1)),
         "symbol": [market.bars.symbols[column] for column in trips.columns.tolist()],
         "side": ["long" if sign > 0 else "short" for sign in trips.signs.tolist()],
-        "entry_at": _moments(market, trips.entry_rows),
-        "exit_at": _moments(market, trips.exit_rows),
+        "entry_at": times[trips.entry_rows].tolist(),
+        "exit_at": exits,
         "entry_price": amounts.exactly(trips.entry_averages, MONEY_QUANTUM),
         "exit_price": amounts.exactly(trips.exit_averages, MONEY_QUANTUM),
         "quantity": amounts.exactly(trips.largest, LOT),
@@ -191,14 +195,6 @@ def trips_of(record: Record) -> Trips:
         exit_prices=np.array([trade.exit_price for trade in trades], dtype=np.float64),
         saw_exit_bar=np.array([trade.saw_exit_bar for trade in trades], dtype=np.bool_),
     )
-
-
-def _moments(market: Market, rows: IntArray) -> list[int | None]:
-    """Return the times of rows; None where a row is below zero."""
-    found: list[int | None] = market.bars.timestamps[rows].tolist()
-    for place in np.flatnonzero(rows < 0).tolist():
-        found[place] = None
-    return found
 
 
 def _profits(record: Record, trips: Trips, is_open: npt.NDArray[np.bool_]) -> Numbers:

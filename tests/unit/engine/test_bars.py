@@ -1,7 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from backtrail.engine import Bars
 from backtrail.errors import DataValidationError
 
 from .support import make_bars
@@ -11,9 +12,7 @@ N = float("nan")
 
 def _with(name, value):
     bars = make_bars({"A": [1.0, 2.0, 3.0], "B": [4.0, 5.0, 6.0]})
-    values = {field: getattr(bars, field) for field in Bars.__slots__}
-    values[name] = value
-    return Bars(**values)
+    return replace(bars, **{name: value})
 
 
 def test_bars_are_read_only_and_contiguous_by_symbol():

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtrail.engine import (
-    Bars,
     CommissionConfig,
     InstrumentConfig,
     MarginConfig,
@@ -135,11 +134,6 @@ def tables_of(strategy, bars, engine_config):
     return run_event(strategy, bars, engine_config).tables
 
 
-def renamed(bars, **changes):
-    values = {name: getattr(bars, name) for name in Bars.__slots__}
-    return Bars(**values | changes)
-
-
 @given(markets(), configs, seeds)
 def test_equity_is_cash_plus_positions_at_every_bar(bars, engine_config, seed):
     seen = []
@@ -217,7 +211,7 @@ def test_permuted_symbols_give_the_same_result(bars, engine_config, seed, order)
         name: getattr(bars, name)[:, order]
         for name in ("open", "high", "low", "close", "volume", "splits", "dividends")
     }
-    permuted = renamed(
+    permuted = replace(
         bars,
         symbols=tuple(bars.symbols[i] for i in order),
         delisted=bars.delisted[order],
@@ -245,7 +239,7 @@ def test_a_scrambled_future_does_not_change_the_past(bars, engine_config, seed, 
         scrambled[name] = values
     splits = bars.splits.copy()
     splits[cut + 1 :] = rng.choice([1.0, 2.0, 0.5], size=splits[cut + 1 :].shape)
-    other = renamed(bars, splits=splits, **scrambled)
+    other = replace(bars, splits=splits, **scrambled)
     first = tables_of(random_trader(seed), bars, engine_config)
     second = tables_of(random_trader(seed), other, engine_config)
     last = int(bars.timestamps[cut])
@@ -277,7 +271,7 @@ def test_a_history_that_ends_early_has_the_same_fills_as_far_as_it_goes(
     if not known.all():
         return  # a symbol without any bar is no part of a run
     names = ("open", "high", "low", "close", "volume", "splits", "dividends", "timestamps")
-    early = renamed(
+    early = replace(
         bars,
         **{name: getattr(bars, name)[:cut] for name in names},
         delisted=np.where(bars.delisted < cut, bars.delisted, -1),
@@ -342,7 +336,7 @@ def test_a_split_changes_no_equity_of_a_strategy_in_fractions(bars, engine_confi
     weights = np.random.default_rng(seed).choice([0.0, 0.4, -0.3, np.nan], size=bars.shape)
     plain = run_signal(lambda v, p: weights, bars, fractional).tables
     split = run_signal(
-        lambda v, p: weights, renamed(bars, splits=splits, **prices), fractional
+        lambda v, p: weights, replace(bars, splits=splits, **prices), fractional
     ).tables
     np.testing.assert_allclose(
         plain["backtest_results"]["portfolio_value"],
@@ -384,7 +378,7 @@ def test_an_added_symbol_that_is_never_traded_changes_no_fill(bars, engine_confi
             "splits": 1.0, "dividends": 0.1,
         }.items()
     }  # fmt: skip
-    wider = renamed(
+    wider = replace(
         bars, symbols=(*bars.symbols, "Z"), delisted=np.append(bars.delisted, -1), **columns
     )
     strategy = random_trader(seed)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,21 +85,19 @@ def test_a_split_and_a_dividend_are_in_the_moves_not_beside_them():
         "A", np.arange(4) * 86_400_000_000,
         {name: flat[:, 0] for name in PRICES} | {"volume": np.ones(4)},
     )  # fmt: skip
-    with_events = Bars(
-        **{name: getattr(bars, name) for name in Bars.__slots__ if name not in ("splits", "dividends")},  # noqa: E501
+    with_events = replace(
+        bars,
         splits=np.array([[1.0], [1.0], [2.0], [1.0]]),
         dividends=np.array([[0.0], [0.0], [1.0], [0.0]]),
-    )  # fmt: skip
+    )
     made = scrambled_future(with_events, 1, np.random.default_rng(1))
     assert made.close[:, 0] == pytest.approx(100.0)  # nobody gained or lost anything
 
 
 def test_noise_has_no_drift_from_any_open_or_close():
     bars = market(bars=400, symbols=1, seed=3)
-    rising = Bars(
-        **{name: getattr(bars, name) * (1.01 ** np.arange(400))[:, np.newaxis] for name in PRICES},
-        **{name: getattr(bars, name) for name in Bars.__slots__ if name not in PRICES},
-    )
+    growth = (1.01 ** np.arange(400))[:, np.newaxis]
+    rising = replace(bars, **{name: getattr(bars, name) * growth for name in PRICES})
     source, day, night = np.random.default_rng(4), [], []
     for _ in range(200):
         made = noise_bars(rising, source)

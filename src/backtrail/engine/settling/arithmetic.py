@@ -23,7 +23,6 @@ Number = Any  # int or float
 
 _MONEY: Final = 10  # decimal places
 _PLACES: Final = (2, 4, 6, _MONEY)
-_GLANCE: Final = 32
 _ONE_SHARE: Final = Decimal("1.000000000")
 _CONTEXT: Final = Context(prec=60)
 _SAFE: Final = 2**58  # a sum of some such numbers fits into 64 bits
@@ -250,8 +249,7 @@ def arithmetic_for(
     """
     if config.ledger == "float64":
         return Binary(config), prices
-    known = prices.ravel()
-    for places in fitting_places(known[:_GLANCE], _PLACES):  # most prices say so at once
+    for places in fitting_places(prices.ravel(), _PLACES):
         scale = 10.0**places
         ticks = np.rint(prices * scale)
         # A price has so few decimal places, as `repr` shows it, when their quotient is the price.

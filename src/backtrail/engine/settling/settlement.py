@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig
 from backtrail.engine.decisions import Decisions
 from backtrail.engine.journal import Fill, Holding, Record, Steps
@@ -21,7 +22,7 @@ __all__ = ["Settlement", "settle"]
 
 def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settlement | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
-    if not len(decisions) or not _has_rules_for(market, config):
+    if not len(decisions) or not _has_rules_for(market.bars, config):
         return None
     bars, is_alone = market.bars, len(market.bars.symbols) == 1
     rows = decisions.rows if is_alone else np.unique(decisions.rows)
@@ -122,9 +123,9 @@ class Settlement:
         return found
 
 
-def _has_rules_for(market: Market, config: EngineConfig) -> bool:
+def _has_rules_for(bars: Bars, config: EngineConfig) -> bool:
     """Say whether nothing can happen between an order and its fill, and shares are whole."""
-    rules, bars = config.rules, market.bars
+    rules = config.rules
     return (
         rules.fill != "same_close"
         and rules.shares == "whole"
@@ -133,8 +134,8 @@ def _has_rules_for(market: Market, config: EngineConfig) -> bool:
         and config.margin.initial is None
         and config.margin.maintenance is None
         and not any(item.lot is not None for item in config.instruments.values())
+        and not bars.pays
+        and all(bars.gapless)
+        and not any(bars.is_split)
         and bool((bars.delisted < 0).all())
-        and all(counts is None for counts in market.counts)
-        and all(factor is None for factor in market.factors)
-        and not bars.dividends.any()
     )
