@@ -68,7 +68,8 @@ def _extremes(
         empty = firsts >= ends
         if record.market.counts[column] is not None:
             empty |= np.isnan(lows)
-        lows[empty], highs[empty] = np.inf, -np.inf
+        if empty.any():
+            lows[empty], highs[empty] = np.inf, -np.inf
         return lows, highs
     found: tuple[list[float], list[float]] = ([], [])
     spans = zip(firsts.tolist(), ends.tolist(), finals.tolist(), strict=True)

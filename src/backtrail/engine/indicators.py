@@ -7,7 +7,6 @@ floating point decide up to one parameter set in a hundred otherwise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -105,17 +104,15 @@ class Averages:
 
 
 def fitting_places(values: FloatArray, places: Sequence[int]) -> Sequence[int]:
-    """Return those numbers of decimal places that are enough for the first few values.
-
-    Most series say with them which tick they have.
+    """Return the numbers of decimal places that may be enough: with fewer, no use to try.
 
     Args:
-        values: Finite; shape (n,).
+        values: Finite; shape (n,). The first few of a series mostly say which tick it has.
         places: Ascending.
     """
-    shown = [Decimal(repr(value)).as_tuple().exponent for value in values[:_GLANCE].tolist()]
-    most = -min(exponent for exponent in shown if isinstance(exponent, int))
-    return [number for number in places if number >= most]
+    texts = [repr(value) for value in values[:_GLANCE].tolist()]
+    least = max(0 if "e" in text else len(text) - text.index(".") - 1 for text in texts)
+    return [number for number in places if number >= least]
 
 
 def _common_tick(values: FloatArray) -> _Ticks | None:

@@ -55,18 +55,19 @@ class Course:
             decisions: That led to them.
             prices: At which they would fill, shape (m,).
         """
-        kind = arithmetic.kind(self.cash, self.commissions)
-        rows, prices = decisions.rows, prices.astype(kind, copy=False)
+        count, rows = len(self.traded), decisions.rows
+        # A fill's value is a difference of cash, less its commission.
+        amounts = arithmetic.array([arithmetic.capital, *self.cash, *self.commissions])
         order_ids = np.arange(1, len(rows) + 1)
         if self.unfilled:
             of = self.outcomes
             places = [at for at in range(len(rows)) if at not in of or (of[at] or (0, 0))[1]]
             order_ids -= np.cumsum([at in of and of[at] is None for at in range(len(rows))])
             rows, prices, order_ids = rows[places], prices[places], order_ids[places]
-        count = len(self.traded)
-        shares: npt.NDArray[Any] = np.fromiter(self.traded, kind, count)
-        held: npt.NDArray[Any] = np.zeros(count + 1, dtype=kind)
+        shares: npt.NDArray[Any] = np.fromiter(self.traded, amounts.dtype, count)
+        held: npt.NDArray[Any] = np.zeros(count + 1, dtype=amounts.dtype)
         np.cumsum(shares, out=held[1:])
+        prices = prices.astype(amounts.dtype, copy=False)
         return Fills(
             rows=rows + 1,
             columns=np.zeros(count, dtype=np.int64),
@@ -74,8 +75,8 @@ class Course:
             shares=shares,
             prices=prices,
             values=shares * prices * arithmetic.unit,
-            commissions=np.fromiter(self.commissions, kind, count),
-            cash=np.fromiter(self.cash, kind, count),
+            commissions=amounts[1 + count :],
+            cash=amounts[1 : 1 + count],
             before=held[:-1],
         )
 

@@ -68,13 +68,8 @@ class Arithmetic(ABC):
         """Return money as the ledger writes it."""
 
     @abstractmethod
-    def kind(self, cash: Sequence[Number], commissions: Sequence[Number]) -> type:
-        """Return the type of an array that holds the amounts of fills, and sums of a few of them.
-
-        Args:
-            cash: After each fill.
-            commissions: Of each fill.
-        """
+    def array(self, amounts: Sequence[Number]) -> npt.NDArray[Any]:
+        """Return amounts as an array of a type that holds sums of a few of them, too."""
 
     @abstractmethod
     def averages(self, fills: Fills) -> npt.NDArray[Any]:
@@ -155,10 +150,12 @@ class Exact(Arithmetic, Amounts):
     def text(self, amount: int) -> str:  # noqa: D102
         return f"{_CONTEXT.scaleb(amount, -_MONEY):f}"
 
-    def kind(self, cash: Sequence[int], commissions: Sequence[int]) -> type:  # noqa: D102
-        # A fill's value is a difference of cash, less its commission.
-        largest = max(self.capital, max(cash, default=0), -min(cash, default=0))
-        return np.int64 if 2 * largest + max(commissions, default=0) < _SAFE else object
+    def array(self, amounts: Sequence[int]) -> npt.NDArray[Any]:  # noqa: D102
+        try:
+            found = np.fromiter(amounts, np.int64, len(amounts))
+        except OverflowError:
+            return np.array(amounts, dtype=object)
+        return found if np.abs(found).max(initial=0) < _SAFE else found.astype(object)
 
     def averages(self, fills: Fills) -> npt.NDArray[Any]:  # noqa: D102
         return fills.prices * self.unit
@@ -232,8 +229,8 @@ class Binary(Arithmetic):
     def text(self, amount: float) -> str:  # noqa: D102
         return f"{amount:f}"
 
-    def kind(self, cash: Sequence[float], commissions: Sequence[float]) -> type:  # noqa: D102
-        return np.float64
+    def array(self, amounts: Sequence[float]) -> npt.NDArray[Any]:  # noqa: D102
+        return np.fromiter(amounts, np.float64, len(amounts))
 
     def averages(self, fills: Fills) -> npt.NDArray[Any]:  # noqa: D102
         averages: FloatArray = fills.values / fills.shares

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from backtrail.engine.bars import Bars
-from backtrail.engine.config import EngineConfig
+from backtrail.engine.config import EngineConfig, ExecutionRules
 from backtrail.engine.decisions import Decisions
 from backtrail.engine.journal import Fill, Holding, Record, Steps
 from backtrail.engine.later import Later
@@ -19,29 +20,42 @@ from backtrail.engine.settling.several import follow_several
 
 __all__ = ["Settlement", "settle"]
 
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
 
 def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settlement | None":
     """Follow weights; return None where a run asks for more than there are rules for here."""
-    if not len(decisions) or not _has_rules_for(market.bars, config):
+    bars, rules = market.bars, config.rules
+    if not len(decisions) or not _has_rules_for(bars, config):
         return None
-    bars, is_alone = market.bars, len(market.bars.symbols) == 1
+    is_alone = len(bars.symbols) == 1
     rows = decisions.rows if is_alone else np.unique(decisions.rows)
-    last = len(bars.timestamps) - 1
-    source = bars.open if config.rules.fill == "next_open" else bars.close
-    known = np.empty((2, len(rows), len(bars.symbols)))
-    np.take(bars.close, rows, axis=0, out=known[0], mode="clip")
-    np.take(source, rows + 1, axis=0, out=known[1], mode="clip")  # after the last bar comes none
-    found = arithmetic_for(config, known)
+    found = arithmetic_for(config, _known_prices(bars, rules, rows))
     if found is None:
         return None
     arithmetic, ticks = found
-    ends = bool(rows[-1] == last)
+    ends = bool(rows[-1] == len(bars.timestamps) - 1)
     if not is_alone:
-        fills, orders = follow_several(config.rules, arithmetic, decisions, ticks, ends=ends)
+        fills, orders = follow_several(rules, arithmetic, decisions, ticks, ends=ends)
         return Settlement(market, config, arithmetic, fills, orders)
-    course = follow_one(config.rules, arithmetic, decisions, ticks[:, :, 0], ends=ends)
-    fills = course.fills(arithmetic, decisions, ticks[1, :, 0])
+    course = follow_one(rules, arithmetic, decisions, ticks, ends=ends)
+    fills = course.fills(arithmetic, decisions, ticks[1])
     return Settlement(market, config, arithmetic, fills, Later(lambda: course.orders(decisions)))
+
+
+def _known_prices(bars: Bars, rules: ExecutionRules, rows: IntArray) -> FloatArray:
+    """Return closes of rows, and prices at which they fill: (2, r, k), of one symbol (2, r).
+
+    The last row of all fills at its own bar, which nobody looks at.
+    """
+    close, source = bars.close, bars.open if rules.fill == "next_open" else bars.close
+    if len(bars.symbols) == 1:
+        close, source = close[:, 0], source[:, 0]
+    known = np.empty((2, len(rows), *close.shape[1:]))
+    close.take(rows, axis=0, out=known[0], mode="clip")
+    source.take(rows + 1, axis=0, out=known[1], mode="clip")
+    return known
 
 
 class Settlement:

@@ -67,7 +67,7 @@ class _Desk:
     def filled(self) -> Fills:
         """Return the fills as columns."""
         columns = list(zip(*self.fills, strict=True)) or [()] * len(Fills.__slots__)
-        kind = self.arithmetic.kind(columns[7], columns[6])
+        kind = self.arithmetic.array([self.arithmetic.capital, *columns[6], *columns[7]]).dtype
         places = (np.array(column, dtype=np.int64) for column in columns[:3])
         return Fills(*places, *(np.array(column, dtype=kind) for column in columns[3:]))
 
