@@ -67,7 +67,7 @@ def _changes(weights: FloatArray, bars: Bars, column: int) -> tuple[IntArray, Fl
     differs = np.empty(len(lasting), dtype=np.bool_)
     differs[0] = lasting[0] != 0.0
     np.not_equal(lasting[1:], lasting[:-1], out=differs[1:])
-    rows = np.flatnonzero(differs)
+    rows = differs.nonzero()[0]  # flatnonzero takes twice as long
     return rows, lasting[rows]
 
 

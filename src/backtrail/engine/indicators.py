@@ -124,7 +124,7 @@ def _common_tick(values: FloatArray) -> _Ticks | None:
         if largest < _LARGEST and bool((scaled / scale == values).all()):
             sums = np.empty(len(values) + 1, dtype=np.int64)
             sums[0] = 0
-            np.cumsum(scaled.astype(np.int64), out=sums[1:])
+            np.add.accumulate(scaled.astype(np.int64), out=sums[1:])
             return _Ticks(scale, sums, largest)
     return None
 
