@@ -3,6 +3,7 @@
 import argparse
 import gc
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -24,8 +25,8 @@ FAST, SLOW = 10, 50
 # What is put at risk. With all of it a random walk ruins the account within some ten thousand bars,
 # and what is measured from there on are orders that buy less than a share, at every bar.
 SHARE = 0.01
-SECONDS = 0.4  # processor time of a stretch of calls, or that of one call
-STRETCHES = 5
+SETS = 20  # of a sweep
+ROUNDS = 3
 
 
 def make_bars(n: int, symbols: int) -> Bars:
@@ -99,7 +100,7 @@ def cases(bars: Bars) -> Iterator[tuple[str, Callable[[], Any]]]:
             lambda strategy=strategy: dict(run_event(strategy, bars, config).tables),
         )
     yield "signal form", lambda: dict(run_signal(weights, bars, config).tables)
-    sets: list[dict[str, Any]] = [{}] * 20
+    sets: list[dict[str, Any]] = [{}] * SETS
     strategy = Strategy("crossing", "signal", target_weights=weights)
     yield (
         "sweep, per set",
@@ -107,36 +108,33 @@ def cases(bars: Bars) -> Iterator[tuple[str, Callable[[], Any]]]:
     )
 
 
-def seconds_of(call: Callable[[], Any]) -> float:
-    """Return processor seconds of a call: the least mean of some stretches of equal length.
-
-    The fastest of many short calls finds a moment in which the machine does nothing else; a call
-    of seconds never does, and would look slower than it is.
-    """
-    means: list[float] = []
-    spent = 0.0
-    while not means or (len(means) < STRETCHES and spent < 2 * STRETCHES * SECONDS):
-        gc.collect()
-        calls, taken = 0, 0.0
-        started = time.process_time()
-        while taken < SECONDS:
-            call()
-            calls += 1
-            taken = time.process_time() - started
-        means.append(taken / calls)
-        spent += taken
-    return min(means)
+def seconds_of(call: Callable[[], Any], times: int) -> float:
+    """Return processor seconds of so many calls."""
+    gc.collect()
+    started = time.process_time()
+    for _ in range(times):
+        call()
+    return time.process_time() - started
 
 
 def measure(sizes: tuple[int, ...], make: Callable[[int], Bars]) -> dict[str, list[float]]:
-    """Return microseconds per bar and symbol of each case at each size."""
+    """Return microseconds per bar and symbol of each case at each size: the median of the rounds.
+
+    Every size does the same work in a round, as many calls as it takes, and the sizes take turns:
+    the least of many short calls would find a moment in which the machine does nothing else, which
+    a call of seconds never does.
+    """
+    bars = {size: make(size) for size in sizes}
+    calls = {size: dict(cases(bars[size])) for size in sizes}
+    work = max(math.prod(one.shape) for one in bars.values())
     found: dict[str, list[float]] = {}
-    for size in sizes:
-        bars = make(size)
-        n, symbols = bars.shape
-        for name, call in cases(bars):
-            sets = 20 if name.startswith("sweep") else 1
-            found.setdefault(name, []).append(1e6 * seconds_of(call) / (n * symbols * sets))
+    for name in calls[sizes[0]]:
+        sets = SETS if name.startswith("sweep") else 1
+        taken: dict[int, list[float]] = {size: [] for size in sizes}
+        for size in sizes * ROUNDS:
+            times = work // math.prod(bars[size].shape)
+            taken[size].append(1e6 * seconds_of(calls[size][name], times) / (work * sets))
+        found[name] = [statistics.median(taken[size]) for size in sizes]
     return found
 
 

@@ -81,7 +81,7 @@ ways = st.fixed_dictionaries(
         "fill": st.sampled_from(["next_open", "next_close"]),
         "size_at": st.sampled_from(["signal_close", "fill"]),
         "cash_policy": st.sampled_from(["clip", "reject", "overdraw"]),
-        "capital": st.sampled_from(["1000", "12345.67", "0.5"]),
+        "capital": st.sampled_from(["1000", "12345.67", "0.5", "700000000", "987654321098.7"]),
         "cost": st.sampled_from(["0", "0.001", "0.02", "0.00123456789"]),
         "ledger": st.sampled_from(["decimal", "float64"]),
     }

@@ -173,14 +173,14 @@ class Exact(Arithmetic, Amounts):
         return _half_even(value, quantity)
 
     def floats(self, amounts: Numbers) -> FloatArray:  # noqa: D102
-        whole, quanta = np.asarray(amounts), 10**_MONEY
-        if whole.dtype == np.int64:
-            largest = int(np.abs(whole).max(initial=0))
+        quanta = 10**_MONEY
+        if isinstance(amounts, np.ndarray) and amounts.dtype == np.int64:
+            largest = int(np.abs(amounts).max(initial=0))
             if largest < _EXACT:  # then one division rounds once, as Python's does
-                return whole / quanta
-            if largest < 10 * _EXACT and not (whole % 10).any():
-                return whole // 10 / (quanta // 10)
-        return np.array([amount / quanta for amount in whole.tolist()], dtype=np.float64)
+                return amounts / quanta
+            if largest < 10 * _EXACT and not (amounts % 10).any():
+                return amounts // 10 / (quanta // 10)
+        return np.array([amount / quanta for amount in listed(amounts)], dtype=np.float64)
 
     def exactly(  # noqa: D102
         self, amounts: Numbers, quantum: Decimal
