@@ -29,7 +29,8 @@ def excursions(
         lows, highs = _extremes(record, 0, firsts, ends, finals)
     else:
         lows, highs = np.empty(len(firsts)), np.empty(len(firsts))
-        for column in np.unique(trips.columns).tolist():
+        # Not by `np.unique`, whose first call imports `numpy.ma`: longer than many a run.
+        for column in sorted(set(trips.columns.tolist())):
             own = trips.columns == column
             lows[own], highs[own] = _extremes(record, column, firsts[own], ends[own], finals[own])
     left = trips.exit_prices

@@ -30,7 +30,9 @@ def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settl
     if not len(decisions) or not _has_rules_for(bars, config):
         return None
     is_alone = len(bars.symbols) == 1
-    rows = decisions.rows if is_alone else np.unique(decisions.rows)
+    rows = decisions.rows
+    if not is_alone:  # each once; the first call of `np.unique` would import `numpy.ma`
+        rows = rows[np.diff(rows, prepend=-1) > 0]
     found = arithmetic_for(config, _known_prices(bars, rules, rows))
     if found is None:
         return None
@@ -100,7 +102,7 @@ class Settlement:
             if len(fills):
                 held[0] = (rows, np.concatenate(((0.0,), after)))
             return (rows, cash), held
-        for column in np.unique(fills.columns).tolist():
+        for column in sorted(set(fills.columns.tolist())):
             own = fills.columns == column
             own_rows = np.concatenate(((0,), fills.rows[own]))
             held[column] = (own_rows, np.concatenate(((0.0,), after[own])))
