@@ -137,7 +137,8 @@ def _levels(values: FloatArray) -> tuple[_Level, ...]:
         places[fits] = number
     needed = np.maximum.accumulate(np.where(places == _OFF_TICK, 0, places))
     found = []
-    for number in np.unique(needed).tolist():
+    # Each once; they ascend. The first call of `np.unique` would import `numpy.ma`.
+    for number in needed[np.diff(needed, prepend=-1) > 0].tolist():
         rows = np.flatnonzero(needed == number)
         end = int(rows[-1]) + 1
         scaled = np.rint(values[:end] * 10**number)
