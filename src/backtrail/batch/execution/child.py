@@ -6,12 +6,15 @@ import math
 import mmap
 import os
 import pickle
+import random
 import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from backtrail.artifacts.paths import RunPaths
 from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
@@ -86,6 +89,7 @@ def _answer(
         assert bars is not None
         is_loaded = False
         try:
+            _seed(asked["seed"])
             strategy = _load(code_dir, entry, functions)
             is_loaded = True
             if asked["kind"] == "sets":
@@ -100,6 +104,16 @@ def _answer(
             failed = _failed(error, asked, is_strategy_loaded=is_loaded)
             return {**failed, "usage": recorder.report()}
         return {"tables": tables, "usage": recorder.report()}
+
+
+def _seed(seed: int) -> None:
+    """Let the generators that a module shares with all others begin as the run's own does.
+
+    Without it Python's would begin at random, so that no replay could agree, and NumPy's equally in
+    every child of one process.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  strategies that draw from it are meant
 
 
 def _failed(

@@ -33,7 +33,7 @@ def describe_error(
     frames = traceback.extract_tb(error.__traceback__)
     own = [i for i, frame in enumerate(frames) if frame.filename.startswith(code_dir)]
     shown = frames[own[0] :] if own else []
-    if isinstance(error, BacktrailError) and own:
+    if own and (isinstance(error, BacktrailError) or _is_refused(frames[-1])):
         shown = frames[own[0] : own[-1] + 1]
     elif not own and not isinstance(error, BacktrailError | SyntaxError):
         shown = frames  # raised while it was called: where from is all there is to tell
@@ -43,6 +43,11 @@ def describe_error(
         "message": readable(str(error)) or type(error).__name__,
         "traceback": _text(shown, error, code_dir) if is_told else "",
     }
+
+
+def _is_refused(frame: traceback.FrameSummary) -> bool:
+    """Say whether the library raised on purpose, as for an attribute that the context lacks."""
+    return frame.filename.startswith(_LIBRARY) and (frame.line or "").startswith("raise ")
 
 
 def _is_fault(error: BaseException) -> bool:

@@ -1,10 +1,12 @@
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backtrail.batch.execution.sandbox import Sandbox
@@ -110,7 +112,13 @@ def target_weights(bars, params):
             on_first_bar("data.history(context.universe[0], 'Close', 3)"),
             "StrategyError",
             "unknown field 'Close'; use one of",
-            None,
+            "backtrail.errors.StrategyError: unknown field 'Close'; use one of",
+        ),
+        (
+            on_first_bar("context.bought"),
+            "AttributeError",
+            "context has no attribute 'bought'; set it in initialize",
+            "AttributeError: context has no attribute 'bought'; set it in initialize",
         ),
     ],
 )
@@ -121,11 +129,21 @@ def test_what_the_library_refuses_is_told_without_the_library_s_own_lines(
     assert (outcome.answer, outcome.kind) == (None, kind)
     assert message in outcome.message
     assert "src/backtrail" not in outcome.traceback
-    if traceback is None:
+    if traceback and kind != "SyntaxError":
         assert outcome.traceback.count('File "s.py", line') == 1
-        assert outcome.traceback.splitlines()[-1].startswith("backtrail.errors.StrategyError: unkn")
+        assert outcome.traceback.splitlines()[-1].startswith(traceback)
     else:
         assert outcome.traceback == traceback
+
+
+def test_the_generators_that_all_modules_share_begin_with_the_seed_of_the_run(execute):
+    text = on_first_bar(
+        "print(random.random(), np.random.rand())", top="import random\nimport numpy as np\n"
+    )
+    expected = f"{random.Random(1).random()} {np.random.RandomState(1).rand()}\n"
+    with Sandbox() as another:
+        assert execute(text)[1].decode() == expected
+        assert execute(text, using=another)[1].decode() == expected
 
 
 def test_a_fault_of_the_library_is_told_as_its_own(execute):
