@@ -100,6 +100,11 @@ def test_tags_are_given_shown_filtered_and_taken(call, ids, root):
     )
     status, _, error = call("tag", ids["sma"], "--add", "a b")
     assert (status, error.partition(":")[2][:21]) == (1, " invalid tag 'a b': a")
+    assert (
+        "no config 'old.yaml' gave these runs a tag"
+        in call("tag", ids["sma"], "--forget", "old.yaml")[2]
+    )
+    assert "this config is there" in call("tag", ids["sma"], "--forget", CONFIG[-1])[2]
     call("tag", *ids.values(), "--remove", "paper", "--remove", "x.1")
     assert call("list", "--tag", "x.1")[2].endswith("none has any tag\n")
 

@@ -40,6 +40,9 @@ def test_tags_change_the_index_and_no_run(project: Project) -> None:
     }
     assert '["index-1","paper"]' in (project.store / "index.html").read_text()
     assert nothing_to_do(project.snakemake())
+    project.backtrail("tag", project.named("sma").name, "--add", "by-hand")
+    assert '["baseline","by-hand"]' in (project.store / "index.html").read_text()
+    assert nothing_to_do(project.snakemake()), "the page that the command rendered is not old"
 
 
 @pytest.mark.slow

@@ -92,6 +92,8 @@ rule render_search_report:
         "../../scripts/render_report.py"
 
 
+# Without a benchmark: Snakemake counts that file as an output, and the page that `backtrail tag`
+# or `backtrail replay` has just rendered would seem as old as the last job.
 rule render_index:
     input:
         runs=f"{BASE}/runs.parquet",
@@ -106,8 +108,6 @@ rule render_index:
         searches=update(expand(f"{BASE}/{{name}}", name=STORE_REPORTS)),
     log:
         "logs/render_index/index.log",
-    benchmark:
-        "logs/render_index/index.tsv"
     conda:
         "../../environment.yml"
     threads: 1

@@ -148,6 +148,7 @@ def edit_tags(
     *,
     add: Collection[str] = (),
     remove: Collection[str] = (),
+    forget: str | None = None,
 ) -> int:
     """Give runs tags and take some away, and return how many records that changed.
 
@@ -156,9 +157,11 @@ def edit_tags(
         run_keys: The runs.
         add: Tags that each of them has from now on.
         remove: Tags that none of them has, even if a config asks for them, until they are added.
+        forget: A config whose tags are taken back, one that has another name now.
 
     Raises:
-        InvalidNameError: If a name cannot be a tag, or is to be added and removed.
+        InvalidNameError: If a name cannot be a tag, or is to be added and removed, or the config to
+            forget gave none of the runs a tag.
         ArtifactManagerError: If a record is damaged; none is changed then.
     """
     for name in (*add, *remove):
@@ -170,9 +173,20 @@ def edit_tags(
         )
     with _writing(store):
         found = {run_key: read_tags(store, run_key) for run_key in run_keys}
+        left = found if forget is None else _forgotten(found, forget)
         return _write(
-            store, found, {key: record.edited(add, remove) for key, record in found.items()}
+            store, found, {key: record.edited(add, remove) for key, record in left.items()}
         )
+
+
+def _forgotten(found: Mapping[str, RunTags], source: str) -> dict[str, RunTags]:
+    known = sorted({name for record in found.values() for name in record.asked})
+    if source not in known:
+        raise InvalidNameError(
+            f"no config {source!r} gave these runs a tag; those that did: "
+            f"{', '.join(known) or 'none'}"
+        )
+    return {key: record.with_asked(source, ()) for key, record in found.items()}
 
 
 def _folder(store: RunStore) -> Path:

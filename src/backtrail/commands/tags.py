@@ -6,6 +6,7 @@ from typing import Any
 
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.errors import ConfigError, Problem
 
 __all__ = ["add_tag_command"]
 
@@ -25,6 +26,11 @@ def add_tag_command(commands: Any) -> None:
         metavar="TAG",
         help="take this tag away, also where a config gives it; may be repeated",
     )
+    tag.add_argument(
+        "--forget",
+        metavar="CONFIG",
+        help="take back the tags of this config file, which is gone or has another name now",
+    )
 
 
 def _tag(options: argparse.Namespace) -> int:
@@ -35,7 +41,19 @@ def _tag(options: argparse.Namespace) -> int:
     places = read_places(options)
     store = existing_store(options)
     runs = list(dict.fromkeys(find_run(store, name).backtest_id for name in options.runs))
-    if options.add or options.remove:
+    # Several files that were merged are named together, as they are where a config is named.
+    forget = [] if options.forget is None else options.forget.split(" + ")
+    if forget and all(Path(name).exists() for name in forget):
+        raise ConfigError(
+            [
+                Problem(
+                    f"--forget {options.forget}",
+                    "this config is there",
+                    "take the tags out of it and call snakemake, or use --remove TAG",
+                )
+            ]
+        )
+    if options.add or options.remove or options.forget is not None:
         change_tags(
             places.catalog_url,
             store,
@@ -43,6 +61,7 @@ def _tag(options: argparse.Namespace) -> int:
             runs,
             add=options.add,
             remove=options.remove,
+            forget=options.forget,
             config=read_report_config(config_files(options), Path.cwd()),
         )
     found = tags_of(store, runs)

@@ -84,7 +84,8 @@ def find_source_files(bundle: BundleConfig, root: Path) -> tuple[SourceFile, ...
     """Return the files of a bundle, sorted by symbol; those to be exported are included.
 
     Raises:
-        DatasetError: If there is none, or two files mean one symbol.
+        DatasetError: If there is none, or two files mean one symbol, or symbols that differ by case
+            alone and are not mapped to their files.
     """
     path = source_path(bundle, root)
     if path.is_file():
@@ -100,6 +101,8 @@ def find_source_files(bundle: BundleConfig, root: Path) -> tuple[SourceFile, ...
         ]
     else:
         found = _folder_files(bundle, path)
+    if not isinstance(named, Mapping):
+        _refuse_names_of_one_spelling(bundle, found)
     if bundle.options.get("symbol"):
         found = _stated_symbol(bundle, found)
     if not found:
@@ -313,6 +316,28 @@ def _folder_files(bundle: BundleConfig, folder: Path) -> list[SourceFile]:
                 folder / export.file, f"{label}/{export.file}", export.symbol, export.sha256
             )
     return list(by_symbol.values())
+
+
+def _refuse_names_of_one_spelling(bundle: BundleConfig, found: Iterable[SourceFile]) -> None:
+    """Refuse symbols from the names of files that differ by case alone.
+
+    Where file names have no case they would be one file, so another machine would have one symbol.
+    """
+
+    def name(file: SourceFile) -> str:
+        return file.label.removeprefix(f"{bundle.path}/")
+
+    spelled: dict[str, SourceFile] = {}
+    for file in sorted(found, key=lambda item: item.label):
+        symbol = file.symbol or ""
+        other = spelled.setdefault(symbol.casefold(), file)
+        if other.symbol != file.symbol:
+            raise DatasetError(
+                f"bundle {bundle.name!r} has {other.label} and {file.label}, which differ by upper"
+                " and lower case alone: where file names have no case they would be one file and"
+                " one symbol; remove one, or say that both are meant by `options.files`:"
+                f" {{{other.symbol}: {name(other)}, {symbol}: {name(file)}}}"
+            )
 
 
 def _zipline_folder(bundle: BundleConfig, folder: Path) -> tuple[Path, str]:

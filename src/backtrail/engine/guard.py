@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backtrail.engine.calling import check_call
 from backtrail.engine.ledger import Amount
 from backtrail.engine.notices import RiskViolation, moment
 from backtrail.engine.orders.controls import Control, ProposedOrder, permitted, refuse
@@ -50,6 +51,7 @@ class Guard:
         """Ask a function about every order that passes the controls."""
         if not callable(hook):
             raise StrategyError(f"the risk hook is {hook!r}; pass a function(context, order)")
+        check_call(hook, ("context", "order"), "the risk hook")
         self._hook, self._context = hook, context
         self.is_set = True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from backtrail.engine.calling import check_call
 from backtrail.errors import StrategyError
 
 __all__ = [
@@ -117,6 +118,7 @@ class Notices:
             raise StrategyError(f"there is no event {event!r}; subscribe to {', '.join(EVENTS)}")
         if not callable(callback):
             raise StrategyError(f"the subscriber of {event} is {callback!r}; pass a function")
+        check_call(callback, ("notice",), f"the subscriber of {event}")
         self._subscribers.setdefault(event, []).append(callback)
 
     def wants(self, event: str) -> bool:

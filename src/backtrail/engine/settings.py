@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from backtrail.engine.account import Context
+from backtrail.engine.calling import check_call
 from backtrail.engine.config import CommissionConfig, SlippageConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.declared import Declaration
@@ -60,6 +61,7 @@ class Settings:
         self._settling("schedule_function")
         if not callable(func):
             raise StrategyError(f"schedule_function({func!r}); pass a function(context, data)")
+        check_call(func, ("context", "data"), "the function of schedule_function")
         date_rule = date_rules.every_day() if date_rule is None else date_rule
         time_rule = time_rules.market_close() if time_rule is None else time_rule
         if not isinstance(date_rule, DateRule) or not isinstance(time_rule, TimeRule):

@@ -121,8 +121,14 @@ def check_weights(weights: object, bars: Bars) -> FloatArray:
         StrategyError: If it is no array of numbers of that shape, or a weight is infinite.
     """
     if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "fiub":
+        what = type(weights).__name__
+        if isinstance(weights, np.ndarray):
+            what = f"an array of {weights.dtype}"
+        elif weights is None:
+            what = "nothing"
         raise StrategyError(
-            f"target_weights returned {type(weights).__name__}; return a NumPy array of numbers"
+            f"target_weights returned {what}; return a NumPy array of numbers of shape"
+            f" {bars.shape}, bars by symbols"
         )
     if weights.shape != bars.shape:
         raise StrategyError(

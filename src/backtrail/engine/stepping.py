@@ -4,6 +4,7 @@ What it returns is a target weight, so a step is followed as the weights of the 
 is given values of its own bar alone, and what it kept in its memory; it has no way to look ahead.
 """
 
+import dis
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -18,7 +19,7 @@ from backtrail.engine.bars import FIELDS
 from backtrail.engine.signal_bars import SignalBars
 from backtrail.errors import StrategyError
 
-__all__ = ["MEMORY_SIZE", "Step", "StepArguments", "by_symbol"]
+__all__ = ["MEMORY_SIZE", "Step", "StepArguments", "by_symbol", "returns_nothing"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -156,8 +157,9 @@ class Step:
             return {}
         found = self.inputs(bars, params)
         if not isinstance(found, Mapping):
+            what = "nothing" if found is None else type(found).__name__
             raise StrategyError(
-                f"inputs of strategy {self.name} returned {type(found).__name__}; return a dict of"
+                f"inputs of strategy {self.name} returned {what}; return a dict of"
                 " arrays by the names that step takes"
             )
         shape = len(bars.timestamps), len(bars.symbols)
@@ -254,6 +256,20 @@ class _Walk:
             if self._place is not None:
                 arguments[self._place] = found
         self.weights.append(self._weight)
+
+
+def returns_nothing(function: Callable[..., Any]) -> bool:
+    """Say whether a function of Python returns no value at any place."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE):
+        return False
+    lines = list(dis.get_instructions(code))
+    return all(
+        (one.opname == "RETURN_CONST" and one.argval is None)
+        or (before.opname == "LOAD_CONST" and before.argval is None)
+        for before, one in zip([None, *lines], lines, strict=False)
+        if one.opname.startswith("RETURN_") and before is not None
+    )
 
 
 def by_symbol(values: npt.NDArray[Any]) -> FloatArray:

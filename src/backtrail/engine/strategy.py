@@ -1,6 +1,7 @@
 """From an imported strategy module to something that can be run, and its parameters."""
 
 import dataclasses
+import inspect
 import operator
 import types
 import typing
@@ -12,7 +13,8 @@ from functools import cache
 from typing import Any, Final
 
 from backtrail.engine.algorithm import TradingAlgorithm
-from backtrail.engine.stepping import MEMORY_SIZE, Step
+from backtrail.engine.calling import check_call
+from backtrail.engine.stepping import MEMORY_SIZE, Step, returns_nothing
 from backtrail.errors import StrategyError
 from backtrail.metrics.own import OwnMetric, own_metrics
 from backtrail.metrics.summary import metric_names
@@ -27,7 +29,12 @@ __all__ = [
     "params_type_of",
 ]
 
-_ROLES: Final = ("initialize", "handle_data", "analyze", "before_trading_start")
+_ROLES: Final = {
+    "initialize": ("context",),
+    "handle_data": ("context", "data"),
+    "analyze": ("context", "perf"),
+    "before_trading_start": ("context", "data"),
+}
 _WEIGHING: Final = {"target_weights": "signal", "step": "step"}
 _FUNCTIONS: Final = ("handle_data", *_WEIGHING)
 
@@ -96,6 +103,7 @@ def load_strategy(module: types.ModuleType, functions: Mapping[str, str] | None 
             that cannot be one.
     """
     found = _found(module) if functions is None else _named_strategy(module, functions)
+    _check_calls(found)
     return dataclasses.replace(found, metrics=metrics_of(module))
 
 
@@ -114,10 +122,17 @@ def _found(module: types.ModuleType) -> Strategy:
     forms = [f"class {algorithm.__name__}" for algorithm in algorithms]
     forms += [name for name in _FUNCTIONS if callable(getattr(module, name, None))]
     if len(forms) != 1:
+        functions = forms[len(algorithms) :]
+        helper = ""
+        if len(forms) > 1 and functions:
+            helper = (
+                f"; if {functions[-1]} is a helper, give it another name, as _{functions[-1]}, or"
+                " import its module in place of it: at the top of a file the name means a strategy"
+            )
         raise StrategyError(
             f"strategy {name} has {' and '.join(forms) or 'no entry point'}; define exactly one of:"
             " a subclass of TradingAlgorithm, handle_data(context, data),"
-            " target_weights(bars, params), or step(close, weight, ...)"
+            f" target_weights(bars, params), or step(close, weight, ...){helper}"
         )
     params_type = params_type_of(module)
     if algorithms:
@@ -135,6 +150,26 @@ def _found(module: types.ModuleType) -> Strategy:
     )
 
 
+def _check_calls(strategy: Strategy) -> None:
+    """Refuse functions that do not take what they are called with."""
+    for role, given in _ROLES.items():
+        if strategy.algorithm is not None:
+            function = inspect.getattr_static(strategy.algorithm, role)
+            if isinstance(function, types.FunctionType):
+                where = f"{role} of class {strategy.name}"
+                check_call(function, ("self", *given), where)
+        elif getattr(strategy, role) is not None:
+            check_call(getattr(strategy, role), given, f"{role} of strategy {strategy.name}")
+    if strategy.algorithm is not None:
+        check_call(strategy.algorithm, (), f"class {strategy.name}")
+    weights = strategy.target_weights
+    if isinstance(weights, Step):
+        if weights.inputs is not None:
+            check_call(weights.inputs, ("bars", "params"), f"inputs of strategy {strategy.name}")
+    elif weights is not None:
+        check_call(weights, ("bars", "params"), f"target_weights of strategy {strategy.name}")
+
+
 def _weighing(module: types.ModuleType, function: str, params_type: type[Any] | None) -> Strategy:
     """Return a strategy of the signal form or of the step form."""
     name, form = module.__name__, _WEIGHING[function]
@@ -148,6 +183,11 @@ def _weighing(module: types.ModuleType, function: str, params_type: type[Any] | 
         inputs = getattr(module, "inputs", None)
         memory_size = getattr(module, "MEMORY", MEMORY_SIZE)
         weights = Step(name, weights, inputs, params_type, memory_size)
+        if returns_nothing(weights.function):
+            raise StrategyError(
+                f"step of strategy {name} returns a value at no place, so it would never trade;"
+                " let it return the target weight, a fraction of the portfolio value"
+            )
     return Strategy(name, form, params_type, target_weights=weights)
 
 
@@ -162,7 +202,7 @@ def _named_strategy(module: types.ModuleType, functions: Mapping[str, str]) -> S
                 f"{functions['class']} of strategy {name} is no subclass of TradingAlgorithm"
             )
         return strategy_of(algorithm, params_type)
-    if "handle_data" not in found or set(found) - set(_ROLES):
+    if "handle_data" not in found or found.keys() - _ROLES.keys():
         raise StrategyError(
             f"strategy {name} is given by {', '.join(sorted(found)) or 'nothing'}; name a class,"
             " or handle_data and if wanted initialize, analyze and before_trading_start"
@@ -295,6 +335,18 @@ def params_type_of(module: types.ModuleType) -> type[Any] | None:
         raise StrategyError(
             f"Params of strategy {module.__name__} is no frozen dataclass;"
             " decorate it with @dataclass(frozen=True)"
+        )
+    known = {field.name for field in dataclasses.fields(params_type)}
+    bare = [
+        name
+        for name, value in vars(params_type).items()
+        if isinstance(value, _PLAIN) and not name.startswith("_") and name not in known
+    ]
+    if bare:
+        raise StrategyError(
+            f"Params of strategy {module.__name__} has {', '.join(bare)} without a type, so no run"
+            f" can set it; write {bare[0]}: {type(vars(params_type)[bare[0]]).__name__} ="
+            f" {vars(params_type)[bare[0]]!r}, or a constant outside of Params"
         )
     missing = [
         field.name

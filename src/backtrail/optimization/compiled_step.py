@@ -14,6 +14,7 @@ import tempfile
 import types
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -26,6 +27,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError, NumbaWarning, UnsupportedBytecodeError
 
 from backtrail.engine.stepping import Step, StepArguments
+from backtrail.optimization.guards import GUARDS_TEXT, GuardedCompiler, guarded
 
 __all__ = ["CompiledStep", "NotCompiledError", "compiled_step", "content_of", "forget_old"]
 
@@ -38,9 +40,10 @@ _OPTIONS: Final[dict[str, Any]] = {"error_model": "python", "boundscheck": True,
 _OPTIONS_OF_LOOP: Final[dict[str, Any]] = {"error_model": "numpy", "nogil": True}
 # What Numba keeps names a module, which has to be there when it is loaded.
 _OWN_NAMES: Final[dict[str, Any]] = {"__name__": __name__, "__builtins__": builtins}
-_REFUSALS: Final = (NumbaError, UnsupportedBytecodeError)
+_REFUSALS: Final = (NumbaError, NumbaWarning, UnsupportedBytecodeError)
 _LOOP_FILE: Final = "loop.txt"  # no source of the library's: those are in its fingerprint
 _UNKEPT: Final = "<step>"
+_NOT_OF_STEPS: Final = (_UNKEPT, _LOOP_FILE, "guards.py")
 _LONGEST_WORDS: Final = 300
 
 _LOOP: Final = """
@@ -84,17 +87,26 @@ class CompiledStep:
         content: From `content_of`.
 
     Attributes:
-        is_checked: Whether it was held against the step in Python; for who calls it to say.
+        checked: Types of constants with which it was held against the step in Python; for who
+            calls it to say.
         refused: Why it is not to be used, likewise; None while it is.
     """
 
     def __init__(self, step: Step, content: str | None) -> None:
-        self.is_checked = False
+        self.checked: set[tuple[Any, ...]] = set()
         self.refused: str | None = None
         self._step: Final = step
         self._content: Final = content
         self._order: Final = tuple(n for n in step.names if n not in ("weight", "memory"))
         self._loop: Any = None
+        self._named: Final = tuple(_named_globals(step.function, set()))
+
+    def is_current(self) -> bool:
+        """Say whether every global that the step names is what it was when this was made."""
+        return all(
+            there.get(name) is value and (held is None or np.asarray(value).tobytes() == held)
+            for there, name, value, held in self._named
+        )
 
     def fill(
         self,
@@ -183,6 +195,25 @@ class _UnknownPartError(Exception):
     """A step names what has no content that could be looked at."""
 
 
+def _named_globals(
+    function: Any, seen: set[int]
+) -> Iterator[tuple[dict[str, Any], str, Any, bytes | None]]:
+    """Yield where the globals of a function and of those that it calls stand, and what they are.
+
+    Arrays, which are part of compiled code as they were then, come with their bytes.
+    """
+    if isinstance(function, Dispatcher):
+        function = function.py_func
+    if not isinstance(function, types.FunctionType) or id(function) in seen:
+        return
+    seen.add(id(function))
+    there = function.__globals__
+    for name in _names(function.__code__) & there.keys():
+        value = there[name]
+        yield there, name, value, value.tobytes() if isinstance(value, np.ndarray) else None
+        yield from _named_globals(value, seen)
+
+
 def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
     """Yield the content of a value that compiled code may contain."""
     if isinstance(value, Dispatcher):
@@ -262,7 +293,8 @@ def _jitted(function: Any, made: dict[int, Any]) -> Any:
         return function
     if id(function) not in made:
         there = function.__globals__
-        names = {name: there[name] for name in _names(function.__code__) if name in there}
+        used = _names(function.__code__)
+        names = guarded({name: there[name] for name in used if name in there}, used)
         copied = types.FunctionType(
             function.__code__,
             {**names, **_OWN_NAMES},
@@ -270,7 +302,7 @@ def _jitted(function: Any, made: dict[int, Any]) -> Any:
             function.__defaults__,
             function.__closure__,
         )
-        made[id(function)] = numba.njit(copied, **_OPTIONS)
+        made[id(function)] = numba.njit(copied, pipeline_class=GuardedCompiler, **_OPTIONS)
         for name, value in names.items():
             if str(getattr(value, "__module__", "")).partition(".")[0] != "numpy":
                 copied.__globals__[name] = _jitted(value, made)
@@ -283,9 +315,23 @@ def _loop_in(file: Path | None, source: str, step: Any, arguments: tuple[Any, ..
     with warnings.catch_warnings():
         # What Numba finds doubtful is held against Python, or is not compiled and said once.
         warnings.simplefilter("ignore", NumbaWarning)
+        # Compiled, a name without a value is zero.
+        warnings.filterwarnings("error", "Detected uninitialized variable", NumbaWarning)
         loop = numba.njit(names["loop"], cache=file is not None, **_OPTIONS_OF_LOOP)
-        loop.compile(tuple(map(numba.typeof, arguments)))
+        with _told_of_names_without_value():
+            loop.compile(tuple(map(numba.typeof, arguments)))
     return loop
+
+
+@contextmanager
+def _told_of_names_without_value() -> Iterator[None]:
+    options: Any = numba.config
+    before = options.ALWAYS_WARN_UNINIT_VAR
+    options.ALWAYS_WARN_UNINIT_VAR = 1
+    try:
+        yield
+    finally:
+        options.ALWAYS_WARN_UNINIT_VAR = before
 
 
 def _kept_file(source: str, content: str | None) -> Path | None:
@@ -296,7 +342,14 @@ def _kept_file(source: str, content: str | None) -> Path | None:
     """
     if content is None:
         return None
-    versions = (numba.__version__, np.__version__, sys.version, _OPTIONS, _OPTIONS_OF_LOOP)
+    versions = (
+        numba.__version__,
+        np.__version__,
+        sys.version,
+        _OPTIONS,
+        _OPTIONS_OF_LOOP,
+        GUARDS_TEXT,
+    )
     name = hashlib.sha256(repr((source, content, versions)).encode()).hexdigest()
     folder = Path(cache_from_source(__file__)).parent / "steps"
     file = folder / name / _LOOP_FILE
@@ -333,7 +386,7 @@ def _words(step: Step, error: Exception) -> str:
     places = [
         (Path(file).name, line)
         for file, line in re.findall(r'File "(.+?)", line (\d+)', str(error))
-        if Path(file).name not in (_UNKEPT, _LOOP_FILE) and "numba" not in Path(file).parts
+        if Path(file).name not in _NOT_OF_STEPS and "numba" not in Path(file).parts
     ]
     file, line = places[0] if places else (Path(code.co_filename).name, code.co_firstlineno)
     return f"{file}, line {line}: {said[:_LONGEST_WORDS]}"

@@ -21,8 +21,10 @@ _log = logging.getLogger(__name__)
 class SteppedWeights:
     """Steps along the same bars for one parameter set after another.
 
-    Python says what a step means. Compiled it has to give the same weights for the first set, and
-    where it raises it is stepped in Python once more, so that the error is Python's, too.
+    Python says what a step means. Compiled it has to give the same weights for the first set of
+    each types of parameters, and where it raises it is stepped in Python once more, so that the
+    error is Python's, too. Where Python does not raise, or a global that the step names is not what
+    it was, all further sets are stepped in Python, which is said.
 
     Args:
         step: The step.
@@ -53,12 +55,20 @@ class SteppedWeights:
             StrategyError: If the step returned no number, or an infinite one.
         """
         self._count = -1
-        if compiled and self._is_compiled():
-            given = self._step.arguments(self._bars, params, self._prices)
-            if self._fill(given) and self._is_right(params):
-                return self._weights
+        if not (compiled and self._is_compiled()):
+            return self._step(self._bars, params)
+        given = self._step.arguments(self._bars, params, self._prices)
+        if not self._compiled.is_current():
+            self._give_up("a global that it names was changed since the sweep began")
+            return self._step(self._bars, params)
+        why = self._fill(given)
+        if why is None and self._is_right(params, given):
+            return self._weights
         self._count = -1
-        return self._step(self._bars, params)
+        plain = self._step(self._bars, params)
+        if why is not None and self._compiled.refused is None:
+            self._give_up(f"compiled it raises {why}, in Python it does not")
+        return plain
 
     @property
     def changes(self) -> tuple[IntArray, FloatArray] | None:
@@ -78,8 +88,8 @@ class SteppedWeights:
             self._compiled = compiled_step(self._step)
         return self._compiled.refused is None
 
-    def _fill(self, given: StepArguments) -> bool:
-        """Step in compiled code; say whether that went well."""
+    def _fill(self, given: StepArguments) -> str | None:
+        """Step in compiled code; say what it raised, or None."""
         from backtrail.optimization.compiled_step import NotCompiledError
 
         try:
@@ -88,16 +98,17 @@ class SteppedWeights:
             )
         except NotCompiledError as error:
             self._give_up(str(error))
-            return False
-        except Exception:  # noqa: BLE001  the step's own, which Python will raise in its words
-            return False
-        return self._count >= 0
+            return "nothing"
+        except Exception as error:  # noqa: BLE001  the step's own, which Python will raise, too
+            return f"{type(error).__name__} ({error})"
+        return None if self._count >= 0 else "an error of an infinite weight"
 
-    def _is_right(self, params: object) -> bool:
-        """Hold the first set's weights against those of Python."""
-        if self._compiled.is_checked:
+    def _is_right(self, params: object, given: StepArguments) -> bool:
+        """Hold the weights of the first set of each types against those of Python."""
+        types = tuple(map(_kind, given.constants.values()))
+        if types in self._compiled.checked:
             return True
-        self._compiled.is_checked = True
+        self._compiled.checked.add(types)
         try:
             plain = self._step(self._bars, params)
         except Exception as error:  # noqa: BLE001  whatever the user's code raises
@@ -121,3 +132,8 @@ class SteppedWeights:
             self._step.name,
             why,
         )
+
+
+def _kind(value: object) -> object:
+    """Return what a value is to compiled code: another kind of it is compiled anew."""
+    return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)

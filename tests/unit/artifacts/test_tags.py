@@ -47,6 +47,22 @@ def test_what_a_person_removed_stays_away_until_it_is_added(store):
     assert read_tags(store, KEY).removed == ()
 
 
+def test_the_tags_of_a_config_that_has_another_name_now_are_forgotten_by_hand(store):
+    for source in ("config/old.yaml", "config/new.yaml"):
+        ask_tags(store, source, {KEY: ["paper"], OTHER: []})
+    ask_tags(store, "config/old.yaml", {KEY: ["paper", "draft"]})
+    with pytest.raises(InvalidNameError) as refused:
+        edit_tags(store, [KEY, OTHER], add=["x"], forget="old.yaml")
+    assert str(refused.value) == (
+        "no config 'old.yaml' gave these runs a tag; those that did: config/new.yaml,"
+        " config/old.yaml"
+    )
+    assert edit_tags(store, [KEY, OTHER], forget="config/old.yaml") == 1
+    assert names(store) == ("paper",)
+    assert read_tags(store, KEY).asked == {"config/new.yaml": ("paper",)}
+    assert read_tags(store, KEY).removed == (), "a config may give the tag again"
+
+
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "ü", "x" * 41, "a\n", "<b>", None])
 def test_a_name_that_cannot_be_a_tag_is_refused_before_anything_is_written(store, name):
     with pytest.raises(InvalidNameError, match=r"invalid tag .*at most 40 characters"):

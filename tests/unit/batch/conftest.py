@@ -39,7 +39,9 @@ def sandbox():
 def execute(sandbox, packed, tmp_path):
     """Run a strategy text; return the outcome and what it printed."""
 
-    def execute(text, *, entry="s.py", files=(), using=sandbox, functions=None, **limits):
+    def execute(
+        text, *, entry="s.py", files=(), using=sandbox, functions=None, identity=IDENTITY, **limits
+    ):
         code = tmp_path / "run" / "code"
         given = {entry: text, **dict(files)}
         for name, content in given.items():
@@ -51,7 +53,7 @@ def execute(sandbox, packed, tmp_path):
             "entry": entry,
             "files": list(given),
             "functions": functions,
-            "identity": IDENTITY,
+            "identity": identity,
             "seed": 1,
             "periods_per_year": 260.0,
             "backtest_id": "20260102_000000_000",

@@ -51,6 +51,21 @@ def test_two_files_of_one_symbol_are_refused(store):
         list_symbols(store.bundle(), store.root)
 
 
+@pytest.mark.parametrize("options", [{}, {"files": "{symbol}.csv"}])
+def test_symbols_from_file_names_that_differ_by_case_alone_have_to_be_mapped(store, options):
+    store.write("aaa.csv", daily_row("2020-01-02"))
+    if not (store.prices / "AAA.csv").exists() or (store.prices / "AAA.csv").samefile(
+        store.prices / "aaa.csv"
+    ):
+        pytest.skip("file names have no case here")
+    with pytest.raises(DatasetError) as refused:
+        find_source_files(store.bundle(**options), store.root)
+    assert "has prices/AAA.csv and prices/aaa.csv, which differ by upper and" in str(refused.value)
+    assert str(refused.value).endswith("`options.files`: {AAA: AAA.csv, aaa: aaa.csv}")
+    mapped = store.bundle(files={"AAA": "AAA.csv", "aaa": "aaa.csv"})
+    assert list_symbols(mapped, store.root) == ("AAA", "aaa")
+
+
 def test_pattern_finds_files_of_all_symbols_and_of_several_months(store):
     for name in ("BTCUSDT-1m-2024-01.csv", "BTCUSDT-1m-2024-02.csv", "ETHUSDT-1m-2024-01.csv"):
         store.write(name, daily_row("2020-01-02"))

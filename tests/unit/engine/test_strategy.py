@@ -28,7 +28,7 @@ def module(source, name="made"):
         (CLASS, "class", "One"),
         (CLASS + "class Two(One): pass\n", "class", "Two"),
         ("def target_weights(bars, params): pass\n", "signal", "made"),
-        ("def step(close, weight): pass\n", "step", "made"),
+        ("def step(close, weight): return 1.0\n", "step", "made"),
     ],
 )
 def test_form_is_found(source, form, name):
@@ -51,6 +51,48 @@ def test_form_is_found(source, form, name):
         (
             "from backtrail.engine import TradingAlgorithm\nclass A(TradingAlgorithm): pass\n",
             "no handle_data",
+        ),
+        (
+            "def step(x): return x\n" + CLASS,
+            "class One and step; .*; if step is a helper, give it another name, as _step, or",
+        ),
+        (
+            "def step(close): close > 1\n",
+            "step of strategy made returns a value at no place, so it would never trade",
+        ),
+        (
+            "def step(close):\n    if close > 1:\n        return\n",
+            "step of strategy made returns a value at no place",
+        ),
+        (
+            "def handle_data(context): pass\n",
+            r"handle_data of strategy made takes \(context\); it is called with \(context, data\)",
+        ),
+        (
+            HANDLER + "def initialize(): pass\n",
+            r"initialize of strategy made takes \(\); it is called with \(context\)",
+        ),
+        (
+            CLASS + "    def analyze(context, perf): pass\n",
+            r"analyze of class One takes \(context, perf\); it is called with \(self, context, p",
+        ),
+        (
+            CLASS + "    def __init__(self, n): pass\n",
+            r"class One takes \(n\); it is called with \(\)",
+        ),
+        (
+            "def target_weights(bars): pass\n",
+            r"target_weights of strategy made takes \(bars\); it is called with \(bars, params\)",
+        ),
+        (
+            "def inputs(bars): pass\ndef step(close): return 1.0\n",
+            r"inputs of strategy made takes \(bars\); it is called with \(bars, params\)",
+        ),
+        (
+            HANDLER + "import dataclasses as d\n@d.dataclass(frozen=True)\nclass Params:\n"
+            "    days: int = 3\n    window = 20\n    LIMITS = (1, 2)\n    _own = 3\n",
+            "Params of strategy made has window without a type, so no run can set it; write window:"
+            " int = 20, or",
         ),
         (HANDLER + "class Params: pass\n", "no frozen dataclass"),
         (HANDLER + "import dataclasses as d\n@d.dataclass\nclass Params: pass\n", "no frozen"),

@@ -238,26 +238,177 @@ def root(close):
     return math.sqrt(close - 11.0)
 
 
+def test_what_math_refuses_is_refused_by_a_compiled_step_and_is_no_reason_to_leave_it(caplog):
+    fine, low = (make_bars({"A": [first, 13, 14, 15, 13, 11, 12]}) for first in (12, 9))
+    sets = [{}, {}]
+    compiled, plain = (swept(of_step(root), low, sets, compiled=way) for way in (True, False))
+    assert_equal(compiled, plain)
+    assert plain.errors == ("ValueError: math domain error",) * 2
+    assert swept(of_step(root), fine, sets, compiled=True).errors == (None, None)
+    assert caplog.records == []
+
+
 def power(close):  # of a number below zero, which is complex in Python
     return 1.0 if abs((close - 11.0) ** 0.5) > 0.0 else 0.0
 
 
+def whole(close, length):
+    return 1.0 if close < 2**length else 0.5
+
+
+def product(close, length):
+    return 1.0 if close < length * 2_000_000_000_000_000_000 else 0.5
+
+
+def run_of(close, length):
+    total = 1
+    for _ in range(length):
+        total *= 10
+    return 1.0 if close < total else 0.5
+
+
+def shifted(close, length):
+    return 1.0 if close < 1 << length else 0.5
+
+
+def cut(close, length):
+    return int(close * 10.0**length) % 7 / 10.0
+
+
+def tie(close, length):
+    return round(close / 1000.0, length)
+
+
+def divided(close, length):  # by zero, which numbers of NumPy may do in Python
+    with_numpy = np.full(1, close)
+    return 1.0 if np.abs(with_numpy[0]) // 1.0 / (length - 70.0) > 0.0 else 0.5
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize(
-    ("function", "error", "said"),
+    ("function", "first", "second", "said"),
     [
-        (root, "ValueError: math domain error", "compiled it does not raise ValueError"),
-        (power, None, "for A at bar 0 it would ask for 0.0, in Python for 1.0"),
+        (power, None, None, "compiled it raises ArithmeticError (numbers that math refuses)"),
+        (whole, 3, 70, "(a whole number beyond 64 bits, or none), in Python it does not"),
+        (product, 3, 70, "compiled it raises ArithmeticError (a whole number beyond 64 bits)"),
+        (run_of, 3, 70, "compiled it raises ArithmeticError (a whole number beyond 64 bits)"),
+        (shifted, 3, 70, "(a whole number beyond 64 bits, or none), in Python it does not"),
+        (cut, 3, 70, "(a whole number beyond 64 bits, or none), in Python it does not"),
+        (tie, 1, 2, "compiled it raises ArithmeticError (a number that is rounded otherwise)"),
+        (divided, 3, 70, "compiled it raises ZeroDivisionError (division by zero)"),
     ],
 )
-def test_a_step_that_means_something_else_compiled_is_stepped_in_python(
-    function, error, said, caplog
+def test_a_set_for_which_a_step_would_mean_something_else_compiled_is_stepped_in_python_and_so_on(
+    function, first, second, said, caplog
 ):
-    bars = make_bars({"A": [1, 2, 10, 12, 13, 11, 9]})
-    compiled, plain = (swept(of_step(function), bars, [{}], compiled=way) for way in (True, False))
+    bars = make_bars({"A": [1, 2, 10, 125, 13, 11, 9]})
+    values = [{}] if first is None else [{"length": length} for length in (first, second, first)]
+    params = None if first is None else Params
+    compiled, plain = (
+        swept(of_step(function, params=params), bars, values, compiled=way) for way in (True, False)
+    )
     assert_equal(compiled, plain)
-    assert plain.errors == (error,)
+    assert plain.errors == (None,) * len(values)
     (record,) = caplog.records
     assert said in record.getMessage()
+
+
+def sums(close, length):
+    numbers = np.array([close, 2.0])
+    same = numbers
+    numbers += 1.0
+    numbers *= 2.0
+    numbers **= 2
+    count = 0
+    count += length - 2
+    cubed = (close / 7.0) ** 3 + close**-0.3 + pow(length, 2) + 1.5**length
+    rest = round(close) + round(close / 7.0, 3) + int(close) + math.floor(close / 3.0) + True
+    return math.tanh((same[0] + count + cubed + rest + math.pi + (length << 2)) / 1e4)
+
+
+def test_guards_change_no_number(caplog):
+    bars = random_bars(7)
+    sets = [{"length": length} for length in range(1, 30)]
+    strategy = of_step(sums, params=Params)
+    compiled, plain = (swept(strategy, bars, sets, compiled=way) for way in (True, False))
+    assert_equal(compiled, plain)
+    assert set(plain.errors) == {None}
+    assert len(set(plain.metrics["total_return"])) > 20
+    assert caplog.records == []
+
+
+def nameless(close):
+    if close > 10.0:
+        share = 0.5
+    return share
+
+
+def test_a_name_that_may_have_no_value_is_not_compiled(caplog):
+    strategy = of_step(nameless)
+    bars = make_bars({"A": [11, 12, 13, 9, 12]})
+    compiled, plain = (swept(strategy, bars, [{}], compiled=way) for way in (True, False))
+    assert_equal(compiled, plain)
+    (error,) = plain.errors
+    assert error.startswith("UnboundLocalError: ")
+    (record,) = caplog.records
+    assert "Detected uninitialized variable share" in record.getMessage()
+
+
+@dataclass(frozen=True)
+class Sized:
+    size: int | float = 1.5
+
+
+def compared(close, size):  # compiled, a whole number is a float first
+    return 1.0 if size == 9007199254740992.0 and close > 9.0 else 0.5
+
+
+def test_another_type_of_a_parameter_is_held_against_python_once_more(caplog):
+    strategy = of_step(compared, params=Sized)
+    bars = make_bars({"A": [11, 12, 13, 9, 12]})
+    sets = [{"size": 1.5}, {"size": 9007199254740993}, {"size": 1.5}]
+    compiled, plain = (swept(strategy, bars, sets, compiled=way) for way in (True, False))
+    assert_equal(compiled, plain)
+    (record,) = caplog.records
+    assert "for A at bar 0 it would ask for 1.0, in Python for 0.5" in record.getMessage()
+
+
+STOP = 0.0
+LEVELS_THEN = np.array([0.0])
+
+
+def inputs_that_set(bars, params):
+    global STOP
+    STOP = float(params.length)
+    return {}
+
+
+def inputs_that_write(bars, params):
+    LEVELS_THEN[0] = params.length
+    return {}
+
+
+def above_stop(close):
+    return 1.0 if close > STOP else 0.5
+
+
+def above_level(close):
+    return 1.0 if close > LEVELS_THEN[0] else 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"), [(above_stop, inputs_that_set), (above_level, inputs_that_write)]
+)
+def test_a_global_that_changes_between_sets_is_seen(function, inputs, caplog):
+    strategy = of_step(function, inputs, Params)
+    bars = make_bars({"A": [11, 12, 13, 9, 12]})
+    sets = [{"length": 12}, {"length": 1}, {"length": 12}]
+    plain = swept(strategy, bars, sets, compiled=False)
+    compiled = swept(strategy, bars, sets, compiled=True)
+    assert_equal(compiled, plain)
+    assert plain.metrics["total_return"][0] != plain.metrics["total_return"][1]
+    (record,) = caplog.records
+    assert "a global that it names was changed" in record.getMessage()
 
 
 SCRIPT = """

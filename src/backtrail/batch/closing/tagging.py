@@ -20,6 +20,7 @@ def change_tags(
     *,
     add: Collection[str] = (),
     remove: Collection[str] = (),
+    forget: str | None = None,
     config: ReportConfig | None = None,
 ) -> int:
     """Give runs tags and take some away, and show it in the catalog and on the comparison page.
@@ -34,19 +35,21 @@ def change_tags(
         backtest_ids: The runs.
         add: Tags that each of them has from now on.
         remove: Tags that none of them has any more.
+        forget: A config whose tags are taken back, one that has another name now.
         config: Theme and templates of the comparison page.
 
     Returns:
         How many runs have another record now.
 
     Raises:
-        InvalidNameError: If a name cannot be a tag, or is to be added and removed.
+        InvalidNameError: If a name cannot be a tag, or is to be added and removed, or the config to
+            forget gave none of the runs a tag.
         ArtifactManagerError: If a run is not in the store, or its record of tags is damaged.
         CatalogError: If the catalog cannot be written; the ledger has the tags then, and
             `backtrail catalog-sync` takes them over.
     """
     keys = [_run_key(store, backtest_id) for backtest_id in backtest_ids]
-    changed = edit_tags(store, keys, add=add, remove=remove)
+    changed = edit_tags(store, keys, add=add, remove=remove, forget=forget)
     link_catalog(url, store, bundles_dir)
     render_store_index(store, bundles_dir, config=config)
     return changed

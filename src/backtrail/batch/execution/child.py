@@ -6,23 +6,26 @@ import math
 import mmap
 import os
 import pickle
+import random
 import resource
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from backtrail.artifacts.paths import RunPaths
 from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
+from backtrail.batch.execution.failures import describe_error
 from backtrail.batch.execution.importing import import_entry, local_modules
 from backtrail.data.packed_bars import PackedBars
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
 from backtrail.engine.strategy import Strategy, load_strategy
 from backtrail.provenance.closure import import_roots
-from backtrail.provenance.outside import Shield, readable
+from backtrail.provenance.outside import Shield
 from backtrail.provenance.usage import UsageRecorder
 
 __all__ = ["main"]
@@ -62,10 +65,10 @@ def main(
         _limit(asked["limits"])
         answer = _answer(asked, watch, bars, benchmark)
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
-        answer = {"error": _describe(error, asked["code_dir"])}
+        answer = _failed(error, asked, is_strategy_loaded=True)
     if os.getpid() != process:  # a copy that the strategy forked has nothing to say
         return 0
-    return _hand_back(answer, output, asked["code_dir"])
+    return _hand_back(answer, output, asked)
 
 
 def _answer(
@@ -75,14 +78,20 @@ def _answer(
     functions = asked.get("functions")
     with data_folders([code_dir / folder for folder in import_roots(entry)]):
         if asked["kind"] == "params":
-            strategy = _load(code_dir, entry, functions)
+            try:
+                strategy = _load(code_dir, entry, functions)
+            except BaseException as error:  # noqa: BLE001  the module's own
+                return _failed(error, asked, is_strategy_loaded=False)
             return about_strategy(strategy, asked["params"])
         shield = Shield(asked["code_dir"], asked["files"], asked["target"])
         recorder = UsageRecorder(shield, watch)
         recorder.start()
         assert bars is not None
+        is_loaded = False
         try:
+            _seed(asked["seed"])
             strategy = _load(code_dir, entry, functions)
+            is_loaded = True
             if asked["kind"] == "sets":
                 tables = _evaluate(strategy, asked, bars, benchmark)
             elif asked["kind"] == "curves":
@@ -92,17 +101,35 @@ def _answer(
             else:
                 tables = _run(strategy, asked, bars, benchmark)
         except BaseException as error:  # noqa: BLE001  a failed run, too, says what it had used
-            return {"error": _describe(error, asked["code_dir"]), "usage": recorder.report()}
+            failed = _failed(error, asked, is_strategy_loaded=is_loaded)
+            return {**failed, "usage": recorder.report()}
         return {"tables": tables, "usage": recorder.report()}
 
 
-def _hand_back(answer: Mapping[str, Any], output: int, code_dir: str) -> int:
+def _seed(seed: int) -> None:
+    """Let the generators that a module shares with all others begin as the run's own does.
+
+    Without it Python's would begin at random, so that no replay could agree, and NumPy's equally in
+    every child of one process.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  strategies that draw from it are meant
+
+
+def _failed(
+    error: BaseException, asked: Mapping[str, Any], *, is_strategy_loaded: bool
+) -> dict[str, Any]:
+    code_dir = asked["code_dir"]
+    return {"error": describe_error(error, code_dir, is_strategy_loaded=is_strategy_loaded)}
+
+
+def _hand_back(answer: Mapping[str, Any], output: int, asked: Mapping[str, Any]) -> int:
     with os.fdopen(output, "wb") as stream:
         try:
             pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
             stream.flush()
         except Exception as error:  # noqa: BLE001  no memory or disk left, or no plain values
-            answer = {"error": _describe(error, code_dir)}
+            answer = _failed(error, asked, is_strategy_loaded=False)
             stream.seek(0)
             stream.truncate()
             pickle.dump(answer, stream)
@@ -212,17 +239,3 @@ def _mapped(descriptor: int) -> Bars:
         timeframe=packed.timeframe,
         members=packed.members,
     )
-
-
-def _describe(error: BaseException, code_dir: str) -> dict[str, str]:
-    """Name the error with the user's part of the traceback, paths relative to the copy."""
-    frames = traceback.extract_tb(error.__traceback__)
-    first = next((i for i, f in enumerate(frames) if f.filename.startswith(code_dir)), 0)
-    lines = ["Traceback (most recent call last):\n"]
-    lines += traceback.format_list(frames[first:])
-    lines += traceback.format_exception_only(error)
-    return {
-        "kind": "memory" if isinstance(error, MemoryError) else type(error).__name__,
-        "message": readable(str(error)) or type(error).__name__,
-        "traceback": readable("".join(lines)).replace(code_dir.rstrip("/") + "/", ""),
-    }

@@ -21,6 +21,8 @@ def with_hint(outcome: Outcome, spec: Mapping[str, Any]) -> Outcome:
     """
     if outcome.kind not in {"FileNotFoundError", "ModuleNotFoundError"}:
         return outcome
+    if outcome.message.startswith("No module named 'backtrail."):  # nothing to capture or install
+        return outcome
     code = spec["code"]
     lines = [
         outcome.message,

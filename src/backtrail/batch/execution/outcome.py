@@ -29,7 +29,8 @@ class Outcome:
 
     Attributes:
         answer: What it handed back; None when it failed.
-        kind: Exception class, `timeout`, `memory` or `signal`; None when it succeeded.
+        kind: Exception class, `timeout`, `memory`, `signal`, `exit`, or `internal` for a fault of
+            the library; None when it succeeded.
         message: What went wrong, in one line or a few.
         traceback: The user's part of the traceback; empty when there is none.
         seconds: Wall time of the child.

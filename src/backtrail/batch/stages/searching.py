@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtrail.artifacts.environment import describe_environment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["cover", "evaluate_chunk", "searched_sets", "select_parameters"]
 
 _log = logging.getLogger(__name__)
+_TOLD = 2_000
 
 
 def evaluate_chunk(store: RunStore, backtest_id: str, chunk: str, executor: Executor) -> str:
@@ -76,8 +78,17 @@ def _evaluate(executor: Executor, run: RunDir, work: WorkingFiles, chunk: str) -
         executor, spec, run.code, chunk_range(chunk), numbers, logs=work.logs(chunk)
     )
     record = {name: value for name, value in asdict(outcome).items() if name != "answer"}
+    _tell_warnings(work.logs(chunk) / "stderr.txt", chunk)
     write_json(work.record(chunk), {**record, "sets": len(evaluated.rows)})
     evaluated.save(work.rows(chunk))
+
+
+def _tell_warnings(stderr: Path, chunk: str) -> None:
+    """Log what a chunk was warned of, since its own logs go when the search ends."""
+    text = stderr.read_text(encoding="utf-8", errors="replace").strip() if stderr.exists() else ""
+    if text:
+        more = " …" if len(text) > _TOLD else ""
+        _log.warning("chunk %s wrote to standard error: %s%s", chunk, text[:_TOLD], more)
 
 
 def _fail(store: RunStore, run: RunDir, failure: Outcome, executor: Executor, chunk: str) -> None:

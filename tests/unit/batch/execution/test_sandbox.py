@@ -1,14 +1,17 @@
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.errors import BacktrailError
+from tests.unit.batch.conftest import IDENTITY
 from tests.unit.batch.support import functions, on_first_bar
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -62,6 +65,96 @@ def test_an_error_comes_back_with_the_users_part_of_the_traceback(execute, tmp_p
     assert 'File "helper.py", line 2, in boom' in outcome.traceback
     assert str(tmp_path) not in outcome.traceback
     assert "backtrail/batch/execution/child.py" not in outcome.traceback
+
+
+REFUSED = """
+import numpy as np
+def target_weights(bars, params):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message", "traceback"),
+    [
+        (
+            REFUSED.format(body="pass"),
+            "StrategyError",
+            "target_weights returned nothing; return a NumPy array of numbers of shape (40, 1)",
+            "",
+        ),
+        (
+            REFUSED.format(body="return bars.close.astype(complex)"),
+            "StrategyError",
+            "target_weights returned an array of complex128;",
+            "",
+        ),
+        (
+            "def target_weights(bars):\n    return bars.close\n",
+            "StrategyError",
+            "target_weights of strategy s takes (bars); it is called with (bars, params)",
+            "",
+        ),
+        (
+            "def step(close, weight):\n    return 'buy'\n",
+            "StrategyError",
+            "step of strategy s returned str for AAA at bar 0",
+            "",
+        ),
+        (
+            "def handle_data(context, data)\n    pass\n",
+            "SyntaxError",
+            "expected ':' (s.py, line 1)",
+            '  File "s.py", line 1\n    def handle_data(context, data)\n'
+            "                                  ^\nSyntaxError: expected ':'\n",
+        ),
+        (
+            on_first_bar("data.history(context.universe[0], 'Close', 3)"),
+            "StrategyError",
+            "unknown field 'Close'; use one of",
+            "backtrail.errors.StrategyError: unknown field 'Close'; use one of",
+        ),
+        (
+            on_first_bar("context.bought"),
+            "AttributeError",
+            "context has no attribute 'bought'; set it in initialize",
+            "AttributeError: context has no attribute 'bought'; set it in initialize",
+        ),
+    ],
+)
+def test_what_the_library_refuses_is_told_without_the_library_s_own_lines(
+    execute, text, kind, message, traceback
+):
+    outcome, _, _ = execute(text)
+    assert (outcome.answer, outcome.kind) == (None, kind)
+    assert message in outcome.message
+    assert "src/backtrail" not in outcome.traceback
+    if traceback and kind != "SyntaxError":
+        assert outcome.traceback.count('File "s.py", line') == 1
+        assert outcome.traceback.splitlines()[-1].startswith(traceback)
+    else:
+        assert outcome.traceback == traceback
+
+
+def test_the_generators_that_all_modules_share_begin_with_the_seed_of_the_run(execute):
+    text = on_first_bar(
+        "print(random.random(), np.random.rand())", top="import random\nimport numpy as np\n"
+    )
+    expected = f"{random.Random(1).random()} {np.random.RandomState(1).rand()}\n"
+    with Sandbox() as another:
+        assert execute(text)[1].decode() == expected
+        assert execute(text, using=another)[1].decode() == expected
+
+
+def test_a_fault_of_the_library_is_told_as_its_own(execute):
+    broken = {name: value for name, value in IDENTITY.items() if name != "capital_base"}
+    outcome, _, _ = execute(functions(), identity=broken)
+    assert (outcome.answer, outcome.kind) == (None, "internal")
+    assert outcome.message.startswith("KeyError: 'capital_base' (batch/execution/evaluation.py, l")
+    assert "a fault of backtrail and not of the strategy" in outcome.message
+    assert "batch/execution/child.py" in outcome.traceback
+    same, _, _ = execute("raise TypeError('mine')", identity=broken)
+    assert (same.kind, same.message) == ("TypeError", "mine")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,33 @@ def test_a_chunk_that_is_done_is_left_as_it_is(project):
     assert "asked for 2" in (work.logs(chunks[0]) / "stdout.txt").read_text()
 
 
+STEPPED = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Params:
+    fast: int = 2
+    slow: int = 5
+
+def step(close, fast, slow):
+    levels = {"in": 1.0}
+    levels["out"] = [0.0]
+    return levels["in"] if close % slow > fast else levels["out"][0]
+"""
+
+
+def test_what_a_chunk_was_warned_of_is_told_by_its_job(project, caplog):
+    backtest_id, chunks = plan_search(project, STEPPED)
+    with project.executor() as executor:
+        stages.evaluate_chunk(project.store, backtest_id, chunks[0], executor)
+    (record,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    told = record.getMessage()
+    assert told.startswith(
+        f"chunk {chunks[0]} wrote to standard error: step of strategy sma is not"
+    )
+    assert "it is stepped in Python" in told
+
+
 @pytest.mark.parametrize(
     ("chunks", "taken", "gaps"),
     [
