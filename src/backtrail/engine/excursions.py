@@ -32,7 +32,8 @@ def excursions(
     else:
         lows, highs = np.empty(len(firsts)), np.empty(len(firsts))
         columns = np.array(trips.columns)
-        for column in np.unique(columns).tolist():
+        # Not by `np.unique`, whose first call imports `numpy.ma`: longer than many a run.
+        for column in sorted(set(trips.columns)):
             own = columns == column
             lows[own], highs[own] = _extremes(record, column, firsts[own], ends[own], finals[own])
     entered, left = np.array(entry_prices), np.array(trips.exit_prices)
