@@ -56,10 +56,10 @@ class Damage:
 
 
 def _sealed_files(run: RunDir) -> list[str]:
-    names = []
+    names, home = [], f"{run.path}{os.sep}"
     for folder in _SEALED_FOLDERS:
-        for top, _, files in os.walk(run.path / folder):
-            relative = Path(top).relative_to(run.path).as_posix()
+        for top, _, files in os.walk(f"{home}{folder}"):
+            relative = top.removeprefix(home).replace(os.sep, "/")
             names += [f"{relative}/{file}" for file in files]
     return sorted(name for name in names if not name.startswith(_DERIVED))
 
@@ -75,15 +75,20 @@ def _further_files(run: RunDir) -> list[str]:
     return names
 
 
-def inventory(run: RunDir, contents: dict[str, str]) -> dict[str, dict[str, Any]]:
+def inventory(
+    run: RunDir, contents: dict[str, str], *, but_for: tuple[str, ...] = ()
+) -> dict[str, dict[str, Any]]:
     """List every file a seal covers, with size and sha256.
 
     Args:
         run: The run directory.
         contents: Content checksums of its Parquet tables, by path inside the run.
+        but_for: Folders to leave out, each ending in a slash.
     """
     listed: dict[str, dict[str, Any]] = {}
     for name in sorted({*_sealed_files(run), *_further_files(run)}):
+        if name.startswith(but_for):
+            continue
         path = run.path / name
         listed[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
         if name in contents:
