@@ -88,9 +88,8 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
         if durable:
             flush_dir(path.parent)
-    except BaseException:
+    finally:  # also after a rename: one onto a link to the same file leaves both
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
