@@ -101,7 +101,7 @@ def sha256_json(value: Any) -> str:
 def sha256_file(path: Path) -> str:
     """Return the sha256 of a file's bytes as 64 hex digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open(path, "rb", buffering=0) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

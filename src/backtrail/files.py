@@ -46,7 +46,11 @@ def _is_alive(pid: int) -> bool:
 
 def is_temporary(path: Path) -> bool:
     """Say whether a path has the name of an unfinished file of `atomic_path`."""
-    return path.name.startswith(".") and path.name.endswith(_TEMPORARY)
+    return _is_temporary(path.name)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(_TEMPORARY)
 
 
 def remove_stale(folder: Path, *, recursive: bool = False) -> None:
@@ -55,11 +59,13 @@ def remove_stale(folder: Path, *, recursive: bool = False) -> None:
     A temporary file is stale when its process on this host is gone, or, for another host's, when
     it is a day old. Files being written now stay.
     """
-    pattern = f".*{_TEMPORARY}"
-    for path in folder.rglob(pattern) if recursive else folder.glob(pattern):
-        with suppress(FileNotFoundError):
-            if _is_stale(path):
-                path.unlink()
+    for top, _, files in os.walk(folder):
+        for path in (Path(top, name) for name in files if _is_temporary(name)):
+            with suppress(FileNotFoundError):
+                if _is_stale(path):
+                    path.unlink()
+        if not recursive:
+            return
 
 
 @contextmanager
@@ -70,7 +76,8 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         path: The final file. Its folder is made when absent.
         durable: Flush file and folder to disk before and after the rename.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():  # as a rule it is, and a try to make it costs more than a look
+        path.parent.mkdir(parents=True, exist_ok=True)
     name = f".{path.name}.{_HOST}.{os.getpid()}.{threading.get_ident()}{_TEMPORARY}"
     temporary = path.with_name(name)
     try:
@@ -81,7 +88,7 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
         if durable:
             flush_dir(path.parent)
-    finally:
+    finally:  # also after a rename: one onto a link to the same file leaves both
         temporary.unlink(missing_ok=True)
 
 

@@ -16,7 +16,14 @@ from backtrail.artifacts.schemas import ARTIFACT_SCHEMAS, ArtifactSchema
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import atomic_path, write_bytes
 
-__all__ = ["build_table", "content_checksum", "read_table", "write_csv", "write_table"]
+__all__ = [
+    "build_table",
+    "content_checksum",
+    "read_table",
+    "write_csv",
+    "write_table",
+    "write_tables",
+]
 
 
 def build_table(
@@ -74,24 +81,41 @@ def write_table(path: Path, frame: pl.DataFrame) -> str:
 
     One contiguous chunk, zstd, statistics: the bytes depend on content and library version alone.
     """
-    if not frame.height:  # many a table of a run is empty, and all empty ones of a kind are equal
-        data, checksum = _empty_table(tuple(frame.schema.items()))
+    return write_tables({path: frame})[path]
+
+
+def write_tables(frames: Mapping[Path, pl.DataFrame]) -> dict[Path, str]:
+    """Write frames as `write_table` does, in less time than one after the other.
+
+    Returns:
+        The checksum of each frame's content, by its path.
+    """
+    checksums = {}
+    filled = {path: frame for path, frame in frames.items() if frame.height}
+    for path in frames.keys() - filled.keys():  # many are empty; those of a kind are equal
+        data, checksums[path] = _empty_table(tuple(frames[path].schema.items()))
         write_bytes(path, data)
-        return checksum
-    write_bytes(path, _parquet(frame))
-    return content_checksum(frame)
+    for path, data in zip(filled, _parquet(list(filled.values())), strict=True):
+        write_bytes(path, data)
+        checksums[path] = content_checksum(filled[path])
+    return checksums
 
 
-def _parquet(frame: pl.DataFrame) -> bytes:
-    target = io.BytesIO()  # Polars takes longer for a file of its own than for memory
-    frame.rechunk().write_parquet(target, compression="zstd", statistics=True)
-    return target.getvalue()
+def _parquet(frames: Sequence[pl.DataFrame]) -> list[bytes]:
+    """Return each frame as a file; one query for all costs less than one for each."""
+    targets = [io.BytesIO() for _ in frames]  # a file takes Polars longer than memory
+    settings: dict[str, Any] = {"compression": "zstd", "statistics": True, "lazy": True}
+    pl.collect_all(
+        frame.rechunk().lazy().sink_parquet(target, **settings)
+        for frame, target in zip(frames, targets, strict=True)
+    )
+    return [target.getvalue() for target in targets]
 
 
 @cache
 def _empty_table(schema: tuple[tuple[str, pl.DataType], ...]) -> tuple[bytes, str]:
     frame = pl.DataFrame(schema=dict(schema))
-    return _parquet(frame), content_checksum(frame)
+    return _parquet([frame])[0], content_checksum(frame)
 
 
 def write_csv(path: Path, frame: pl.DataFrame) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +176,23 @@ def read_prices(
     path = _dataset_dir(run, bundles_dir) / "bars.parquet"
     if not path.is_file():
         raise DatasetError(f"{path} is missing; `backtrail data verify` names what is damaged")
+    found, withheld = path.stat(), None if run.holdout is None else run.holdout[0]
+    state = (found.st_ino, found.st_size, found.st_mtime_ns)
+    return dict(_prices(path, state, tuple(symbols), tuple(columns), withheld))
+
+
+@lru_cache(maxsize=1)
+def _prices(
+    path: Path,
+    _state: tuple[int, ...],
+    symbols: tuple[str, ...],
+    columns: tuple[str, ...],
+    withheld: str | None,
+) -> Mapping[str, pl.DataFrame]:
+    """Return prices by symbol; as a rule the next run of a shard asks for the same."""
     scan = pl.scan_parquet(path).filter(pl.col("symbol").is_in(list(symbols)))
-    if run.holdout is not None:  # nothing of a page may tell what these dates hold
-        withheld = date.fromisoformat(run.holdout[0])
-        scan = scan.filter(pl.col("timestamp").dt.date() < withheld)
+    if withheld is not None:  # nothing of a page may tell what these dates hold
+        scan = scan.filter(pl.col("timestamp").dt.date() < date.fromisoformat(withheld))
     frame = scan.select("symbol", "timestamp", *columns).collect()
     parts = frame.partition_by("symbol", as_dict=True, include_key=False)
     return {str(key[0]): part for key, part in parts.items()}

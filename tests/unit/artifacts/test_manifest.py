@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -131,6 +132,18 @@ def test_a_changed_manifest_breaks_the_seal(run):
     assert damage == Damage(altered=("run.json",))
     with pytest.raises(SealError, match=r"was altered: run.json"):
         require_intact(run, damage)
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4])
+def test_the_inventory_is_found_in_any_layout_and_among_its_namesakes(run, indent):
+    listed = inventory(run, {})
+    namesakes = {"inventory": {"own.csv": {}}, "said": '\n  "inventory": {}'}
+    manifest = {"error": '  "inventory": ', "identity": namesakes, "inventory": listed, "user": "u"}
+    run.manifest.write_text(json.dumps(manifest, indent=indent))
+    run.success.write_text(sha256_file(run.manifest))
+    assert not inspect_run(run)
+    (run.path / "own.csv").unlink()
+    assert inspect_run(run, thorough=False) == Damage(missing=("own.csv",))
 
 
 def test_a_lost_manifest_is_missing_and_a_lost_seal_is_no_seal(run):

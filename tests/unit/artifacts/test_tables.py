@@ -18,6 +18,7 @@ from backtrail.artifacts.tables import (
     read_table,
     write_csv,
     write_table,
+    write_tables,
 )
 from backtrail.errors import ArtifactManagerError
 
@@ -103,6 +104,23 @@ def test_equal_content_has_equal_bytes_and_the_checksum_of_a_round_trip(tmp_path
     two = write_table(tmp_path / "two.parquet", parts)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     assert one == two == content_checksum(read_table(tmp_path / "one.parquet", "recorded"))
+
+
+def test_tables_written_together_have_the_bytes_and_checksums_of_each_alone(tmp_path):
+    recorded = build_table("recorded", RECORDED)
+    frames = {
+        "parts.parquet": pl.concat([recorded[:1], recorded[1:]], rechunk=False),
+        "none.parquet": recorded.clear(),
+        "long.parquet": frame(number=range(300_000)),
+        "other.parquet": frame(text=["a", None], exact=[Decimal("1.5"), None]),
+    }
+    together = write_tables({tmp_path / name: table for name, table in frames.items()})
+    alone = {tmp_path / name: write_table(tmp_path / "alone", frames[name]) for name in frames}
+    assert together == alone == {tmp_path / n: content_checksum(t) for n, t in frames.items()}
+    for name, table in frames.items():
+        write_table(tmp_path / "alone", table)
+        assert (tmp_path / name).read_bytes() == (tmp_path / "alone").read_bytes(), name
+        assert_frame_equal(pl.read_parquet(tmp_path / name), table)
 
 
 def test_a_file_with_another_schema_is_refused_with_both(tmp_path):

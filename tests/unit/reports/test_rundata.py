@@ -59,3 +59,15 @@ def test_prices_come_per_symbol_and_a_missing_dataset_says_what_to_do(tmp_path):
     assert read_dataset_manifest(run, store.bundles_dir)["synthetic"] is False
     with pytest.raises(DatasetError, match="ingest bundle us-indices again"):
         read_dataset_manifest(run, tmp_path / "elsewhere")
+
+
+def test_prices_that_were_put_back_and_other_questions_are_read_anew(tmp_path):
+    store = runs.write_small_run(tmp_path)
+    run = read_run(store.run_dir)
+    assert read_prices(run, store.bundles_dir, ["NONE"], ["close"]) == {}
+    before = read_prices(run, store.bundles_dir, ["SPX"], ["close"])
+    before.clear()  # what a caller does with its answer is no other one's
+    assert read_prices(run, store.bundles_dir, ["SPX"], ["close"])["SPX"]["close"][0] == 100.0
+    (bars,) = store.bundles_dir.rglob("bars.parquet")
+    pl.read_parquet(bars).with_columns(close=pl.lit(7.0)).write_parquet(bars)
+    assert read_prices(run, store.bundles_dir, ["SPX"], ["close"])["SPX"]["close"][0] == 7.0

@@ -14,7 +14,7 @@ from backtrail.batch.execution.sandbox import Limits, Outcome, Sandbox, Strategy
 from backtrail.batch.execution.written import gather_written, remove_written
 from backtrail.canonical import derive_seed
 from backtrail.data.calendars import dataset_periods
-from backtrail.files import atomic_path
+from backtrail.files import write_bytes
 
 __all__ = ["RESULT_TABLES", "Executor"]
 
@@ -199,7 +199,8 @@ def _results_in(target: RunDir) -> list[str]:
 def _keep(stream: BinaryIO, target: RunDir, name: str) -> None:
     """Write a log with paths inside the run, so that it does not tell where the run lies."""
     stream.seek(0)
-    home = re.escape(os.fsencode(target.path.resolve()))
-    text = re.sub(home + rb"/", b"", stream.read())
-    with atomic_path(target.logs / name) as temporary:
-        temporary.write_bytes(re.sub(home + rb"(?![\w.-])", b".", text))
+    home = os.fsencode(target.path.resolve())
+    text = stream.read().replace(home + b"/", b"")
+    if home in text:
+        text = re.sub(re.escape(home) + rb"(?![\w.-])", b".", text)
+    write_bytes(target.logs / name, text)

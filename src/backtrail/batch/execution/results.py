@@ -5,7 +5,7 @@ from typing import Any
 
 from backtrail.artifacts.exports import market_data, strategy_config, trade_list
 from backtrail.artifacts.rundir import RunDir
-from backtrail.artifacts.tables import build_table, write_csv, write_table
+from backtrail.artifacts.tables import build_table, write_csv, write_tables
 from backtrail.files import write_json
 
 __all__ = ["write_results"]
@@ -36,12 +36,11 @@ def write_results(
         ArtifactManagerError: If a table does not have its declared columns; nothing is written.
     """
     frames = {name: build_table(name, columns) for name, columns in tables.items()}
-    contents = {}
-    for name, frame in frames.items():
-        path = target.results / f"{name}.parquet"
-        contents[f"results/{name}.parquet"] = write_table(path, frame)
-        if csv_twins and name in _CSV_TWINS:
-            write_csv(target.results / _CSV_TWINS[name], frame)
+    paths = {name: target.results / f"{name}.parquet" for name in frames}
+    checksums = write_tables({paths[name]: frame for name, frame in frames.items()})
+    for name, twin in _CSV_TWINS.items():
+        if csv_twins and name in frames:
+            write_csv(target.results / twin, frames[name])
     write_json(target.results / "performance-metrics.json", _metrics_by_name(tables["summary"]))
     if identity is not None:
         times = tables["backtest_results"]["timestamp"]
@@ -49,7 +48,7 @@ def write_results(
         write_json(target.results / "market-data.json", market_data(identity, times))
     if csv_twins and "trades" in tables:
         write_json(target.results / TRADES_TWIN, trade_list(tables["trades"]))
-    return contents
+    return {f"results/{name}.parquet": checksums[path] for name, path in paths.items()}
 
 
 def _metrics_by_name(summary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

@@ -75,11 +75,8 @@ def _is_executed(run: RunDir, former: Mapping[str, Any]) -> bool:
 
 def _written(run: RunDir) -> dict[str, str]:
     """Return the checksum of every file that execution made; the seal compares them."""
-    return {
-        name: entry["sha256"]
-        for name, entry in inventory(run, {}).items()
-        if not name.startswith(_NOT_WRITTEN)
-    }
+    made = inventory(run, {}, but_for=_NOT_WRITTEN)
+    return {name: entry["sha256"] for name, entry in made.items()}
 
 
 def _asked_of(run: RunDir, spec: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
