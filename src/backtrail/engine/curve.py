@@ -89,7 +89,7 @@ def _positions(
     values = []
     for column in sorted(held_steps, key=market.bars.symbols.__getitem__):
         rows, shares = held_steps[column]
-        value = _stretched(rows, shares, n)
+        value = _stretched(rows, shares + 0.0, n)  # a split may leave minus zero shares
         if market.counts[column] is None:
             value *= market.mark_column(column)
         else:  # without a price nothing is held
@@ -97,7 +97,7 @@ def _positions(
         values.append(value)
     if not values:
         return np.zeros(n), np.zeros(n)
-    net, gross = values[0] + 0.0, np.abs(values[0])  # a split may leave minus zero shares
+    net, gross = values[0], np.abs(values[0])
     for value in values[1:]:
         net += value
         gross += np.abs(value)

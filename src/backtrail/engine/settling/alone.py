@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from backtrail.engine.config import ExecutionRules
 from backtrail.engine.decisions import Decisions
-from backtrail.engine.settling.arithmetic import Arithmetic, Number
+from backtrail.engine.settling.arithmetic import Arithmetic, Number, Sizers
 from backtrail.engine.settling.fills import Fills
 
 __all__ = ["Course", "follow_one"]
@@ -137,7 +137,7 @@ def follow_one(
     wanted = -shares
     if weights[-1]:
         equity = cash + shares * marks[-1] * arithmetic.unit
-        wanted += arithmetic.size(weights[-1], equity, marks[-1])
+        wanted += arithmetic.sizer(weights[-1])(equity, marks[-1])
     course.note((wanted, 0, *_TOO_LATE) if wanted else None)
     return course
 
@@ -149,7 +149,7 @@ def _walk(
     days: Iterable[tuple[float, Number, Number]],
 ) -> tuple[Number, Number]:
     """Follow weights (with closes, and prices of their fills); return cash and shares."""
-    unit, size = arithmetic.unit, arithmetic.size
+    unit, sizers = arithmetic.unit, Sizers(arithmetic)
     rate, commission_of = arithmetic.rate, arithmetic.commission
     at_fill, limited = rules.size_at == "fill", rules.cash_policy != "overdraw"
     traded, commissions, left = course.traded, course.commissions, course.cash
@@ -158,7 +158,7 @@ def _walk(
         wanted = -shares
         if weight:
             at = price if at_fill else mark
-            wanted += size(weight, cash + shares * at * unit if shares else cash, at)
+            wanted += sizers[weight](cash + shares * at * unit if shares else cash, at)
         if not wanted:
             course.note((0, 0, "canceled", "nothing to trade at the fill") if at_fill else None)
             continue

@@ -2,9 +2,8 @@
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, localcontext
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +15,12 @@ from backtrail.engine.later import Later
 from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Amounts, Numbers, listed, make_ledger, money
 from backtrail.engine.settling.fills import Fills
 
-__all__ = ["Arithmetic", "Binary", "Exact", "Number", "arithmetic_for"]
+__all__ = ["Arithmetic", "Binary", "Exact", "Number", "Sizers", "arithmetic_for"]
 
 FloatArray = npt.NDArray[np.float64]
 Number = Any  # int or float
+Sizer = Callable[[Number, Number], Number]
+"""From equity and a price to shares."""
 
 _MONEY: Final = 10  # decimal places
 _PLACES: Final = (2, 4, 6, _MONEY)
@@ -48,8 +49,11 @@ class Arithmetic(ABC):
     amounts: Amounts
 
     @abstractmethod
-    def size(self, weight: float, equity: Number, price: Number) -> Number:
-        """Return the shares that a fraction of equity stands for, rounded towards zero."""
+    def sizer(self, weight: float) -> Sizer:
+        """Return what says how many shares a fraction of equity stands for at a price.
+
+        They are rounded towards zero.
+        """
 
     @abstractmethod
     def commission(self, traded: Number) -> Number:
@@ -101,6 +105,21 @@ class Arithmetic(ABC):
         return most, most, "filled", f"clipped from {wanted:{self.whole}} to what cash buys"
 
 
+class Sizers(dict[float, Sizer]):
+    """Sizers by weight, each made when it is first asked for; strategies have few weights.
+
+    Args:
+        arithmetic: Whose they are.
+    """
+
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._make = arithmetic.sizer
+
+    def __missing__(self, weight: float) -> Sizer:
+        self[weight] = sizer = self._make(weight)
+        return sizer
+
+
 class Exact(Arithmetic, Amounts):
     """The decimal ledger in whole numbers: prices in ticks, money in 1e-10.
 
@@ -124,10 +143,15 @@ class Exact(Arithmetic, Amounts):
         self._rate, self._whole = (config.commission.cost * self.unit).as_integer_ratio()
         self.rate = self._rate if self._whole == 1 else None
 
-    def size(self, weight: float, equity: int, price: int) -> int:  # noqa: D102
-        above, below = _ratio(weight)
-        part, each = above * equity, below * price * self.unit
-        return part // each if part >= 0 else -(-part // each)
+    def sizer(self, weight: float) -> Sizer:  # noqa: D102
+        above, below = Decimal(repr(weight)).as_integer_ratio()
+        below *= self.unit
+
+        def size(equity: int, price: int) -> int:
+            part, each = above * equity, below * price
+            return part // each if part >= 0 else -(-part // each)
+
+        return size
 
     def commission(self, traded: int) -> int:  # noqa: D102
         if self._whole == 1:
@@ -209,9 +233,9 @@ class Binary(Arithmetic):
         self.unit = 1.0
         self.rate = float(config.commission.cost)
 
-    def size(self, weight: float, equity: float, price: float) -> float:  # noqa: D102
-        shares: float = self._ledger.size(0, weight * equity, price)
-        return shares
+    def sizer(self, weight: float) -> Sizer:  # noqa: D102
+        size = self._ledger.size
+        return lambda equity, price: size(0, weight * equity, price)
 
     def commission(self, traded: float) -> float:  # noqa: D102
         found: float = self._ledger.commission(0.0, traded)
@@ -260,8 +284,3 @@ def _half_even(above: int, below: int) -> int:
     if 2 * rest > below or (2 * rest == below and quotient & 1):
         quotient += 1
     return quotient
-
-
-@lru_cache(maxsize=4096)
-def _ratio(weight: float) -> tuple[int, int]:
-    return Decimal(repr(weight)).as_integer_ratio()

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from backtrail.engine.config import ExecutionRules
 from backtrail.engine.decisions import Decisions
-from backtrail.engine.settling.arithmetic import Arithmetic, Number
+from backtrail.engine.settling.arithmetic import Arithmetic, Number, Sizers
 from backtrail.engine.settling.fills import Fills
 
 __all__ = ["follow_several"]
@@ -56,6 +56,7 @@ class _Desk:
         self.arithmetic: Final = arithmetic
         self._unit: Final = arithmetic.unit
         self._commission: Final = arithmetic.commission
+        self._sizers: Final = Sizers(arithmetic)
         self._at_fill: Final = rules.size_at == "fill"
         self._policy: Final = rules.cash_policy
         self._held: dict[int, None] = {}  # in the order in which they were bought
@@ -97,7 +98,7 @@ class _Desk:
             equity += self._shares[column] * at[column] * self._unit
         due = []
         for column, weight in weights:
-            wanted = self.arithmetic.size(weight, equity, at[column]) if weight else 0
+            wanted = self._sizers[weight](equity, at[column]) if weight else 0
             wanted -= self._shares[column]
             if wanted:
                 due.append((wanted > 0, len(self.orders), column, wanted))
