@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests.projects import PRICES, SMA, write_prices
-from tests.workflow import warm
+from tests.workflow import warm, warm_jobs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -134,11 +134,18 @@ class Project:
             **options,
         )
 
+    def plain_call(self) -> str:
+        """Run snakemake and its jobs as a user does, each a process begun anew."""
+        process = self.start()
+        output, _ = process.communicate(timeout=warm.TIME_LIMIT)
+        assert process.returncode == 0, output
+        return output
+
     def snakemake(self, *arguments: str, cores: int = 2, status: int | None = 0) -> str:
         """Run snakemake and return what it said; `status` None accepts any exit status."""
         if self.python == sys.executable:
             call = ["--cores", str(cores), *arguments]
-            found, output = warm.snakemake(call, self.root, _environment())
+            found, output = warm.snakemake(call, self.root, _environment(), warm_jobs.interpreter())
         else:
             process = self.start(*arguments, cores=cores)
             output, _ = process.communicate(timeout=warm.TIME_LIMIT)
