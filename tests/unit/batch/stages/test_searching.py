@@ -1,4 +1,5 @@
 import json
+import sys
 
 import polars as pl
 import pytest
@@ -69,6 +70,22 @@ def test_a_chunk_that_is_done_is_left_as_it_is(project):
     assert record["seconds"] > 0
     assert record["max_rss_mb"] > 10
     assert "asked for 2" in (work.logs(chunks[0]) / "stdout.txt").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_chunks_are_forked_from_a_process_that_has_the_kernel_and_runs_from_one_without(project):
+    question = 'print("llvmlite" in open(f"/proc/{os.getppid()}/maps").read())'
+    text = "import os\n" + SIGNAL.replace('print("asked for", params.fast)', question)
+    backtest_id, chunks = plan_search(project, text)
+    run = project.store.run(backtest_id)
+    with project.executor() as executor:
+        for chunk in chunks:
+            stages.evaluate_chunk(project.store, backtest_id, chunk, executor)
+        said = [(WorkingFiles(run).logs(chunk) / "stdout.txt").read_text() for chunk in chunks]
+        stages.select_parameters(project.store, backtest_id, executor)
+        stages.run_backtest(project.store, backtest_id, executor)
+    assert set("".join(said).split()) == {"True"}
+    assert (run.logs / "stdout.txt").read_text() == "False\n"
 
 
 @pytest.mark.parametrize(
