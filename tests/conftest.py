@@ -14,8 +14,8 @@ settings.load_profile("suite")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: tests of workflows and pages wait for other programs."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than cores: tests of workflows and pages wait for other programs."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_configure(config: pytest.Config) -> None:

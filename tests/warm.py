@@ -1,9 +1,9 @@
-"""Jobs of snakemake by forks of a process that has imported what they need of other packages.
+"""Python for scripts and commands, by forks of a process that has imported what they need.
 
-A job is a Python process of its own, and most of its time goes to importing Snakemake, NumPy and
-Polars, which the tests would do hundreds of times. The script that Snakemake writes for a job is
-run as it stands; streams, folder, environment and exit status are those of a plain process. Of
-this project nothing is imported beforehand: each job loads it anew.
+Most of the time of a short Python process goes to importing Snakemake, NumPy and Polars, which the
+tests would do hundreds of times. A script (of a job, of a user) is run as it stands; streams,
+folder, environment and exit status are those of a plain process. Of this project nothing is
+imported beforehand: each process loads it anew.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ _IMPORTED = ("snakemake.logging", "numpy", "polars", "jinja2", "sqlalchemy.diale
 _CLIENT = """#!{python} -IS
 import json, os, socket, sys
 
-if not sys.argv[1].endswith(".py"):
+if sys.argv[1] != "-m" and not sys.argv[1].endswith(".py"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
@@ -41,8 +42,8 @@ with socket.socket(socket.AF_UNIX) as server:
 
 @cache
 def interpreter() -> str:
-    """Return a program that runs a script as Python does, by a process that is warm."""
-    folder = Path(tempfile.mkdtemp(prefix="jobs"))
+    """Return a program that runs a script or a module as Python does, by a warm process."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
     address = str(folder / "socket")
     client = folder / "python"
     client.write_text(_CLIENT.format(python=sys.executable, address=address))
@@ -53,6 +54,7 @@ def interpreter() -> str:
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": "", "OPENBLAS_NUM_THREADS": "1"},
     )
+    atexit.register(shutil.rmtree, folder)
     atexit.register(server.communicate)  # it ends with its input
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
@@ -83,16 +85,16 @@ def _serve(address: str) -> None:
 
 
 def _keep(connection: socket.socket) -> None:
-    """Fork a job, wait for it and tell how it ended."""
+    """Fork a process, wait for it and tell how it ended."""
     asked, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
     while more := connection.recv(2**20):
         asked += more
-    job = os.fork()
-    if not job:
+    child = os.fork()
+    if not child:
         connection.close()
         _run(streams, *json.loads(asked))
         sys.exit()
-    _, status = os.waitpid(job, 0)
+    _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     connection.sendall(b"%d" % (code if code >= 0 else 128 - code))
     os._exit(0)
@@ -108,9 +110,15 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = arguments
-    sys.path[0] = str(Path(arguments[0]).parent)
-    runpy.run_path(arguments[0], run_name="__main__")
+    first, *others = arguments
+    if first == "-m":
+        sys.argv = others
+        sys.path[0] = folder
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        sys.path[0] = str(Path(first).resolve().parent)
+        runpy.run_path(first, run_name="__main__")
 
 
 if __name__ == "__main__":
