@@ -234,7 +234,11 @@ def test_example_of_orders_and_schedules_runs_and_buys(
 
 
 @pytest.mark.parametrize(
-    ("name", "extra"), [("measure-luck", None), ("search-with-optuna", "optuna")]
+    ("name", "extra"),
+    [
+        ("measure-luck", None),
+        pytest.param("search-with-optuna", "optuna", marks=pytest.mark.slow),
+    ],
 )
 def test_a_worked_example_prints_what_its_page_says(
     name: str, extra: str | None, tmp_path: Path

@@ -19,7 +19,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     said = folder / "said.txt"
     with lease(folder / "lock"):  # of the workers of a session the first one runs it
         if not said.exists():
-            said.write_text(Project.make(folder / "project").snakemake())
+            said.write_text(Project.make(folder / "project").plain_call())
     return Project(folder / "project", said.read_text())
 
 

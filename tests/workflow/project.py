@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
+from tests import warm
 from tests.projects import PRICES, SMA, write_prices
-from tests.workflow import warm
+from tests.workflow import forked_calls
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -134,21 +135,31 @@ class Project:
             **options,
         )
 
+    def plain_call(self) -> str:
+        """Run snakemake and its jobs as a user does, each a process begun anew."""
+        process = self.start()
+        output, _ = process.communicate(timeout=forked_calls.TIME_LIMIT)
+        assert process.returncode == 0, output
+        return output
+
     def snakemake(self, *arguments: str, cores: int = 2, status: int | None = 0) -> str:
         """Run snakemake and return what it said; `status` None accepts any exit status."""
         if self.python == sys.executable:
             call = ["--cores", str(cores), *arguments]
-            found, output = warm.snakemake(call, self.root, _environment())
+            found, output = forked_calls.snakemake(
+                call, self.root, _environment(), warm.interpreter()
+            )
         else:
             process = self.start(*arguments, cores=cores)
-            output, _ = process.communicate(timeout=warm.TIME_LIMIT)
+            output, _ = process.communicate(timeout=forked_calls.TIME_LIMIT)
             found = process.returncode
         assert status is None or found == status, output
         return output
 
     def backtrail(self, *arguments: str, status: int = 0) -> str:
+        python = warm.interpreter() if self.python == sys.executable else self.python
         result = subprocess.run(
-            [self.python, "-m", "backtrail.cli", *arguments],
+            [python, "-m", "backtrail.cli", *arguments],
             cwd=self.root,
             env=_environment(),
             capture_output=True,

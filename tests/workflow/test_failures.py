@@ -14,7 +14,7 @@ BROKEN = {
     "raising": (
         "def handle_data(context, data):\n    print('before')\n    raise RuntimeError('no luck')\n"
     ),
-    "endless": "def handle_data(context, data):\n    while True:\n        pass\n",
+    "endless": "import time\n\ndef handle_data(context, data):\n    time.sleep(600)\n",
     "importing": "import no_such_module_anywhere\n\ndef handle_data(context, data):\n    pass\n",
     "hungry": (
         "import numpy as np\n\ndef handle_data(context, data):\n"
@@ -31,6 +31,7 @@ EXPECTED = {
 
 def failing_project(root, **execution):
     config = batch_config(execution={"time_limit": "3s", "memory_limit": "300MB", **execution})
+    del config["batch"]["sma-grid"]
     for name in BROKEN:
         config["batch"][name] = {
             "strategy": f"strategies/{name}.py",
@@ -50,7 +51,7 @@ def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
 ):
     project = failing_project(tmp_path / "project", runs_per_job=runs_per_job)
     output = project.snakemake(status=1)
-    assert "8 runs: 4 new, 0 reused, 4 failed" in output
+    assert "6 runs: 2 new, 0 reused, 4 failed" in output
     for name, (kind, message) in EXPECTED.items():
         run = project.named(name)
         manifest = json.loads((run / "run.json").read_bytes())
@@ -86,7 +87,7 @@ def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
     assert {name: (status, kind) for name, status, kind in rows if status == "failed"} == {
         name: ("failed", kind) for name, (kind, _) in EXPECTED.items()
     }
-    assert sum(status == "completed" for _, status, _ in rows) == 4
+    assert sum(status == "completed" for _, status, _ in rows) == 2
 
     sealed = {
         run: checksum
@@ -95,7 +96,7 @@ def test_failing_strategies_are_catalogued_and_retried_and_the_others_finish(
     }
     ids = project.run_ids()
     again = project.snakemake(status=1)
-    assert "8 runs: 0 new, 4 reused, 4 failed" in again
+    assert "6 runs: 0 new, 2 reused, 4 failed" in again
     assert project.run_ids() == ids
     assert {
         name: project.runs()[project.named(name).name]["attempt"] for name in BROKEN

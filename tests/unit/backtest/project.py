@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from backtrail.artifacts.store import RunStore
+from tests import warm
 from tests.unit.batch.support import SMA, batch_config, write_prices
 
 WINDOW = {"start": "2020-01-02", "end": "2020-02-26"}
@@ -78,10 +79,13 @@ class ScriptProject:
             and "__pycache__" not in path.parts
         )
 
-    def python(self, *arguments, folder=None, status=0):
-        """Run Python as a user would, in a folder; return what it printed."""
+    def python(self, *arguments, folder=None, status=0, plain=False):
+        """Run Python as a user would, in a folder; return what it printed.
+
+        A plain one imports everything itself.
+        """
         done = subprocess.run(
-            [sys.executable, *map(str, arguments)],
+            [sys.executable if plain else warm.interpreter(), *map(str, arguments)],
             cwd=folder or self.root,
             env={**os.environ, "PYTHONPATH": ""},
             capture_output=True,
@@ -92,9 +96,9 @@ class ScriptProject:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status == 0 else done.stdout + done.stderr
 
-    def script(self, text, name="scripts/run.py", folder=None, status=0):
+    def script(self, text, name="scripts/run.py", **options):
         """Write a script and run it; return what it printed."""
-        return self.python(self.write(name, text), folder=folder, status=status)
+        return self.python(self.write(name, text), **options)
 
 
 def manifest(output_dir):

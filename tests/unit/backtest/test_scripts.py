@@ -51,7 +51,7 @@ def strategy_of(output_dir):
 
 def test_functions_of_a_script_run_from_its_captured_copy(project):
     """Guards defects 3, 9, 10: entry point in site-packages, empty results, nothing captured."""
-    made = answer(project.script(FUNCTIONS))
+    made = answer(project.script(FUNCTIONS, plain=True))
     assert (made["reused"], made["grade"]) == (False, "B")
     strategy = strategy_of(made["output_dir"])
     assert (strategy["entry"], strategy["form"]) == ("scripts/run.py", "function")
@@ -143,7 +143,7 @@ def test_functions_of_an_imported_module_are_the_same_run_as_its_file(project):
 
 
 def test_a_class_runs_itself(project):
-    made = answer(project.script(CLASS + RUN_CLASS))
+    made = answer(project.script(CLASS + RUN_CLASS, plain=True))
     strategy = strategy_of(made["output_dir"])
     assert (strategy["entry"], strategy["form"]) == ("scripts/run.py", "class")
     assert "functions" not in strategy

@@ -29,8 +29,9 @@ def packed(tmp_path_factory):
     return read_window(dataset, ["AAA"], date(2020, 1, 2), date(2020, 2, 26)).to_bytes()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sandbox():
+    """Return one for the whole file: starting it takes longer than most runs."""
     with Sandbox() as sandbox:
         yield sandbox
 

@@ -32,11 +32,8 @@ DRAWN = """
   return new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(1))));
 }), Promise.resolve())
 """
-LOOKS = [
-    (1280, False),
-    pytest.param(1280, True, marks=pytest.mark.slow),
-    pytest.param(360, False, marks=pytest.mark.slow),
-]
+WIDTHS = [(1280, False), (1280, True), (360, False)]
+LOOKS = [WIDTHS[0], *(pytest.param(*look, marks=pytest.mark.slow) for look in WIDTHS[1:])]
 
 
 def faults(browser, page, width, dark, before="1"):
@@ -62,7 +59,8 @@ def test_the_advanced_report_has_no_serious_fault(browser, advanced_report, widt
 
 
 @needs_axe
-@pytest.mark.parametrize(("width", "dark"), LOOKS)
+@pytest.mark.slow  # what it is made of stands on the advanced report, too
+@pytest.mark.parametrize(("width", "dark"), WIDTHS)
 def test_the_basic_report_has_no_serious_fault(browser, sma_report, width, dark):
     assert faults(browser, sma_report, width, dark) == {}
 
@@ -95,14 +93,26 @@ def test_a_fault_would_be_found(browser, tmp_path):
     assert {"html-has-lang", "image-alt", "label"} <= set(faults(browser, page, 800, False))
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    store = runs.search_run(tmp_path_factory.mktemp("searched"))
+    runs.write_validation(store)
+    return store
+
+
 @needs_axe
 @pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_search_and_its_validation_have_no_serious_fault(browser, tmp_path, dark):
-    store = runs.search_run(tmp_path)
-    runs.write_validation(store)
-    search, advanced = tmp_path / "search.html", tmp_path / "advanced.html"
-    render_search_report(store.run_dir, bundles_dir=store.bundles_dir, out=search)
-    render_advanced_report(store.run_dir, bundles_dir=store.bundles_dir, out=advanced)
+def test_a_search_has_no_serious_fault(browser, searched, tmp_path, dark):
+    page = tmp_path / "search.html"
+    render_search_report(searched.run_dir, bundles_dir=searched.bundles_dir, out=page)
     ticked = "document.querySelector('#sets tbody input').click()"
-    assert faults(browser, search, 1280, dark, before=ticked) == {}
-    assert faults(browser, advanced, 1280, dark) == {}
+    assert faults(browser, page, 1280, dark, before=ticked) == {}
+
+
+@needs_axe
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_validation_has_no_serious_fault(browser, searched, tmp_path, dark):
+    page = tmp_path / "advanced.html"
+    render_advanced_report(searched.run_dir, bundles_dir=searched.bundles_dir, out=page)
+    assert faults(browser, page, 1280, dark) == {}

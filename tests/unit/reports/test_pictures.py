@@ -52,10 +52,9 @@ def pages(tmp_path_factory, sma_report, sma_store):
     ("width", "dark"),
     [
         (1440, False),
-        (360, True),
         *(
             pytest.param(width, dark, marks=pytest.mark.slow)
-            for width, dark in ((1440, True), (800, False), (800, True), (360, False))
+            for width, dark in ((1440, True), (800, False), (800, True), (360, False), (360, True))
         ),
     ],
 )

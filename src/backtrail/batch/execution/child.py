@@ -20,6 +20,7 @@ from backtrail.artifacts.paths import RunPaths
 from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
 from backtrail.batch.execution.failures import describe_error
 from backtrail.batch.execution.importing import import_entry, local_modules
+from backtrail.batch.execution.zygote import SEARCH_KINDS
 from backtrail.data.packed_bars import PackedBars
 from backtrail.engine import Bars
 from backtrail.engine.data_files import data_folders
@@ -28,7 +29,7 @@ from backtrail.provenance.closure import import_roots
 from backtrail.provenance.outside import Shield
 from backtrail.provenance.usage import UsageRecorder
 
-__all__ = ["main"]
+__all__ = ["load_kernel", "main"]
 
 _CPU_GRACE_SECONDS = 5
 
@@ -60,8 +61,8 @@ def main(
     os.dup2(stderr, 2)
     process = os.getpid()
     try:
-        if asked["kind"] in ("sets", "curves", "validation"):
-            _search_module().load_kernel()
+        if asked["kind"] in SEARCH_KINDS:
+            load_kernel()
         _limit(asked["limits"])
         answer = _answer(asked, watch, bars, benchmark)
     except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the answer
@@ -222,6 +223,11 @@ def _validate(
         {"artifact_manager": paths, "output_dir": paths.output_dir},
     )
     return answer
+
+
+def load_kernel() -> None:
+    """Load what searches run through, before a strategy is imported and limits hold."""
+    _search_module().load_kernel()
 
 
 def _search_module() -> ModuleType:

@@ -136,6 +136,7 @@ class Executor:
             asked: What the request has beside that of a run; see `Sandbox.run`.
         """
         sandbox = self.sandbox
+        sandbox.prepare(asked.get("kind", "run"))
         identity = spec["identity"]
         request = {
             "code_dir": str(code.resolve()),

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from backtrail.batch.execution.outcome import Limits, Outcome, StrategyFailedError, read_outcome
 from backtrail.batch.execution.surroundings import ENVIRONMENT
-from backtrail.batch.execution.zygote import FORK
+from backtrail.batch.execution.zygote import FORK, SEARCH_KINDS
 from backtrail.errors import BacktrailError
 from backtrail.provenance.inputs import merge_usage
 from backtrail.provenance.kernel_watch import KernelWatch
@@ -40,15 +40,16 @@ class _LostRunError(_ZygoteEndedError):
 
 
 class Sandbox:
-    """A zygote process and the children it forks, one at a time.
+    """Zygote processes and the children they fork, one at a time.
 
-    Use it as a context manager; the zygote ends with the block. One that ended before its time
-    (the system ran out of memory, say) costs the run that it was serving; the next run gets a new
-    one.
+    Runs have one zygote and searches another, which has loaded what only searches need. Each is
+    begun when it is first needed. Use it as a context manager; the zygotes end with the block. One
+    that ended before its time (the system ran out of memory, say) costs the run that it was
+    serving; the next run gets a new one.
     """
 
     def __init__(self) -> None:
-        self._zygote = _Zygote()
+        self._zygotes: dict[bool, _Zygote] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -57,13 +58,23 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the zygote."""
-        self._zygote.close()
+        """End the zygotes."""
+        while self._zygotes:
+            self._zygotes.popitem()[1].close()
+
+    def prepare(self, kind: str) -> None:
+        """Begin the zygote for a kind of request, which imports while something else is done."""
+        self._zygote(searches=kind in SEARCH_KINDS)
 
     @property
     def zygote_pid(self) -> int:
-        """Process id of the zygote that serves now."""
-        return self._zygote.process.pid
+        """Process id of the zygote that serves runs now."""
+        return self._zygote(searches=False).process.pid
+
+    def _zygote(self, *, searches: bool) -> "_Zygote":
+        if searches not in self._zygotes:
+            self._zygotes[searches] = _Zygote(searches=searches)
+        return self._zygotes[searches]
 
     def check_params(
         self,
@@ -157,14 +168,14 @@ class Sandbox:
             asked.flush()
             started = time.monotonic()
             streams = [asked, output, stdout, stderr, *([watch.channel] if watch else ()), *bars]
-            pid = self._begin(streams)
+            zygote, pid = self._begin(streams, searches=request["kind"] in SEARCH_KINDS)
             try:
                 if watch:
                     watch.channel.close()  # its end is the child's now
-                timed_out = not self._zygote.wait(limits.seconds, watch)
+                timed_out = not zygote.wait(limits.seconds, watch)
                 if timed_out:
                     _kill(pid)
-                ended = self._zygote.answer()
+                ended = zygote.answer()
             except _ZygoteEndedError as error:
                 _kill(pid)
                 raise _LostRunError(error.how) from None
@@ -172,14 +183,17 @@ class Sandbox:
             output.seek(0)
             return read_outcome(output.read(), ended, seconds, limits, timed_out=timed_out)
 
-    def _begin(self, streams: Sequence[BinaryIO | socket.socket]) -> int:
+    def _begin(
+        self, streams: Sequence[BinaryIO | socket.socket], *, searches: bool
+    ) -> tuple["_Zygote", int]:
         """Let a child be forked, by a new zygote if the present one has ended; return its id."""
+        zygote = self._zygote(searches=searches)
         try:
-            return self._zygote.fork(streams)
+            return zygote, zygote.fork(streams)
         except _ZygoteEndedError:
-            self._zygote.close()
-            self._zygote = _Zygote()
-            return self._zygote.fork(streams)
+            self._zygotes.pop(searches).close()
+            zygote = self._zygote(searches=searches)
+            return zygote, zygote.fork(streams)
 
 
 def _nameless_file() -> BinaryIO:
@@ -192,12 +206,19 @@ def _nameless_file() -> BinaryIO:
 class _Zygote:
     """One zygote process and the socket to it; it answers in lines of JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, searches: bool) -> None:
         ours, theirs = socket.socketpair()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         # -s -P: neither the user's site-packages nor the working directory are importable.
         self.process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-m", "backtrail.batch.execution.zygote"],
+            [
+                sys.executable,
+                "-s",
+                "-P",
+                "-m",
+                "backtrail.batch.execution.zygote",
+                *(["search"] if searches else []),
+            ],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env={**environment, **ENVIRONMENT},

@@ -1,7 +1,8 @@
 """A small server that has imported the engine and forks one child per run.
 
 Started as `python -m backtrail.batch.execution.zygote`, with a socket as standard input. It never
-executes Polars, so that forking is safe, and it holds nothing of the run store.
+executes Polars, so that forking is safe, and it holds nothing of the run store. Told `search`, it
+has the compiled kernel as well, which takes longer to load than most chunks of a search.
 """
 
 import ctypes
@@ -12,11 +13,13 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
-__all__ = ["FORK", "MAX_FDS", "adopt_orphans", "die_with_parent", "serve"]
+__all__ = ["FORK", "MAX_FDS", "SEARCH_KINDS", "adopt_orphans", "die_with_parent", "serve"]
 
 FORK = b"fork"
+SEARCH_KINDS: Final = frozenset({"sets", "curves", "validation"})
+"""The kinds of requests that go through the kernel."""
 MAX_FDS = 8
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -115,12 +118,15 @@ def _child(descriptors: list[int]) -> NoReturn:
         os._exit(code)
 
 
-def _main() -> None:
+def _main(*, searches: bool) -> None:
     die_with_parent()
     adopt_orphans()
-    from backtrail.batch.execution import child  # noqa: F401  imported before the first fork
+    from backtrail.batch.execution import child  # imported before the first fork
     from backtrail.provenance.outside import is_known
 
+    if searches:
+        with suppress(Exception):  # each child tries again, and says why it cannot
+            child.load_kernel()
     is_known("")  # where Python and its packages lie is found once for all children
 
     with socket.socket(fileno=os.dup(0)) as channel, open(os.devnull, "rb") as nothing:
@@ -129,4 +135,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    _main(searches=sys.argv[1:] == ["search"])

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import polars as pl
 import pytest
@@ -96,6 +97,22 @@ def test_what_a_chunk_was_warned_of_is_told_by_its_job(project, caplog):
         f"chunk {chunks[0]} wrote to standard error: step of strategy sma is not"
     )
     assert "it is stepped in Python" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_chunks_are_forked_from_a_process_that_has_the_kernel_and_runs_from_one_without(project):
+    question = 'print("llvmlite" in open(f"/proc/{os.getppid()}/maps").read())'
+    text = "import os\n" + SIGNAL.replace('print("asked for", params.fast)', question)
+    backtest_id, chunks = plan_search(project, text)
+    run = project.store.run(backtest_id)
+    with project.executor() as executor:
+        for chunk in chunks:
+            stages.evaluate_chunk(project.store, backtest_id, chunk, executor)
+        said = [(WorkingFiles(run).logs(chunk) / "stdout.txt").read_text() for chunk in chunks]
+        stages.select_parameters(project.store, backtest_id, executor)
+        stages.run_backtest(project.store, backtest_id, executor)
+    assert set("".join(said).split()) == {"True"}
+    assert (run.logs / "stdout.txt").read_text() == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtrail.batch.execution.sandbox import Sandbox
 from tests.unit.batch.support import functions, on_first_bar
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's reports")
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -22,13 +22,18 @@ TIME_LIMIT = 420  # seconds
 _IMPORTED = ("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "pandas")
 
 
-def snakemake(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Call snakemake in a folder; return its exit status and all it said."""
+def snakemake(
+    arguments: list[str], folder: Path, environment: dict[str, str], python: str
+) -> tuple[int, str]:
+    """Call snakemake in a folder; return its exit status and all it said.
+
+    `python` is what it starts scripts with.
+    """
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
-        order = [arguments, str(folder), environment, output.name]
+        order = [arguments, str(folder), environment, output.name, python]
         server.stdin.write(json.dumps(order) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
@@ -57,7 +62,9 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _call(arguments: list[str], folder: str, environment: dict[str, str], output: str) -> None:
+def _call(
+    arguments: list[str], folder: str, environment: dict[str, str], output: str, python: str
+) -> None:
     from snakemake.cli import main
 
     signal.alarm(TIME_LIMIT)
@@ -70,6 +77,7 @@ def _call(arguments: list[str], folder: str, environment: dict[str, str], output
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv = ["snakemake", *arguments]
+    sys.executable = python
     main()  # ends with the exit status
 
 
