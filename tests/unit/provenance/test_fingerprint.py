@@ -226,7 +226,7 @@ def test_what_makes_seeds_and_bytes_is_part_of_what_decides_runs_and_datasets():
 
 
 # They end a run or let it through, and change nothing that it says.
-CARRIERS = {"__init__", "hints", "outcome", "protocol", "sandbox", "zygote"}
+CARRIERS = {"__init__", "failures", "hints", "outcome", "protocol", "sandbox", "zygote"}
 
 
 def test_every_module_that_executes_runs_decides_results_or_is_named_as_a_carrier():
