@@ -52,13 +52,16 @@ def curve_table(
     if benchmark is not None:
         source = market if benchmark_bars is None else Market(benchmark_bars)
         compared = benchmark_returns(source, benchmark, timestamps)
+    net_exposure = _divide(net, total, np.empty(n), solvent)
     return {
         "timestamp": timestamps,
         "portfolio_value": total,
         "cash": cash,
         "positions_value": net,
-        "gross_exposure": _divide(gross, total, np.empty(n), solvent),
-        "net_exposure": _divide(net, total, np.empty(n), solvent),
+        "gross_exposure": (
+            net_exposure if gross is net else _divide(gross, total, np.empty(n), solvent)
+        ),
+        "net_exposure": net_exposure,
         "returns": returns,
         "drawdown": drawdown,
         "benchmark_returns": compared,
@@ -85,10 +88,11 @@ def _divide(
 def _positions(
     market: Market, held_steps: Mapping[int, Steps], n: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return net and gross value of what is held at every bar."""
-    values = []
+    """Return net and gross value of what is held at every bar, one array without shorts."""
+    values, has_short = [], False
     for column in sorted(held_steps, key=market.bars.symbols.__getitem__):
         rows, shares = held_steps[column]
+        has_short = has_short or shares.min() < 0.0
         value = _stretched(rows, shares + 0.0, n)  # a split may leave minus zero shares
         if market.counts[column] is None:
             value *= market.mark_column(column)
@@ -97,10 +101,12 @@ def _positions(
         values.append(value)
     if not values:
         return np.zeros(n), np.zeros(n)
-    net, gross = values[0], np.abs(values[0])
+    net = values[0]
+    gross = np.abs(net) if has_short else net
     for value in values[1:]:
         net += value
-        gross += np.abs(value)
+        if has_short:
+            gross += np.abs(value)
     return net, gross
 
 

@@ -78,8 +78,9 @@ class Averages:
             ticks = self._ticks
             # Below 2^53 sum and divisor are exact floats, and any tick gives the same quotient.
             if ticks is not None and ticks.largest * length < _EXACT:
-                sums = ticks.sums[length:] - ticks.sums[:-length]
-                np.divide(sums, float(ticks.scale * length), out=means[length - 1 :])
+                found = means[length - 1 :]
+                np.subtract(ticks.sums[length:], ticks.sums[:-length], out=found, casting="unsafe")
+                found /= float(ticks.scale * length)
             else:
                 self._fill_levels(means, length)
             means.flags.writeable = False

@@ -26,7 +26,7 @@ _MONEY: Final = 10  # decimal places
 _PLACES: Final = (2, 4, 6, _MONEY)
 _ONE_SHARE: Final = Decimal("1.000000000")
 _CONTEXT: Final = Context(prec=60)
-_SAFE: Final = 2**58  # a sum of some such numbers fits into 64 bits
+_SAFE: Final = 2**60  # of cash; values are up to three times as much, and sums of two below 2^63
 _EXACT: Final = 2**53  # whole numbers below it are floats
 _LARGEST: Final = 1e15  # an integer below it over a power of ten has that quotient as its `repr`
 
