@@ -2,7 +2,6 @@
 
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest.callables import LiveStrategy
 from backtrail.batch.execution.evaluation import about_strategy, evaluate_run
 from backtrail.batch.execution.executor import RESULT_TABLES
+from backtrail.batch.execution.failures import describe_error
 from backtrail.batch.execution.importing import import_entry, local_modules
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
 from backtrail.batch.execution.results import write_results
@@ -143,7 +143,8 @@ class InProcess:
         try:
             tables = self.tables(identity, spec["labels"]["bundle"], spec["run_key"], paths)
         except Exception as error:
-            described = (type(error).__name__, str(error), traceback.format_exc())
+            told = describe_error(error, str(code), is_strategy_loaded=True)
+            described = (told["kind"], told["message"], told["traceback"])
             raise StrategyFailedError(
                 Outcome(None, *described, time.perf_counter() - started, 0.0, 0.0)
             ) from error

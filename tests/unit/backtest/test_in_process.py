@@ -251,3 +251,17 @@ def test_a_batch_refuses_both_switches_with_the_reason(here):
     text = str(caught.value)
     assert "a batch always keeps its runs; switching artifacts off belongs to run_algorithm" in text
     assert "a run without its code cannot be repeated" in text
+
+
+def test_without_capture_a_fault_of_the_library_is_told_as_its_own(here):
+    lines = "    order(symbol('AAA'), 1)\n    data._market.counts.clear()\n"
+    text = "from backtrail.engine.api import order, symbol\n\n"
+    text += f"def handle_data(context, data):\n{lines}"
+    file = here.write("strategies/spoils.py", text)
+    with pytest.raises(
+        RunFailedError, match="a fault of backtrail and not of the strategy"
+    ) as caught:
+        run_algorithm(file, **WINDOW, code_capture_mode=None)
+    record = json.loads(here.store.run(caught.value.backtest_id).manifest.read_bytes())
+    assert record["error"]["kind"] == "internal"
+    assert "IndexError" in record["error"]["message"]
