@@ -26,6 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 MEMORY_SIZE: Final = 8
 """Numbers that a step may keep for each symbol, unless its module says `MEMORY = ...`."""
 
+_OUTSIDE: Final = "index out of bounds on dimension 1"  # what a memory view says
 _OWN: Final = ("weight", "memory", "symbols")
 _KINDS: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
 
@@ -222,6 +223,7 @@ class _Walk:
         self._refusal: Final = partial(step.refusal, symbol=bars.symbols[column])
         # Numbers of Python, also in the memory: those of NumPy divide by zero without an error.
         memory = np.zeros(step.memory_size).data
+        self._memory_size: Final = step.memory_size
         constants = {**given.constants, "memory": memory, "weight": 0.0}
         self._arguments: Final = [constants.get(name) for name in step.names]
         self._columns: Final = [
@@ -242,7 +244,10 @@ class _Walk:
         arguments = self._arguments
         for place, values in self._columns:
             arguments[place] = values[row]
-        found = self._function(*arguments)
+        try:
+            found = self._function(*arguments)
+        except IndexError as error:
+            raise _explained(error, self._memory_size) from None
         if type(found) is not float:
             if found is None:
                 found = math.nan
@@ -256,6 +261,15 @@ class _Walk:
             if self._place is not None:
                 arguments[self._place] = found
         self.weights.append(self._weight)
+
+
+def _explained(error: IndexError, size: int) -> IndexError:
+    """Return an error with the size of the memory, where it is of a place outside of it."""
+    if str(error) != _OUTSIDE:
+        return error
+    places = f"{size} numbers, at 0 to {size - 1}" if size else "no numbers"
+    told = IndexError(f"memory has {places}; for n of them write MEMORY = n beside step")
+    return told.with_traceback(error.__traceback__)
 
 
 def returns_nothing(function: Callable[..., Any]) -> bool:
