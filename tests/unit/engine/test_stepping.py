@@ -92,11 +92,11 @@ def test_memory_holds_numbers_and_no_more_of_them_than_it_has_room_for():
 
     bars = make_bars({"A": [1, 2]})
     with pytest.raises(
-        IndexError, match="memory has 8 numbers, at 0 to 7; .* MEMORY = n"
+        IndexError, match=r"memory has 8 numbers, at 0 to 7; .* MEMORY = n"
     ) as caught:
         stepped(beyond, bars)
     assert caught.traceback[-1].name == "beyond"
-    with pytest.raises(IndexError, match="^list index out of range$"):
+    with pytest.raises(IndexError, match=r"^list index out of range$"):
         stepped(lambda close: [close][1], bars)
     with pytest.raises(TypeError):
         stepped(words, bars)
