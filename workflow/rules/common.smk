@@ -155,6 +155,15 @@ def run_receipts(wildcards):
     return [f"{PLANNED}/runs/{shard}.json" for shard in planned().shards]
 
 
+def receipts_of_reported(wildcards):
+    """Return what a shard of reports waits for: the shards that make its runs, and no other.
+
+    With all of them Snakemake would weigh as many edges as there are pairs of shards.
+    """
+    sources = planned().report_sources.get(wildcards.shard, ())
+    return [f"{PLANNED}/runs/{shard}.json" for shard in sources]
+
+
 def batch_targets(wildcards):
     plan, store = planned(), BATCH.places.store
     damaged = targets.damaged_runs(plan, store)

@@ -34,7 +34,7 @@ rule execute_shard:
 rule report_shard:
     input:
         plan=ancient(PLAN),
-        receipts=run_receipts,
+        receipts=receipts_of_reported,
     output:
         receipt=update(f"{PLANNED}/reports/{{shard}}.json"),
     log:

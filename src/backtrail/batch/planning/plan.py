@@ -88,6 +88,15 @@ class Plan:
         size = max([_REPORTS_PER_SHARD, *map(len, self.shards.values())])
         return _chunks([run for run in self.runs if not self.is_search(run)], size)
 
+    @cached_property
+    def report_sources(self) -> dict[str, tuple[str, ...]]:
+        """The shards that make runs of each shard of reports; none where all were made before."""
+        made_by = {name: shard for shard, ids in (self.shards or {}).items() for name in ids}
+        return {
+            shard: tuple(dict.fromkeys(made_by[name] for name in ids if name in made_by))
+            for shard, ids in self.report_shards.items()
+        }
+
     def run(self, backtest_id: str) -> PlannedRun:
         """Return a run of the plan by its id."""
         return self._by_id[backtest_id]

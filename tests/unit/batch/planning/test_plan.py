@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from backtrail.batch.planning.plan import Plan, RunOrigin, make_plan, run_origin
+from backtrail.batch.planning.plan import Plan, PlannedRun, RunOrigin, make_plan, run_origin
 from backtrail.errors import ArtifactManagerError, BatchChangedError, ConfigError
 from tests.unit.batch.support import batch_config, entry
 
@@ -100,7 +100,22 @@ def test_shards_take_the_runs_that_are_not_sealed_in_order(planned):
     assert list(plan.shards.values()) == [tuple(ids[:2]), (ids[2],)]
     assert all(len(name) == 16 for name in plan.shards)
     assert list(plan.report_shards.values()) == [tuple(ids)]
+    assert list(plan.report_sources.values()) == [tuple(plan.shards)]
     assert Plan.load(project.root / project.batch(execution={"runs_per_job": 2}).plan_path) == plan
+
+
+def test_a_shard_of_reports_waits_for_those_shards_alone_that_make_its_runs():
+    runs = tuple(
+        PlannedRun(f"20200101_000000_{n:03}", f"{n:064}", ("r",), "strategies/s.py", "p", state)
+        for n, state in enumerate(["reused"] * 150 + ["new"] * 250)
+    )
+    ids = [run.backtest_id for run in runs]
+    shards = {"first": tuple(ids[150:350]), "second": tuple(ids[350:])}
+    plan = Plan("key", {}, runs, shards)
+    assert list(plan.report_shards.values()) == [tuple(ids[:200]), tuple(ids[200:])]
+    assert list(plan.report_sources.values()) == [("first",), ("first", "second")]
+    reused = Plan("key", {}, runs[:150], {})
+    assert list(reused.report_sources.values()) == [(), (), ()]
 
 
 def test_orphans_of_killed_planners_are_swept(planned):
