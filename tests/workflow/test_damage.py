@@ -28,7 +28,7 @@ def shared(project, run, name=WINDOWS):
     return project.store / ".objects" / sha256[:2] / sha256
 
 
-@pytest.mark.parametrize("replanned", [False, True])
+@pytest.mark.parametrize("replanned", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_all_altered_runs_are_named_at_once_without_a_traceback(project, replanned):
     hold, sma = project.named("hold"), project.named("sma")
     for run, name in ((hold, "results/fills.parquet"), (sma, "logs/stdout.txt")):

@@ -225,6 +225,7 @@ def test_theme_and_parts_follow_the_config(browser, sma_store):
     assert silent(browser, page)
 
 
+@pytest.mark.slow  # the basic report and the read-back figures have odd runs, too
 def test_odd_runs_paint_without_a_complaint(browser, tmp_path):
     late = runs.moments(60)
     evil = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\"'😀 \u202eabc"
