@@ -51,8 +51,8 @@ class RunResult:
         tables: Table name to column name to values, exactly the names of the artifact schemas:
             `backtest_results`, `orders`, `fills`, `positions`, `trades`, `corporate_actions`,
             `recorded`, `risk_violations`. Timestamps are int64 microseconds UTC, money and
-            quantities `decimal.Decimal`, both None where missing; the columns of
-            `backtest_results` are float64 arrays, NaN where missing.
+            quantities `decimal.Decimal`, both None where missing, in any kind of sequence; the
+            columns of `backtest_results` are float64 arrays, NaN where missing.
         commission: What fills cost: the config's, or that of the strategy.
         slippage: What fills lost, likewise.
         benchmark: The benchmark that the strategy set; None when it set none.
