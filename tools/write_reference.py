@@ -307,7 +307,7 @@ _API = (
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),
     ("record_trials", "backtest/trials.py", "backtrail.backtest"),
-    ("DataCatalog", "data/catalog.py", "backtrail.data.catalog"),
+    ("DataCatalog", "backtest/data_catalog.py", "backtrail.backtest"),
     ("adjusted_bars", "data/adjusted.py", "backtrail.data"),
     ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
 )

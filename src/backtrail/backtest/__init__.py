@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from backtrail.backtest.algorithm import TradingAlgorithm
     from backtrail.backtest.artifact_manager import BacktestArtifactManager
     from backtrail.backtest.comparison import compare_backtests
+    from backtrail.backtest.data_catalog import DataCatalog
     from backtrail.backtest.result import BacktestResult
     from backtrail.backtest.running import run_algorithm
     from backtrail.backtest.trials import record_trials
@@ -21,6 +22,7 @@ __all__ = [
     "BacktestArtifactManager",
     "BacktestMetadataGenerator",
     "BacktestResult",
+    "DataCatalog",
     "StrategyCodeCapture",
     "TradingAlgorithm",
     "compare_backtests",
@@ -32,6 +34,7 @@ _HOMES = {
     "BacktestArtifactManager": "backtrail.backtest.artifact_manager",
     "BacktestMetadataGenerator": "backtrail.provenance.metadata",
     "BacktestResult": "backtrail.backtest.result",
+    "DataCatalog": "backtrail.backtest.data_catalog",
     "StrategyCodeCapture": "backtrail.provenance.capture",
     "TradingAlgorithm": "backtrail.backtest.algorithm",
     "compare_backtests": "backtrail.backtest.comparison",

@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from backtrail.artifacts.manifest import DERIVED_RESULTS, is_sealed
 from backtrail.artifacts.paths import result_name
@@ -14,7 +14,8 @@ from backtrail.artifacts.refusals import unavailable
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore, check_id, name_of
 from backtrail.backtest.capturing import capture_into, check_strategy_path, read_captured
-from backtrail.backtest.places import locate_base_dir, open_data_catalog
+from backtrail.backtest.data_catalog import DataCatalog
+from backtrail.backtest.places import locate_base_dir
 from backtrail.errors import (
     ArtifactManagerError,
     CatalogError,
@@ -25,9 +26,6 @@ from backtrail.errors import (
 from backtrail.files import is_temporary, write_json
 from backtrail.provenance.detection import CAPTURE_MODES
 from backtrail.provenance.metadata import BacktestMetadataGenerator
-
-if TYPE_CHECKING:
-    from backtrail.data.catalog import DataCatalog
 
 __all__ = ["BacktestArtifactManager"]
 
@@ -48,7 +46,8 @@ class BacktestArtifactManager:
 
     Args:
         base_dir: Folder of the runs. A relative one counts from the project folder, found by its
-            marker files at or above the working directory.
+            marker files at or above the working directory; None is the one that the project's
+            config names, or else `backtests`.
         code_capture_mode: `import_analysis` follows imports, `strategy_yaml` takes what a
             `strategy.yaml` lists, None captures nothing.
         backtest_id: Id of the run, in place of the moment in UTC.
@@ -63,7 +62,7 @@ class BacktestArtifactManager:
 
     def __init__(
         self,
-        base_dir: str | Path = "backtests",
+        base_dir: str | Path | None = None,
         code_capture_mode: str | None = "import_analysis",
         backtest_id: str | None = None,
     ) -> None:
@@ -113,13 +112,13 @@ class BacktestArtifactManager:
 
     @classmethod
     def from_backtest_id(
-        cls, backtest_id: str, base_dir: str | Path = "backtests"
+        cls, backtest_id: str, base_dir: str | Path | None = None
     ) -> "BacktestArtifactManager":
         """Open a run that exists.
 
         Args:
             backtest_id: Its whole id.
-            base_dir: Folder of the runs.
+            base_dir: Folder of the runs, as above.
 
         Raises:
             FileNotFoundError: If there is no such run.
@@ -274,7 +273,7 @@ class BacktestArtifactManager:
             raise unavailable("write", self._run.metadata, error) from error
         return self._run.metadata
 
-    def generate_metadata(self, data_catalog: "DataCatalog | None" = None) -> Path:
+    def generate_metadata(self, data_catalog: DataCatalog | None = None) -> Path:
         """Write the metadata that can be known of a run kept by hand.
 
         Args:
@@ -288,13 +287,14 @@ class BacktestArtifactManager:
             ArtifactManagerError: If the run is finished, or no strategy was captured.
         """
         self._require_open("generate metadata")
-        if self._strategy is None:
+        captured = read_captured(self._run)
+        strategy = captured[0] if self._strategy is None and captured else self._strategy
+        if strategy is None:
             raise ArtifactManagerError(
                 f"run {self.backtest_id} has no strategy; call capture_strategy_code first"
             )
         generator = BacktestMetadataGenerator(self.backtest_id, self.metadata_dir)
-        captured = read_captured(self._run)
-        return generator.generate(self._strategy, captured, data_catalog)
+        return generator.generate(strategy, captured, data_catalog)
 
     def load_metadata(self) -> dict[str, Any]:
         """Return the run's metadata.
@@ -363,7 +363,7 @@ class BacktestArtifactManager:
         found = self.results_dir.rglob("*")
         return sorted(path for path in found if path.is_file() and not is_temporary(path))
 
-    def link_backtest_to_bundles(self, catalog: "DataCatalog | None" = None) -> list[str]:
+    def link_backtest_to_bundles(self, catalog: DataCatalog | None = None) -> list[str]:
         """Bring the catalog level with the run, and return the bundles it is linked to.
 
         Only a finished run of `run_algorithm` or of a batch says which data it used. One that is
@@ -378,7 +378,7 @@ class BacktestArtifactManager:
         try:
             if catalog is not None:
                 return catalog.link_backtest(self.backtest_id)
-            with open_data_catalog(self.base_dir) as own:
+            with DataCatalog(base_dir=self.base_dir) as own:
                 return own.link_backtest(self.backtest_id)
         except CatalogError as error:
             raise CatalogUnavailableError(

@@ -17,14 +17,15 @@ __all__ = ["compare_backtests"]
 
 
 def compare_backtests(
-    runs: "Sequence[str] | pl.DataFrame", *, base_dir: str | Path = "backtests"
+    runs: "Sequence[str] | pl.DataFrame", *, base_dir: str | Path | None = None
 ) -> "pl.DataFrame":
     """Return a frame with one row per run: identity, parameters and every metric.
 
     Args:
         runs: Backtest ids, or beginnings of them; or a frame with the column `backtest_id`, such as
             a part of `runs.parquet`, whose other columns are kept and whose rows keep their order.
-        base_dir: Folder of the run store; a relative one counts from the project.
+        base_dir: Folder of the run store; a relative one counts from the project, None is the one
+            that the project's config names.
 
     Returns:
         `backtest_id`, `timestamp` (UTC), `framework_version`, `name`, `status`, `grade`,

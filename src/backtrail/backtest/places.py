@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from backtrail.batch.planning.places import Places
-from backtrail.data.catalog import DataCatalog
 from backtrail.errors import InvalidNameError
 from backtrail.project import find_project_root
 
-__all__ = ["CONFIG_FILE", "check_base_dir", "locate_base_dir", "open_data_catalog"]
+__all__ = ["CONFIG_FILE", "check_base_dir", "locate_base_dir", "project_places"]
 
 CONFIG_FILE = Path("config/config.yaml")
 
@@ -34,36 +33,29 @@ def check_base_dir(base_dir: str | Path) -> Path:
     return path.expanduser()
 
 
-def locate_base_dir(base_dir: str | Path) -> Path:
-    """Return the absolute folder that a base directory means without a strategy file.
-
-    A relative one counts from the project around the working directory, so that a notebook in a
-    nested folder writes where the project does; without a project, from the working directory.
-
-    Raises:
-        InvalidNameError: If it cannot name a folder.
-    """
-    path = check_base_dir(base_dir)
-    if path.is_absolute():
-        return path
-    here = Path.cwd()
-    return (find_project_root(here) or here) / path
-
-
-def open_data_catalog(base_dir: Path) -> DataCatalog:
-    """Return the catalog of a store: the one its project's config names, if it is that store's.
-
-    Args:
-        base_dir: The store's folder, absolute.
+def project_places(folder: Path) -> Places:
+    """Return the places of the project around a folder: those of its config, or the usual ones.
 
     Raises:
         ConfigError: If the project's config says of folders what cannot be meant.
     """
-    root = find_project_root(base_dir.parent) or base_dir.parent
-    if (root / CONFIG_FILE).is_file():
-        places = Places.read([CONFIG_FILE], root)
-        if places.store.base_dir == base_dir:
-            return DataCatalog(
-                places.located_catalog_url, base_dir=base_dir, bundles_dir=places.bundles
-            )
-    return DataCatalog(base_dir=base_dir, bundles_dir=root / "bundles")
+    root = find_project_root(folder) or folder
+    return Places.read([CONFIG_FILE] if (root / CONFIG_FILE).is_file() else [], root)
+
+
+def locate_base_dir(base_dir: str | Path | None) -> Path:
+    """Return the absolute folder that a base directory means without a strategy file.
+
+    None is the one of the project around the working directory: as its config says, `backtests`
+    without one. A relative one counts from that project, so that a notebook in a nested folder
+    writes where the project does; without a project, from the working directory.
+
+    Raises:
+        InvalidNameError: If it cannot name a folder.
+        ConfigError: As `project_places`.
+    """
+    here = Path.cwd()
+    if base_dir is None:
+        return project_places(here).store.base_dir
+    path = check_base_dir(base_dir)
+    return path if path.is_absolute() else (find_project_root(here) or here) / path

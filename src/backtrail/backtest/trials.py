@@ -22,7 +22,7 @@ def record_trials(
     *,
     strategy: str | Path,
     dataset_id: str,
-    base_dir: str | Path = "backtests",
+    base_dir: str | Path | None = None,
 ) -> int:
     """Count parameter sets that a script evaluated, as if a run had: every trial counts.
 
@@ -33,7 +33,8 @@ def record_trials(
         sets: Every set that was evaluated, also those that failed or were not liked.
         strategy: The strategy file.
         dataset_id: The dataset they were evaluated on.
-        base_dir: Folder of the runs; a relative one counts from the project.
+        base_dir: Folder of the runs; a relative one counts from the project, None is the one that
+            the project's config names.
 
     Returns:
         How many parameter sets of this strategy file were ever evaluated on this dataset.

@@ -368,20 +368,30 @@ class Catalog:
 
     def find_bundles(self) -> list[dict[str, Any]]:
         """Return every bundle with the dataset its name means, by name."""
-        return self._read(sa.select(tables.bundles).order_by(tables.bundles.c.bundle))
+        columns = tables.bundles.c
+        query = sa.select(columns.bundle, columns.dataset_id, columns.datasets)
+        return self._read(query.order_by(columns.bundle))
 
-    def find_datasets(self, **equal: str | None) -> list[dict[str, Any]]:
+    def find_datasets(
+        self, *, bundle: str | None = None, **equal: str | None
+    ) -> list[dict[str, Any]]:
         """Return the datasets whose columns equal the given values, by id.
 
         Args:
-            **equal: Columns of the dataset table, such as `bundle`; None is ignored.
+            bundle: One that holds them; also where another bundle holds the same content.
+            **equal: Columns of the dataset table, such as `calendar`; None is ignored.
         """
         columns = tables.datasets.c
         query = sa.select(tables.datasets).order_by(columns.dataset_id)
         for name, value in equal.items():
             if value is not None:
                 query = query.where(columns[name] == value)
-        return self._read(query)
+        if bundle is None:
+            return self._read(query)
+        held = sa.select(tables.bundles.c.datasets_json).where(tables.bundles.c.bundle == bundle)
+        ids = [name for row in self._read(held) for name in json.loads(row["datasets_json"])]
+        query = query.where(sa.or_(columns.bundle == bundle, columns.dataset_id.in_(ids)))
+        return [{**row, "bundle": bundle} for row in self._read(query)]
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         refuse_absent(self.url)

@@ -294,11 +294,13 @@ def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row
         except DatasetError as error:
             unreadable[str(head)] = str(error)
             continue
+        held = sorted(path.parent.name for path in head.parent.glob(f"{_VISIBLE}/{MANIFEST_FILE}"))
         heads.append(
             {
                 "bundle": head.parent.name,
                 "dataset_id": dataset_id,
-                "datasets": len(list(head.parent.glob(f"{_VISIBLE}/{MANIFEST_FILE}"))),
+                "datasets": len(held),
+                "datasets_json": canonical_json(held),
             }
         )
     rows: dict[str, Row] = {}
@@ -308,7 +310,7 @@ def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row
         except (DatasetError, *_MISFIT) as error:
             unreadable[str(path)] = str(error)
             continue
-        # Two bundles of equal content are one dataset; the first by name stands for it.
+        # Two bundles of equal content are one dataset, listed by the first name; both hold it.
         rows.setdefault(
             manifest.dataset_id,
             {

@@ -48,6 +48,7 @@ bundles = Table(
     Column("bundle", String(80), primary_key=True),
     Column("dataset_id", String(16), nullable=False),  # what the name means now
     Column("datasets", Integer, nullable=False),  # how many it has meant so far
+    Column("datasets_json", Text, nullable=False),  # which of them its folder holds
 )
 
 datasets = Table(

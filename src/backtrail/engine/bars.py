@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from backtrail.engine.indicators import Ticks, common_tick
 from backtrail.errors import DataValidationError, Problem
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Bars:
     gapless: tuple[bool, ...] = field(init=False, repr=False)
     is_split: tuple[bool, ...] = field(init=False, repr=False)
     pays: bool = field(init=False, repr=False)
+    _ticks: dict[tuple[str, int], Ticks | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         problems = _check_axes(self.symbols, self.timestamps)
@@ -108,6 +112,18 @@ class Bars:
     def shape(self) -> tuple[int, int]:
         """Number of bars and number of symbols."""
         return len(self.timestamps), len(self.symbols)
+
+    def ticks(self, name: str, column: int) -> Ticks | None:
+        """Return a column of a symbol without gaps on its decimal tick; None where it has none.
+
+        Args:
+            name: Such as `close`; `price` is the close.
+            column: The symbol's.
+        """
+        key = "close" if name == "price" else name, column
+        if key not in self._ticks:
+            self._ticks[key] = common_tick(getattr(self, key[0])[:, column])
+        return self._ticks[key]
 
     @classmethod
     def single(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Averages", "fitting_places"]
+__all__ = ["Averages", "Ticks", "common_tick", "fitting_places"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ _GLANCE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Ticks:
+class Ticks:
     """A series whose values are all whole multiples of one decimal tick."""
 
     scale: int
@@ -53,14 +53,15 @@ class Averages:
 
     Args:
         values: Shape (n,), oldest first, no NaN.
+        ticks: What `common_tick` says of them.
     """
 
     __slots__ = ("_found", "_levels", "_ticks", "_values")
 
-    def __init__(self, values: FloatArray) -> None:
+    def __init__(self, values: FloatArray, ticks: Ticks | None) -> None:
         self._values = values
         self._found: dict[int, FloatArray] = {}
-        self._ticks = _common_tick(values)
+        self._ticks = ticks
         self._levels: tuple[_Level, ...] | None = None
 
     def mean(self, length: int) -> FloatArray:
@@ -117,7 +118,12 @@ def fitting_places(values: FloatArray, places: Sequence[int]) -> Sequence[int]:
     return [number for number in places if number >= least]
 
 
-def _common_tick(values: FloatArray) -> _Ticks | None:
+def common_tick(values: FloatArray) -> Ticks | None:
+    """Return a series as multiples of the decimal tick that all its values have, None without one.
+
+    Args:
+        values: Shape (n,), no NaN.
+    """
     for number in fitting_places(values, _PLACES):
         scale = 10**number
         scaled = values * scale
@@ -132,7 +138,7 @@ def _common_tick(values: FloatArray) -> _Ticks | None:
             sums[0] = 0
             np.add.accumulate(scaled.astype(np.int64), out=sums[1:])
             is_small = largest * len(values) < _EXACT  # floats are divided twice as fast
-            return _Ticks(scale, sums.astype(np.float64) if is_small else sums, largest)
+            return Ticks(scale, sums.astype(np.float64) if is_small else sums, largest)
     return None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.bars import FIELDS, Bars
-from backtrail.engine.indicators import Averages
+from backtrail.engine.indicators import Averages, common_tick
 
 __all__ = ["Market"]
 
@@ -87,11 +87,15 @@ class Market:
         """
         key = (symbol, field)
         if key not in self.averages:
-            values = self.columns[key]
-            factor = self.own_factors[self.index[symbol]]
-            if factor is not None:
-                values = values / factor if field == "volume" else values * factor
-            self.averages[key] = Averages(values)
+            values, column = self.columns[key], self.index[symbol]
+            factor = self.own_factors[column]
+            if key in self.plain:
+                ticks = self.bars.ticks(field, column)
+            else:
+                if factor is not None:
+                    values = values / factor if field == "volume" else values * factor
+                ticks = common_tick(values)
+            self.averages[key] = Averages(values, ticks)
         return self.averages[key].mean(length)
 
     def _prepare(self, column: int) -> None:

@@ -29,7 +29,16 @@ MATERIAL: Final = (
     "periods_per_year",
 )
 _MARK: Final = "__backtrail_metric__"
-_COLUMNS: Final = ("set", "objective", "admissible", "rank", "error")  # of a search's table
+_COLUMNS: Final = frozenset(
+    {"set", "objective", "admissible", "rank", "error"}  # of a search's table
+    # Of the tables of runs: `compare_backtests`, the catalog.
+    | {"backtest_id", "timestamp", "framework_version", "name", "status", "grade", "strategy"}
+    | {"code_hash", "bundle", "dataset_id", "start", "end", "run_key", "run_type", "library"}
+    | {"capture_grade", "benchmark", "start_date", "end_date", "attempt", "started_at"}
+    | {"finished_at", "execute_seconds", "result_bytes", "code_bytes", "error_kind"}
+    | {"error_message", "manifest_sha256", "git_commit", "git_branch", "git_dirty"}
+)
+_OTHERS: Final = re.compile(r"param_.*|.*_json")  # columns of parameters, and of lists
 _FORM: Final = re.compile(r"[a-z][a-z0-9_]*")
 _TIMES: Final = ("entry_at", "exit_at")
 _TEXTS: Final = ("symbol", "side")
@@ -115,7 +124,7 @@ def own_metrics(
         where = f"metric {name} of strategy {strategy}"
         if name in builtin():
             raise StrategyError(f"{where} has the name of a metric of every run; rename it")
-        if name in _COLUMNS or not _FORM.fullmatch(name):
+        if name in _COLUMNS or not _FORM.fullmatch(name) or _OTHERS.fullmatch(name):
             raise StrategyError(
                 f"{where} has a name that a column of the results cannot have; take another one, "
                 "of small letters, digits and underscores"

@@ -19,7 +19,7 @@ from backtrail.errors import (
 )
 from backtrail.files import write_json
 
-from .support import become_nobody, in_child, limit_files
+from .support import become_nobody, in_child, limit_files, write_strategy
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_relative_base_directory_counts_from_the_project_and_not_from_where_we
     tmp_path, monkeypatch
 ):
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "config.yaml").touch()
+    (tmp_path / "config" / "config.yaml").write_text("seed: 1\n")
     nested = tmp_path / "notebooks" / "january"
     nested.mkdir(parents=True)
     monkeypatch.chdir(nested)
@@ -262,6 +262,21 @@ def test_a_run_is_opened_by_its_id(tmp_path):
     opened = BacktestArtifactManager.from_backtest_id(made.backtest_id, tmp_path)
     assert opened.output_dir == made.output_dir
     assert opened.load_metadata() == {"note": "found"}
+
+
+def test_metadata_can_be_generated_of_a_run_that_was_opened_again(tmp_path):
+    made = BacktestArtifactManager(tmp_path / "backtests")
+    write_strategy(tmp_path)
+    made.capture_strategy_code(tmp_path / "my_strategy.py")
+    opened = BacktestArtifactManager.from_backtest_id(made.backtest_id, tmp_path / "backtests")
+    opened.generate_metadata()
+    found = opened.load_metadata()
+    assert found["strategy_entry_point"] == found["captured_files"][0] == "my_strategy.py"
+    assert sorted(found["captured_files"][1:]) == [
+        "utils/__init__.py",
+        "utils/indicators.py",
+        "utils/risk.py",
+    ]
 
 
 def test_a_run_that_does_not_exist_is_not_made_by_opening_it(tmp_path):

@@ -11,12 +11,12 @@ import pytest
 from backtrail import run_algorithm
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.rundir import RunDir
+from backtrail.backtest import BacktestArtifactManager, DataCatalog, compare_backtests
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.sandbox import Limits
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import make_plan
-from backtrail.data.catalog import DataCatalog
 from backtrail.data.lock import lock_bundles
 from backtrail.data.manifest import read_head
 from backtrail.errors import (
@@ -215,6 +215,24 @@ def test_a_base_directory_may_be_named_by_argument_and_by_config(project, tmp_pa
     assert not (project.root / "backtests").exists()
     with pytest.raises(ValueError, match="Invalid base directory"):
         run_sma(project, base_dir="../outside")
+
+
+def test_scripts_find_the_runs_where_the_projects_config_puts_them(project, monkeypatch):
+    sections = {
+        "backtest_output": {"base_dir": "runs"},
+        "storage": {"catalog_url": "sqlite:///x.db"},
+    }
+    project.configure(batch_config(**sections))
+    monkeypatch.chdir(project.root / "strategies")
+    result = run_sma(project)
+    assert result.output_dir.parent == project.root / "runs"
+    opened = BacktestArtifactManager.from_backtest_id(result.backtest_id)
+    assert opened.output_dir == result.output_dir
+    assert compare_backtests([result.backtest_id])["strategy"].to_list() == ["strategies/sma.py"]
+    with DataCatalog() as catalog:
+        assert catalog.link_backtest(result.backtest_id) == ["prices"]
+    assert (project.root / "x.db").is_file()
+    assert not (project.root / "backtests").exists()
 
 
 def test_another_config_file_may_be_named(project):

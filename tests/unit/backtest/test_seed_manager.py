@@ -16,8 +16,8 @@ import pytest
 from backtrail import run_algorithm
 from backtrail.backtest import (
     BacktestArtifactManager,
+    DataCatalog,
 )
-from backtrail.data.catalog import DataCatalog
 from backtrail.errors import CatalogError
 
 from .project import HOLD, WINDOW

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 
@@ -63,8 +64,18 @@ def test_bundles_are_listed_with_what_they_mean_and_have_meant(runs):
     heads, datasets = bundle_rows(runs.bundles, unreadable)
     assert unreadable == {}
     assert heads == [
-        {"bundle": "prices", "dataset_id": "e" * 16, "datasets": 2},
-        {"bundle": "twin", "dataset_id": DATASET, "datasets": 1},
+        {
+            "bundle": "prices",
+            "dataset_id": "e" * 16,
+            "datasets": 2,
+            "datasets_json": json.dumps(sorted([DATASET, "e" * 16]), separators=(",", ":")),
+        },
+        {
+            "bundle": "twin",
+            "dataset_id": DATASET,
+            "datasets": 1,
+            "datasets_json": f'["{DATASET}"]',
+        },
     ]
     assert {(row["dataset_id"], row["bundle"], row["bars"]) for row in datasets} == {
         (DATASET, "prices", 2),
@@ -76,7 +87,7 @@ def test_a_dataset_that_is_being_built_is_none_yet(runs):
     whole = runs.dataset()
     shutil.copytree(whole, whole.with_name(".0123456789abcdef.building~"))
     heads, datasets = bundle_rows(runs.bundles, {})
-    assert heads == [{"bundle": "prices", "dataset_id": DATASET, "datasets": 1}]
+    assert [head["datasets_json"] for head in heads] == [f'["{DATASET}"]']
     assert [row["dataset_id"] for row in datasets] == [DATASET]
 
 

@@ -54,3 +54,12 @@ def test_bars_refuse_what_breaks_a_rule(name, value, message):
 def test_symbol_without_any_bar_is_refused():
     with pytest.raises(DataValidationError, match="no bar at all"):
         make_bars({"A": [1.0, 2.0], "B": [N, N]})
+
+
+def test_a_column_is_put_on_its_tick_once_and_the_price_is_the_close():
+    bars = make_bars({"A": [1.25, 2.5, 3.75], "B": [1 / 3, 2 / 3, 1.0]})
+    ticks = bars.ticks("close", 0)
+    assert (ticks.sums / ticks.scale).tolist() == [0.0, 1.25, 3.75, 7.5]
+    assert bars.ticks("price", 0) is bars.ticks("close", 0) is ticks
+    assert bars.ticks("close", 1) is None
+    assert replace(bars, close=bars.close * 2).ticks("close", 0).sums[-1] == 2 * ticks.sums[-1]

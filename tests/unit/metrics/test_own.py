@@ -4,6 +4,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from backtrail.batch.history.comparing import FACTS
+from backtrail.catalog.tables import runs
 from backtrail.errors import StrategyError
 from backtrail.metrics import RunMaterial, metric, summarize
 from backtrail.metrics.own import own_metrics, own_rows, own_value
@@ -149,6 +151,13 @@ def test_a_metric_that_raises_is_named_with_where_it_raised():
     with pytest.raises(StrategyError, match="metric share raised ZeroDivisionError: division") as e:
         own_value(found(share)[0], material())
     assert e.traceback[-1].name == "share"
+
+
+def test_a_metric_cannot_take_the_place_of_a_column_of_runs():
+    columns = {*FACTS, *runs.c.keys()} - set(metric_names())
+    for name in (*sorted(columns), "param_fast", "own_json"):
+        with pytest.raises(StrategyError, match=f"metric {name} .* column of the results"):
+            found(**{name: worst_two})
 
 
 def test_every_metric_of_a_run_has_its_name_for_itself():

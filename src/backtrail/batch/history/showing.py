@@ -53,7 +53,8 @@ def _facts(facts: Mapping[str, str | None]) -> Iterator[str]:
 
 def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
     began, timings = described.get("started_at"), described.get("timings")
-    took = f", executed in {timings['execute_seconds']:.2f} s" if timings else ""
+    seconds = (timings or {}).get("execute_seconds")  # a run that was captured has not executed
+    took = "" if seconds is None else f", executed in {seconds:.2f} s"
     pages = (run.reports / "basic_report.html", run.errors / "failed_run.html")
     report = next((str(page) for page in pages if page.exists()), None)
     attempt = described.get("attempt", 1)

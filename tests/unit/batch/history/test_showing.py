@@ -1,6 +1,10 @@
+import shutil
+
 import polars as pl
 import pytest
 
+from backtrail.artifacts.store import RunStore
+from backtrail.batch import stages
 from backtrail.batch.history.showing import run_text
 from tests.unit.batch.support import Project, batch_config, entry, functions
 
@@ -109,6 +113,15 @@ def test_a_planned_run_is_shown_by_its_spec(shown):
     assert list(found) == ["Run", "What decided it", "Files"]
     assert facts(found["Run"])["status"] == "planned"
     assert facts(found["What decided it"])["window"] == "2020-01-03 to 2020-02-26"
+
+
+def test_a_run_whose_code_was_captured_is_shown_before_it_executes(shown, tmp_path):
+    shutil.copytree(shown["later"].path.parent, tmp_path / "backtests", symlinks=True)
+    store = RunStore(tmp_path / "backtests")
+    stages.capture_code(store, shown["later"].backtest_id)
+    about = facts(sections(run_text(store.run(shown["later"].backtest_id)))["Run"])
+    assert about["status"] == "captured"
+    assert "executed" not in about["began"]
 
 
 def test_damage_stands_beside_the_status(shown):

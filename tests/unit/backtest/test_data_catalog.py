@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from backtrail.data.catalog import DataCatalog
+from backtrail.backtest import DataCatalog
 from backtrail.data.manifest import read_head
 from backtrail.errors import CatalogError
 from tests.postgres import new_database, running_server
@@ -130,6 +130,20 @@ def test_what_was_ingested_before_is_found_for_another_use(catalog, grown, copy)
     assert find("AAA") == [folder / newer]
 
 
+def test_two_bundles_of_equal_content_both_hold_their_dataset(catalog, copy, finished):
+    (dataset,) = [path.parent for path in copy.bundles.glob("prices/*/manifest.json")]
+    twin = copy.bundles / "aaa"  # the first by name
+    shutil.copytree(copy.bundles / "prices", twin)
+    catalog.link_backtest(finished[1])
+    for bundle in ("prices", "aaa"):
+        (row,) = catalog.get_datasets(bundle)
+        assert (row["bundle"], row["dataset_id"]) == (bundle, dataset.name)
+        window = (date(2020, 1, 2), date(2020, 2, 26))
+        found = catalog.find_cached(["AAA"], *window, timeframe="1d", bundle=bundle)
+        assert found == [copy.bundles / bundle / dataset.name]
+    assert len(catalog.get_datasets()) == 1
+
+
 def test_a_rebuilt_catalog_has_the_same_links(catalog, grown, copy, url):
     runs, _ = grown
     before = [(run, catalog.get_datasets_for_backtest(run)) for run in runs]
@@ -153,3 +167,20 @@ def test_relative_folders_count_from_the_project_around_us(tmp_path, monkeypatch
     assert catalog.bundles_dir == tmp_path / "bundles"
     assert catalog.url == f"sqlite:///{tmp_path}/backtests/catalog.sqlite"
     assert list((tmp_path / "notebooks").iterdir()) == []
+
+
+def test_folders_and_url_are_those_of_the_projects_config(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text(
+        "backtest_output: {base_dir: runs}\n"
+        "storage: {bundles_dir: data/bundles, catalog_url: 'sqlite:///index.sqlite'}\n"
+    )
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    catalog = DataCatalog()
+    assert catalog.base_dir == tmp_path / "runs"
+    assert catalog.bundles_dir == tmp_path / "data/bundles"
+    assert catalog.url == f"sqlite:///{tmp_path}/index.sqlite"
+    assert DataCatalog(base_dir=tmp_path / "runs").url == catalog.url
+    other = DataCatalog(base_dir="others")
+    assert other.url == f"sqlite:///{tmp_path}/others/catalog.sqlite", "a store of its own"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from backtrail.artifacts.store import RunStore
+from backtrail.backtest.places import locate_base_dir, project_places
 from backtrail.data.manifest import MANIFEST_FILE, DatasetManifest
 from backtrail.project import find_project_root
 
@@ -25,11 +26,15 @@ class DataCatalog:
     files, or from the working directory without a project.
 
     Args:
-        url: SQLAlchemy URL of the catalog; `catalog.sqlite` in the base directory when None.
-        base_dir: Folder of the runs.
-        bundles_dir: Folder of the bundles.
+        url: SQLAlchemy URL of the catalog; when None, the one that the config of the runs' project
+            names for them, or else `catalog.sqlite` in their folder.
+        base_dir: Folder of the runs; when None, the one that the project's config names, or else
+            `backtests`.
+        bundles_dir: Folder of the bundles; when None, that of the runs' project, likewise.
 
     Raises:
+        InvalidNameError: If the base directory cannot name a folder.
+        ConfigError: If the project's config says of folders what cannot be meant.
         CatalogError: If the database cannot be opened.
     """
 
@@ -37,14 +42,19 @@ class DataCatalog:
         self,
         url: str | None = None,
         *,
-        base_dir: str | Path = "backtests",
-        bundles_dir: str | Path = "bundles",
+        base_dir: str | Path | None = None,
+        bundles_dir: str | Path | None = None,
     ) -> None:
         here = Path.cwd()
-        root = find_project_root(here) or here
-        self.base_dir = root / base_dir
-        self.bundles_dir = root / bundles_dir
-        self.url = url or f"sqlite:///{self.base_dir / 'catalog.sqlite'}"
+        self.base_dir = locate_base_dir(base_dir)
+        places = project_places(here if base_dir is None else self.base_dir.parent)
+        if bundles_dir is None:
+            self.bundles_dir = places.bundles
+        else:
+            self.bundles_dir = (find_project_root(here) or here) / bundles_dir
+        is_configs = places.store.base_dir == self.base_dir
+        usual = places.located_catalog_url if is_configs else _beside(self.base_dir)
+        self.url = usual if url is None else url
         self._catalog: Catalog | None = None
 
     def __enter__(self) -> Self:
@@ -178,6 +188,10 @@ class DataCatalog:
 
             self._catalog = Catalog(self.url, RunStore(self.base_dir), self.bundles_dir)
         return self._catalog
+
+
+def _beside(base_dir: Path) -> str:
+    return f"sqlite:///{base_dir / 'catalog.sqlite'}"
 
 
 def _covers(manifest: DatasetManifest, symbols: Sequence[str], start: date, end: date) -> bool:
