@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from backtrail.artifacts.manifest import is_sealed
-from backtrail.artifacts.store import check_id
+from backtrail.artifacts.store import RunStore, check_id
 from backtrail.artifacts.tables import build_table
 from backtrail.backtest.artifact_manager import BacktestArtifactManager
 from backtrail.backtest.bundles import choose_bundle, ensure_bundle
@@ -39,12 +39,14 @@ from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest
 from backtrail.batch.planning.resolving import ParameterChecker, ResolvedRun, resolve_runs
 from backtrail.batch.planning.strategies import secret_waivers
+from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.canonical import canonical_json
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import (
     CatalogError,
     ConfigError,
     InvalidNameError,
+    Problem,
     RunFailedError,
     StrategyError,
 )
@@ -68,6 +70,7 @@ def run_call(
     symbols: str | Sequence[str] | None,
     params: Mapping[str, Any] | None,
     settings: Mapping[str, Any],
+    search: Mapping[str, Any],
     config: Mapping[str, Any] | str | Path | None,
     base_dir: str | Path | None,
     backtest_id: str | None,
@@ -94,12 +97,31 @@ def run_call(
             f"{', '.join(CAPTURE_MODES)}, or None"
         )
     arguments = RunArguments(
-        name or source.name, choose_bundle(project, bundle), *window, symbols, params, settings
+        name or source.name,
+        choose_bundle(project, bundle),
+        *window,
+        symbols,
+        params,
+        settings,
+        search,
     )
     call = RunCall(project, arguments, source, backtest_id)
+    if not (project.enabled and project.capture_mode):
+        _refuse_search(search, project)
     if not project.enabled:
         return call.without_directory()
     return call.without_code() if project.capture_mode is None else call.captured()
+
+
+def _refuse_search(search: Mapping[str, Any], project: ProjectConfig) -> None:
+    asked = [f"run_algorithm: {key}" for key, value in search.items() if value is not None]
+    if asked:
+        why = "code_capture_mode is None" if project.enabled else "enabled is False"
+        found = f"a search works from captured code in a run directory, and {why}"
+        remedy = (
+            "leave that out; backtrail.optimization.sweep.Sweep evaluates sets and keeps nothing"
+        )
+        raise ConfigError([Problem(place, found, remedy) for place in asked])
 
 
 @dataclass(frozen=True)
@@ -271,7 +293,7 @@ class RunCall:
         self._tell(backtest_id, run.path, reused=reused)
         try:
             stages.capture_code(store, backtest_id)
-            stages.run_backtest(store, backtest_id, executor)
+            _execute(store, backtest_id, resolved.identity, executor)
             stages.seal_run(store, backtest_id)
         except RunFailedError as error:
             error.backtest_id = backtest_id
@@ -296,6 +318,20 @@ class RunCall:
             output_dir,
             extra={"backtest_id": backtest_id, "output_dir": str(output_dir)},
         )
+
+
+def _execute(
+    store: RunStore, backtest_id: str, identity: Mapping[str, Any], executor: RunExecutor
+) -> None:
+    """Execute a captured run; a search goes through its steps one after another."""
+    if "search" not in identity:
+        stages.run_backtest(store, backtest_id, executor)
+        return
+    assert isinstance(executor, Executor)  # without captured code there is no search
+    stages.select_parameters(store, backtest_id, executor)
+    stages.run_backtest(store, backtest_id, executor)
+    for step in validation_steps(identity):
+        stages.validate_run(store, backtest_id, step, executor)
 
 
 def _link(places: Places) -> None:

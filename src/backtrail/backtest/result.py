@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backtrail.artifacts.paths import result_name
 from backtrail.artifacts.refusals import unavailable
@@ -131,6 +131,26 @@ class BacktestResult:
     def summary(self) -> "pl.DataFrame":
         """Every metric with value, unit and assumption."""
         return self.table("summary")
+
+    @property
+    def selection(self) -> dict[str, Any] | None:
+        """What a search selected: `params`, score, how many sets; None for a plain run.
+
+        All sets that were evaluated stand in the table `optimization_results`.
+        """
+        return self._document("selection.json")
+
+    @property
+    def verdict(self) -> dict[str, Any] | None:
+        """What the gates of a validation found; None for a run that was not validated."""
+        return self._document("validation/verdict.json")
+
+    def _document(self, name: str) -> dict[str, Any] | None:
+        if self.artifact_manager is None:
+            return None
+        path = self.artifact_manager.results_dir / name
+        found: dict[str, Any] | None = json.loads(path.read_bytes()) if path.is_file() else None
+        return found
 
     @property
     def stdout(self) -> str:

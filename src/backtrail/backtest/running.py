@@ -28,6 +28,9 @@ def run_algorithm(
     before_trading_start: Callable[..., Any] | None = None,
     algorithm: type[Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    optimize: Mapping[str, Any] | None = None,
+    where: str | None = None,
+    validate: Mapping[str, Any] | None = None,
     capital_base: float | Decimal | Default = DEFAULT,
     commission: Mapping[str, Any] | Default = DEFAULT,
     slippage: Mapping[str, Any] | Default = DEFAULT,
@@ -53,6 +56,8 @@ def run_algorithm(
     kernel without a file it is what they use of the executed cells. A script may therefore call
     this function at its top level: loading it as a strategy ends at that call.
 
+    A search is one run, made on one core; a batch evaluates its chunks on all.
+
     The project folder is found by its marker files (`config/config.yaml`, `Snakefile`,
     `pyproject.toml`, `.git`) at or above the strategy's file; without any it is the file's own
     folder. What an argument leaves open by `DEFAULT`, the project's `config/config.yaml` says, then
@@ -71,6 +76,11 @@ def run_algorithm(
         before_trading_start: Called before the first bar of every session.
         algorithm: A subclass of `TradingAlgorithm`.
         params: Values of the strategy's `Params`.
+        optimize: A search, as in a config: `{"space": {"fast": [5, 10, 20], "slow": {"min": 50,
+            "max": 200, "step": 10}}, "objective": "sharpe_ratio"}`. Every set is evaluated, one is
+            selected, and the run is of that set.
+        where: A condition that sets have to meet: `"fast < slow"`.
+        validate: How the search is judged, as in a config: `{"walk_forward": {...}, ...}`.
         capital_base: Cash at the start.
         commission: As in a config: `{"model": "per_dollar", "cost": 0.001}`.
         slippage: As in a config: `{"model": "fixed_bps", "basis_points": 5}`.
@@ -135,6 +145,7 @@ def run_algorithm(
         symbols=symbols,
         params=params,
         settings=settings,
+        search={"optimize": optimize, "where": where, "validate": validate},
         config=config,
         base_dir=base_dir,
         backtest_id=backtest_id,

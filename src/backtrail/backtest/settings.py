@@ -117,7 +117,11 @@ def _section_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 @dataclass(frozen=True)
 class RunArguments:
-    """What a call says of its run; None and `DEFAULT` leave a setting to the project's config."""
+    """What a call says of its run; None and `DEFAULT` leave a setting to the project's config.
+
+    Attributes:
+        search: `optimize`, `where` and `validate` of an entry; those that are None are not asked.
+    """
 
     name: str
     bundle: str
@@ -126,6 +130,7 @@ class RunArguments:
     symbols: str | Sequence[str] | None
     params: Mapping[str, Any] | None
     settings: Mapping[str, Any]
+    search: Mapping[str, Any]
 
 
 def make_request(
@@ -151,6 +156,7 @@ def make_request(
         "bundle": arguments.bundle,
         **{key: _plain(value) for key, value in arguments.settings.items() if value is not DEFAULT},
         "params": {key: _plain(value) for key, value in (arguments.params or {}).items()},
+        **{key: _plain(value) for key, value in arguments.search.items() if value is not None},
     }
     if arguments.symbols is not None:
         only = isinstance(arguments.symbols, str)
