@@ -105,6 +105,9 @@ def check_store_path(text: str) -> None:
     check_path(text)
     if "://" in text:
         raise PathMistakeError("it is a URL", "name a folder of this machine or of a mounted one")
+    if ":" in text and not text.startswith(("/", "~")):
+        # PyArrow takes the beginning of a relative path for the scheme of a URL.
+        raise PathMistakeError("what stands before ':' is read as the scheme of a URL", _PLAIN)
     for sign in text:
         if not sign.isprintable():
             raise PathMistakeError(f"it has the control character {sign!r}", _PLAIN)

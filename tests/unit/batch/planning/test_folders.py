@@ -96,6 +96,7 @@ def test_the_home_of_nobody_is_a_mistake_with_its_key(project):
         ("ru\\ns", "a shell reads it otherwise: \\"),
         ("ru\nns", "it has the control character '\\n'"),
         ("s3://bucket/runs", "it is a URL"),
+        ("c:runs", "what stands before ':' is read as the scheme of a URL"),
     ],
 )
 def test_a_sign_that_snakemake_or_a_shell_reads_otherwise_is_refused_in_a_folder(text, found):
