@@ -107,7 +107,7 @@ def test_a_sign_that_snakemake_or_a_shell_reads_otherwise_is_refused_in_a_folder
 
 
 @pytest.mark.parametrize(
-    "text", ["runs", "/home/o'brien/my runs", "größe/läufe", "a-b_c.d+e,f=g(1)#%@:x"]
+    "text", ["runs", "/home/o'brien/my runs", "größe/läufe", "/a-b_c.d+e,f=g(1)#%@:x"]
 )
 def test_signs_that_mean_themselves_everywhere_are_taken(text):
     check_store_path(text)
