@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from backtrail import __version__
 from backtrail.artifacts.refusals import refused
@@ -20,7 +19,14 @@ from backtrail.commands import (
     add_report_commands,
     add_tag_command,
 )
-from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.commands.options import (
+    add_command,
+    config_files,
+    existing_store,
+    project_folder,
+    project_note,
+    read_places,
+)
 from backtrail.errors import BacktrailError
 
 __all__ = ["build_parser", "main"]
@@ -35,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except BacktrailError as error:
-        print(f"backtrail: {error}", file=sys.stderr)
+        print(f"backtrail: {error}{project_note(options)}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
@@ -99,7 +105,8 @@ def _plan(options: argparse.Namespace) -> int:
     from backtrail.batch.planning.loading import open_batch
 
     with Sandbox() as sandbox:
-        batch = open_batch(config_files(options), root=Path.cwd(), sandbox=sandbox)
+        root = project_folder(options)
+        batch = open_batch(config_files(options), root=root, sandbox=sandbox)
         previews = preview_batch(batch, sandbox=sandbox)
     if options.json:
         print(pretty_json([asdict(preview) for preview in previews]), end="")

@@ -237,7 +237,8 @@ def test_outside_a_project_each_command_says_so_and_what_would_do(
     captured = capsys.readouterr()
     assert captured.out == ""
     for piece in (
-        f"{tmp_path}: this folder is no backtrail project: it has no config/config.yaml; ",
+        f"{tmp_path}: this folder is no backtrail project: it has no config/config.yaml, "
+        "and no folder above it has one; ",
         "(cd)",
         "--configfile FILE",
     ):

@@ -39,11 +39,13 @@ def _cross_check(options: argparse.Namespace) -> int:
     from backtrail.batch.history.reading import find_run
     from backtrail.crosscheck.checking import cross_check
 
+    places = read_places(options)
     found = cross_check(
         find_run(existing_store(options), options.run),
-        read_places(options).bundles,
+        places.bundles,
         options.engine,
         python=options.python,
+        root=places.root,
         tolerance=options.tolerance,
     )
     if options.json:

@@ -1,6 +1,7 @@
 """The commands below `data`: what bundle storage holds, and what a bundle has to be."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -293,7 +294,7 @@ def _lock(options: argparse.Namespace) -> int:
     for name, (before, now) in changes.items():
         was = "" if before is None else ", as before" if before == now else f", before {before}"
         print(f"{name}  {now}{was}")
-    print(f"written: {LOCK_FILE}")
+    print(f"written: {os.path.relpath(places.root / LOCK_FILE)}")
     return 0
 
 

@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.planning.places import Places
@@ -60,7 +59,7 @@ def _replay(options: argparse.Namespace) -> int:
     from backtrail.batch.planning.reporting import read_report_config
 
     places = read_places(options)
-    limits = read_limits(config_files(options), Path.cwd())
+    limits = read_limits(config_files(options), places.root)
     if bool(options.runs) == options.all:
         raise BacktrailError("name the runs to replay, or give --all for every sealed run")
     store = existing_store(options)
@@ -74,7 +73,7 @@ def _replay(options: argparse.Namespace) -> int:
             for line in _replay_lines(replay):
                 print(line, flush=True)
     if any(replay.attestation for replay in replays):
-        _show_grades(places, read_report_config(config_files(options), Path.cwd()))
+        _show_grades(places, read_report_config(config_files(options), places.root))
     if options.json:
         print(pretty_json([replay.to_dict() for replay in replays]), end="")
     else:

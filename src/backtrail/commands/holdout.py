@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtrail.canonical import pretty_json
@@ -58,8 +57,8 @@ def _open(options: argparse.Namespace) -> int:
     from backtrail.batch.planning.reporting import read_report_config
 
     places, store = read_places(options), existing_store(options)
-    limits = read_limits(config_files(options), Path.cwd())
-    config = read_report_config(config_files(options), Path.cwd())
+    limits = read_limits(config_files(options), places.root)
+    config = read_report_config(config_files(options), places.root)
     parent = find_run(store, options.run)
     found = open_holdout(store, parent, places.bundles, limits, config=config)
     try:

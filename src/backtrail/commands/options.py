@@ -1,13 +1,16 @@
 """What every command has in common: its config files, the places they name, and `--json`."""
 
 import argparse
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.places import Places
 from backtrail.errors import ArtifactManagerError, ConfigError, Problem
+from backtrail.project import find_project_root
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -16,6 +19,8 @@ __all__ = [
     "config_files",
     "count_from_zero",
     "existing_store",
+    "project_folder",
+    "project_note",
     "read_places",
 ]
 
@@ -40,11 +45,12 @@ def add_command(
         "--configfile",
         action="append",
         metavar="FILE",
-        help=f"batch config that names the folders (default: {DEFAULT_CONFIG}); "
+        help=f"batch config that names the folders (default: {DEFAULT_CONFIG} of the project "
+        "around the working directory); "
         "given again, the later one has more weight",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=function)
+    parser.set_defaults(command=function, takes_places=True)
     return parser
 
 
@@ -74,29 +80,66 @@ def count_from_zero(text: str) -> int:
     return value
 
 
+def project_folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the project that a command is about; its own paths count from there.
+
+    It is the nearest one at or above the working directory, as for scripts; where there is none,
+    that around the first config file which is named, and else the working directory itself.
+    """
+    here = Path.cwd()
+    found = find_project_root(here)
+    if found is None and options.configfile:
+        found = find_project_root(_typed(options.configfile[0]).parent)
+    return found or here
+
+
+def project_note(options: argparse.Namespace) -> str:
+    """Return a line that names the project, for messages to who stands elsewhere; else nothing."""
+    if not hasattr(options, "takes_places"):
+        return ""
+    root = project_folder(options)
+    return "" if root == Path.cwd() else f"\nThe project is {root}; its paths count from there"
+
+
 def config_files(options: argparse.Namespace) -> list[Path]:
-    """Return the config files of a command.
+    """Return the config files of a command, relative to the project where they lie in it.
 
     Raises:
-        ConfigError: If none is named and the working directory has no default one.
+        ConfigError: If none is named and the project has no default one.
     """
-    if not options.configfile and not Path(DEFAULT_CONFIG).exists():
+    root = project_folder(options)
+    if not options.configfile and not (root / DEFAULT_CONFIG).exists():
+        is_found = find_project_root(root) is not None
         raise ConfigError(
             [
                 Problem(
-                    str(Path.cwd()),
-                    f"this folder is no backtrail project: it has no {DEFAULT_CONFIG}",
+                    str(root),
+                    f"this project has no {DEFAULT_CONFIG}"
+                    if is_found
+                    else f"this folder is no backtrail project: it has no {DEFAULT_CONFIG}, and "
+                    "no folder above it has one",
                     "change into the project's folder (cd), or, if this is it and its config has "
                     "another name, give --configfile FILE",
                 )
             ]
         )
-    return [Path(file) for file in options.configfile or [DEFAULT_CONFIG]]
+    if root == Path.cwd():
+        return [Path(file) for file in options.configfile or [DEFAULT_CONFIG]]
+    typed = [_typed(file) for file in options.configfile or ()] or [root / DEFAULT_CONFIG]
+    return [file.relative_to(root) if file.is_relative_to(root) else file for file in typed]
+
+
+def _typed(file: str) -> Path:
+    return Path(os.path.normpath(Path.cwd() / file))
 
 
 def read_places(options: argparse.Namespace) -> Places:
     """Return where the config files of a command put runs, bundles and catalog."""
-    return Places.read(config_files(options), Path.cwd())
+    root = project_folder(options)
+    places = Places.read(config_files(options), root)
+    if root == Path.cwd():
+        return places
+    return replace(places, catalog_url=places.located_catalog_url)
 
 
 def existing_store(options: argparse.Namespace) -> RunStore:
@@ -105,12 +148,13 @@ def existing_store(options: argparse.Namespace) -> RunStore:
     Raises:
         ArtifactManagerError: If there is none.
     """
-    store = read_places(options).store
+    places = read_places(options)
+    store = places.store
     if not store.base_dir.is_dir():
         config = " + ".join(map(str, config_files(options)))
         raise ArtifactManagerError(
             f"there is no run store {store.base_dir}; `snakemake --cores 2` makes it with the "
             f"first batch. The folder is base_dir in {config}; a relative one counts from the "
-            "folder you are in"
+            f"project, {places.root}"
         )
     return store

@@ -52,7 +52,7 @@ def _report(options: argparse.Namespace) -> int:
     from backtrail.reports.search import is_search
 
     store, places = existing_store(options), read_places(options)
-    config = read_report_config(config_files(options), Path.cwd())
+    config = read_report_config(config_files(options), places.root)
     if options.kind:
         config = replace(config, kinds=tuple(kind for kind in REPORT_FILES if kind in options.kind))
     if options.theme:

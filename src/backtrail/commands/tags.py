@@ -1,7 +1,6 @@
 """The command `tag`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from backtrail.canonical import pretty_json
@@ -43,7 +42,7 @@ def _tag(options: argparse.Namespace) -> int:
     runs = list(dict.fromkeys(find_run(store, name).backtest_id for name in options.runs))
     # Several files that were merged are named together, as they are where a config is named.
     forget = [] if options.forget is None else options.forget.split(" + ")
-    if forget and all(Path(name).exists() for name in forget):
+    if forget and all((places.root / name).exists() for name in forget):
         raise ConfigError(
             [
                 Problem(
@@ -62,7 +61,7 @@ def _tag(options: argparse.Namespace) -> int:
             add=options.add,
             remove=options.remove,
             forget=options.forget,
-            config=read_report_config(config_files(options), Path.cwd()),
+            config=read_report_config(config_files(options), places.root),
         )
     found = tags_of(store, runs)
     if options.json:

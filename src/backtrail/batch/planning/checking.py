@@ -9,6 +9,7 @@ from typing import Any
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.batch.planning.config import schema_problems, with_defaults
+from backtrail.batch.planning.folders import folder_problems
 from backtrail.batch.planning.requests import RunRequest, expand_batch
 from backtrail.batch.planning.searches import (
     is_mistake,
@@ -46,6 +47,7 @@ def check_batch(
         for name in set(values.get(section, {})) - set(config[section])
     }
     problems += [problem for problem in found if problem.found not in dropped]
+    problems += folder_problems(config, source, root)
     problems += _symbol_problems(config, requests, source, root)
     problems += _strategy_problems(requests, closures, values, source, root, sandbox)
     return problems

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import date
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from backtrail.batch.planning.config_files import dotted, load_strictly, read_config
+from backtrail.batch.planning.folders import check_path, check_store_path, expand_home, expand_homes
 from backtrail.batch.planning.schema_words import schema_mistakes
 from backtrail.data.calendar_names import calendar_mistake
 from backtrail.errors import ConfigError, Problem
@@ -42,7 +43,7 @@ def _resolve(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a valid config with the schema's defaults in the top-level sections."""
+    """Return a valid config with the schema's defaults in the top-level sections, `~` expanded."""
     filled = deepcopy(dict(values))
     for key, section in load_schema()["properties"].items():
         section = _resolve(section)
@@ -57,6 +58,7 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
         **{name: deepcopy(item["default"]) for name, item in settings.items()},
         **filled["defaults"],
     }
+    expand_homes(filled)
     return filled
 
 
@@ -93,6 +95,8 @@ def schema_problems(values: Mapping[str, Any], source: str) -> list[Problem]:
 
     checker = FormatChecker(formats=())
     checker.checks("date", raises=ValueError)(_is_date)
+    checker.checks("catalog-url", raises=ValueError)(_is_catalog_url)
+    checker.checks("path", raises=ValueError)(_is_path)
     checker.checks("store-path", raises=ValueError)(_is_store_path)
     checker.checks("calendar")(_is_calendar)
     validator = Draft202012Validator(load_schema(), format_checker=checker)
@@ -132,12 +136,21 @@ def _is_date(value: object) -> bool:
     return True
 
 
+def _is_catalog_url(value: object) -> bool:
+    if isinstance(value, str):
+        expand_home(value)
+    return True
+
+
+def _is_path(value: object) -> bool:
+    if isinstance(value, str):
+        check_path(value)
+    return True
+
+
 def _is_store_path(value: object) -> bool:
     if isinstance(value, str):
-        if not value.strip() or "\0" in value:
-            raise ValueError("the path is empty")
-        if ".." in PurePosixPath(value).parts:
-            raise ValueError("'..' could lead outside the project")
+        check_store_path(value)
     return True
 
 

@@ -11,6 +11,7 @@ from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.batch.planning.checking import check_batch
 from backtrail.batch.planning.config import with_defaults
 from backtrail.batch.planning.config_files import read_config
+from backtrail.batch.planning.folders import PathMistakeError, expand_home
 from backtrail.batch.planning.limits import run_limits
 from backtrail.batch.planning.places import Places
 from backtrail.batch.planning.requests import RunRequest, expand_batch
@@ -168,6 +169,16 @@ def _source(files: Sequence[Path], root: Path) -> str:
     return " + ".join(names)
 
 
+def _base_dir(values: Mapping[str, Any]) -> str:
+    """Return the folder of the runs of a config that may be wrong."""
+    output = values.get("backtest_output", {})
+    folder = output.get("base_dir", "backtests") if isinstance(output, dict) else "backtests"
+    try:
+        return expand_home(str(folder))
+    except PathMistakeError:  # told with the other mistakes
+        return str(folder)
+
+
 def open_batch(
     files: Sequence[Path],
     *,
@@ -206,12 +217,10 @@ def open_batch(
             "library": library_fingerprint(search=has_search(values)),
         }
     )
-    base_dir = values.get("backtest_output", {}) if isinstance(values, dict) else {}
-    folder = base_dir.get("base_dir", "backtests") if isinstance(base_dir, dict) else "backtests"
     known = (
         len(closures) == len(strategies)
         and are_tags_sound(values)
-        and (root / str(folder) / ".plans" / key / "plan.json").exists()
+        and (root / _base_dir(values) / ".plans" / key / "plan.json").exists()
     )
     if not known:
         problems = check_batch(values, closures, source, root, sandbox)

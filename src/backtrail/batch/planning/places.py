@@ -7,11 +7,10 @@ from typing import Any
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.config import read_sections
+from backtrail.batch.planning.folders import SQLITE
 from backtrail.batch.planning.limits import parse_bytes
 
 __all__ = ["Places"]
-
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,10 @@ class Places:
     @property
     def located_catalog_url(self) -> str:
         """The catalog's URL with the path of an SQLite file counted from the project folder."""
-        path = self.catalog_url.removeprefix(_SQLITE)
+        path = self.catalog_url.removeprefix(SQLITE)
         if path == self.catalog_url or not path or path.startswith((":memory:", "file:")):
             return self.catalog_url
-        return f"{_SQLITE}{self.root / path}"
+        return f"{SQLITE}{self.root / path}"
 
     @property
     def store(self) -> RunStore:

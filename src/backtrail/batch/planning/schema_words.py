@@ -74,7 +74,7 @@ def _format_mistake(error: Any, value: str) -> tuple[str, str]:
         return f"there is no calendar {value}", str(calendar_mistake(error.instance))
     reason = f" ({error.cause})" if error.cause else ""
     name, remedy = _FORMATS[kind]
-    return f"{value} is not a {name}{reason}", remedy
+    return f"{value} is not a {name}{reason}", getattr(error.cause, "remedy", remedy)
 
 
 def _type_mistake(error: Any, value: str) -> tuple[str, str]:
@@ -124,7 +124,9 @@ def _described(schema: Mapping[str, Any]) -> str:
 
 _FORMATS = {
     "date": ("date", "write a date that exists as YYYY-MM-DD"),
-    "store-path": ("usable path", "write a path without '..', relative or absolute"),
+    "catalog-url": ("usable URL", "write a URL of SQLAlchemy, as sqlite:///catalog.sqlite"),
+    "path": ("usable path", "write a path, relative or absolute"),
+    "store-path": ("usable path", "write a path, relative or absolute"),
 }
 _TYPES = {
     "object": "keys and values",
