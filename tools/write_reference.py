@@ -351,7 +351,7 @@ _SEARCH = (
             ("search_forward", "search_forward SearchForward SearchedFold WindowResult"),
             ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
-            ("reordering", "reorder_trades Reordering"),
+            ("reordering", "reorder_trades Reordering ruin_share"),
             ("noise", "parameter_noise price_noise Sensitivity"),
             ("luck", "measure_luck SearchLuck"),
             ("verdict", "judge Verdict Gate"),

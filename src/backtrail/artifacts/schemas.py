@@ -30,16 +30,17 @@ QUANTITY = pl.Decimal(38, 9)
 ArtifactSchema = dict[str, pl.DataType]
 
 ARTIFACT_SCHEMAS: dict[str, ArtifactSchema] = {
-    # One row per bar. Returns are fractions, null on the first bar, which is the start of wealth.
+    # One row per bar. Returns are fractions, null on the first bar. Wealth begins with the capital,
+    # so what fills at the close of the first bar have cost is in the return of the second.
     "backtest_results": {
         "timestamp": TIMESTAMP,
-        "portfolio_value": pl.Float64(),
+        "portfolio_value": pl.Float64(),  # at the close, after the fills of the bar
         "cash": pl.Float64(),
         "positions_value": pl.Float64(),
         "gross_exposure": pl.Float64(),  # leverage: sum of |position value| over portfolio value
         "net_exposure": pl.Float64(),  # positions_value over portfolio value
-        "returns": pl.Float64(),
-        "drawdown": pl.Float64(),  # zero or negative
+        "returns": pl.Float64(),  # since the bar before; of the second bar since the capital
+        "drawdown": pl.Float64(),  # zero or negative, from the running peak, capital included
         "benchmark_returns": pl.Float64(),  # null without a benchmark
     },
     # One row per order, in the order of placing.

@@ -22,8 +22,13 @@ def curve_table(
     held_steps: Mapping[int, Steps],
     benchmark: str | None,
     benchmark_bars: Bars | None,
+    *,
+    capital_base: float,
 ) -> Table:
     """Return the table `backtest_results`; NaN is missing.
+
+    Wealth begins with the capital, before the fills of the first close: they are in the first
+    return, which the second bar has, and in the drawdown of the first bar.
 
     Args:
         market: Prices.
@@ -31,6 +36,7 @@ def curve_table(
         held_steps: Shares of every column that was ever held.
         benchmark: Symbol whose returns stand beside those of the account.
         benchmark_bars: Its bars, where it is not part of the market.
+        capital_base: Cash at the start.
     """
     timestamps = market.bars.timestamps
     n = len(timestamps)
@@ -42,10 +48,15 @@ def curve_table(
     returns[0] = np.nan
     _divide(total[1:], total[:-1], returns[1:], None if solvent is None else solvent[:-1])
     returns[1:] -= 1.0
+    spent = total[0] != capital_base  # by fills at the close of the first bar alone
+    if spent and n > 1 and (solvent is None or solvent[0]):
+        returns[1] = total[1] / capital_base - 1.0
     if solvent is None:  # floats above zero are in the order of their bits, three times as fast
         drawdown = np.maximum.accumulate(total.view(np.int64)).view(np.float64)
     else:
         drawdown = np.maximum.accumulate(total)
+    if spent:
+        np.maximum(drawdown, capital_base, out=drawdown)
     np.divide(total, drawdown, out=drawdown)
     drawdown -= 1.0
     compared = np.full(n, np.nan)

@@ -97,7 +97,9 @@ def run_event(
         )
         rows = range(len(bars.timestamps))
         drive(simulation, data, callbacks.handle_data, context, rows, agenda)
-        result = build_result(simulation, actions.recorded, benchmark, benchmark_bars)
+        result = build_result(
+            simulation, actions.recorded, benchmark, benchmark_bars, float(config.capital_base)
+        )
         if actions.benchmark is not None:
             result = replace(result, benchmark=actions.benchmark)
         if callbacks.analyze is not None:

@@ -77,7 +77,7 @@ def run_signal(
         or rebalance(market, config, decisions)
         or _simulate(market, config, decisions)
     )
-    return build_result(account, (), benchmark, benchmark_bars)
+    return build_result(account, (), benchmark, benchmark_bars, float(config.capital_base))
 
 
 def _simulate(market: Market, config: EngineConfig, decisions: Decisions) -> Simulation:

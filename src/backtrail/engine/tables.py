@@ -37,6 +37,7 @@ def build_result(
     recorded: Recorded,
     benchmark: str | None,
     benchmark_bars: Bars | None,
+    capital_base: float,
 ) -> RunResult:
     """Return the result of a finished account; each table is made when it is first looked at."""
     record = cache(account.record)
@@ -44,7 +45,11 @@ def build_result(
         Tables(
             {
                 "backtest_results": lambda: curve_table(
-                    account.market, *account.steps(), benchmark, benchmark_bars
+                    account.market,
+                    *account.steps(),
+                    benchmark,
+                    benchmark_bars,
+                    capital_base=capital_base,
                 ),
                 "orders": lambda: _order_table(record()),
                 "fills": lambda: _fill_table(record()),

@@ -82,12 +82,21 @@ def growth_rows(
     return section.rows
 
 
-def risk_rows(series: FloatArray | None, year: Year, missing: str) -> list[MetricRow]:
-    """Return the rows of risk; `missing` says why there is no series."""
+def risk_rows(
+    series: FloatArray | None, year: Year, missing: str, *, first_fall: float = 0.0
+) -> list[MetricRow]:
+    """Return the rows of risk.
+
+    Args:
+        series: Returns per bar; None where there is none.
+        year: What annual figures rest on.
+        missing: Why there is no series.
+        first_fall: The drawdown of the first bar, which no return shows: zero or negative.
+    """
     section = _Section(missing if series is None else None)
     some = _NOTHING if series is None else series
     _add_ratios(section, some, year)
-    _add_drawdowns(section, some, year)
+    _add_drawdowns(section, some, year, first_fall)
     _add_distribution(section, some)
     return section.rows
 
@@ -108,8 +117,10 @@ def _add_ratios(section: _Section, series: FloatArray, year: Year) -> None:
     section.add("sortino_ratio", sortino, "ratio", below, _NEVER)
 
 
-def _add_drawdowns(section: _Section, series: FloatArray, year: Year) -> None:
-    depth, calmar = drawdowns.max_drawdown(series), drawdowns.calmar_ratio(series, year.periods)
+def _add_drawdowns(section: _Section, series: FloatArray, year: Year, first_fall: float) -> None:
+    depth = min(drawdowns.max_drawdown(series), first_fall)
+    growth = returns.cagr(series, year.periods)
+    calmar = growth / abs(depth) if growth is not None and depth else None
     section.add("max_drawdown", depth, "fraction", "from the running peak, capital included")
     over = f"cagr over max_drawdown, {year.text}"
     section.add("calmar_ratio", calmar, "ratio", over, "equity never fell")
@@ -215,9 +226,15 @@ def trading_rows(
 
 
 def cost_rows(
-    fills: Mapping[str, Sequence[Any]] | None, curve: FloatArray, costs: Mapping[str, str]
+    fills: Mapping[str, Sequence[Any]] | None, net: float, costs: Mapping[str, str]
 ) -> list[MetricRow]:
-    """Return the rows of what trading cost; `costs` says by which commission and slippage."""
+    """Return the rows of what trading cost.
+
+    Args:
+        fills: `value`, `commission` and `slippage` of every fill; None where they are not known.
+        net: Change of equity, in money.
+        costs: By which commission and slippage, in words.
+    """
     section = _Section(None if fills is not None else "fills are not known")
     known: Mapping[str, Sequence[Any]] = fills or {"commission": (), "slippage": (), "value": ()}
     commission, slippage, traded = (
@@ -225,10 +242,9 @@ def cost_rows(
         for name in ("commission", "slippage", "value")
     )
     by_commission, by_slippage = costs.get("commission"), costs.get("slippage")
-    net = float(curve[-1] - curve[0])
     gross = net + commission + slippage
     section.add("gross_pnl", gross, "money", "net_pnl, commission and slippage added back")
-    section.add("net_pnl", net, "money", "change of equity from the first bar to the last")
+    section.add("net_pnl", net, "money", "change of equity from the capital to the last bar")
     paid = "all fills" if by_commission is None else f"all fills, {by_commission}"
     section.add("total_commission", commission, "money", paid)
     lost = "all fills, against the bars' prices"

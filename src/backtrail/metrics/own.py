@@ -14,6 +14,7 @@ import numpy.typing as npt
 from backtrail.errors import StrategyError
 from backtrail.metrics._rows import MetricRow
 from backtrail.metrics._series import FloatArray
+from backtrail.metrics.returns import equity_returns
 
 __all__ = ["OwnMetric", "RunMaterial", "metric", "own_metrics", "own_rows", "own_value"]
 
@@ -160,6 +161,7 @@ class RunMaterial:
         trades: Columns of the table of round trips; None where no metric asks for it.
         benchmark_returns: Of every bar, shape (n,), None or NaN where unknown; None without a
             benchmark.
+        capital_base: Cash at the start; None where wealth begins with the first value of equity.
     """
 
     def __init__(
@@ -169,12 +171,14 @@ class RunMaterial:
         periods_per_year: float,
         trades: Mapping[str, Sequence[Any]] | None = None,
         benchmark_returns: Sequence[float | None] | FloatArray | None = None,
+        capital_base: float | None = None,
     ) -> None:
         self.equity: FloatArray = _fixed(np.asarray(equity, dtype=np.float64))
         self._times = timestamps_us
         self.periods_per_year = periods_per_year
         self._trades = trades
         self._compared = benchmark_returns
+        self._capital = capital_base
 
     @cached_property
     def timestamps(self) -> npt.NDArray[np.datetime64]:
@@ -183,11 +187,9 @@ class RunMaterial:
 
     @cached_property
     def returns(self) -> FloatArray | None:
-        """Simple returns per bar; None where equity has a single bar or fell to zero or below."""
-        curve = self.equity
-        if len(curve) < 2 or not (curve[:-1] > 0.0).all():
-            return None
-        return _fixed(curve[1:] / curve[:-1] - 1.0)
+        """As `equity_returns` gives them."""
+        series = equity_returns(self.equity, self._capital)
+        return None if series is None else _fixed(series)
 
     @cached_property
     def benchmark_returns(self) -> FloatArray | None:

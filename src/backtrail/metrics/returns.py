@@ -10,13 +10,14 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
-from backtrail.metrics._series import checked, quantile
+from backtrail.metrics._series import FloatArray, checked, quantile
 
 __all__ = [
     "annual_mean_return",
     "best_return",
     "cagr",
     "cagr_calendar",
+    "equity_returns",
     "gain_loss_ratio",
     "omega_ratio",
     "positive_share",
@@ -28,6 +29,32 @@ __all__ = [
 ]
 
 _YEAR_US = timedelta(days=365.25) // timedelta(microseconds=1)
+
+
+def equity_returns(equity: npt.ArrayLike, capital_base: float | None = None) -> FloatArray | None:
+    """Return the simple returns per bar of an account, shape (n - 1,).
+
+    Wealth begins with the capital, before the fills of the first close. Fills at the close of the
+    first bar (`fill: same_close`) have cost something by then: there is no bar before it that a
+    return could lead from, so what they cost is part of the first return, as what is paid at any
+    later close is part of the return that ends there. So the number of returns, and with it every
+    annual figure, does not depend on whether something was bought at the first bar, and the
+    returns compound to what became of the capital.
+
+    Args:
+        equity: Portfolio value per bar, shape (n,).
+        capital_base: Cash at the start; None where wealth begins with the first value.
+
+    Returns:
+        None where there is a single bar, or equity fell to zero or below before the last.
+    """
+    curve = np.asarray(equity, dtype=np.float64)
+    if len(curve) < 2 or not (curve[:-1] > 0.0).all():
+        return None
+    series: FloatArray = curve[1:] / curve[:-1] - 1.0
+    if capital_base is not None and capital_base != curve[0]:
+        series[0] = curve[1] / capital_base - 1.0
+    return series
 
 
 def total_return(returns: npt.ArrayLike) -> float:

@@ -19,6 +19,7 @@ from backtrail.metrics._rows import (
 )
 from backtrail.metrics._series import FloatArray
 from backtrail.metrics.own import OwnMetric, RunMaterial, own_rows
+from backtrail.metrics.returns import equity_returns
 
 __all__ = ["MetricRow", "metric_names", "summarize", "summarize_tables", "tables_since"]
 
@@ -34,11 +35,12 @@ def summarize(
     fills: Mapping[str, Sequence[Any]] | None = None,
     risk_free: float = 0.0,
     costs: Mapping[str, str] | None = None,
+    capital_base: float | None = None,
 ) -> list[MetricRow]:
     """Return the metrics of a run in a fixed order.
 
     Args:
-        equity: Portfolio value per bar, shape (n,), n > 0; the first is the start of wealth.
+        equity: Portfolio value per bar, shape (n,), n > 0.
         timestamps_us: Microseconds UTC of the bars.
         periods_per_year: Bars per year.
         benchmark_returns: Per bar, None or NaN where unknown; None without a benchmark.
@@ -47,6 +49,9 @@ def summarize(
         fills: `value`, `commission` and `slippage` of every fill.
         risk_free: Annual rate, compounded per bar.
         costs: What `commission`, `slippage` and `benchmark` rest on, in words.
+        capital_base: Cash at the start, with which wealth begins: growth, profit and drawdown count
+            from it, and `equity_returns` says in which return the fills of the first close are.
+            None for a part of a run, where wealth begins with the first value.
 
     Returns:
         Rows; undefined metrics have the value None and say why.
@@ -61,17 +66,16 @@ def summarize(
         raise EmptySeriesError("equity has no value; a run has at least one bar")
     if curve.shape != times.shape or not np.isfinite(curve).all():
         raise ValueError("equity and timestamps differ in length, or equity is not finite")
-    series: FloatArray | None = None
-    if len(curve) > 1 and (curve[:-1] > 0.0).all():
-        series = curve[1:] / curve[:-1] - 1.0
+    start = float(curve[0]) if capital_base is None else capital_base
+    series = equity_returns(curve, start)
     missing = "a single bar" if len(curve) == 1 else "equity fell to zero or below"
     year = Year(periods_per_year, risk_free)
     return [
         *growth_rows(series, times, year, missing),
-        *risk_rows(series, year, missing),
+        *risk_rows(series, year, missing, first_fall=min(float(curve[0]) / start - 1.0, 0.0)),
         *benchmark_rows(series, benchmark_returns, year, missing, (costs or {}).get("benchmark")),
         *trading_rows(trade_columns or {}, gross_exposure, fills, curve, year),
-        *cost_rows(fills, curve, costs or {}),
+        *cost_rows(fills, float(curve[-1]) - start, costs or {}),
     ]
 
 
@@ -82,6 +86,7 @@ def summarize_tables(
     risk_free: float = 0.0,
     costs: Mapping[str, str] | None = None,
     own: Sequence[OwnMetric] = (),
+    capital_base: float | None = None,
 ) -> list[MetricRow]:
     """Return `summarize` of the tables of a run's result, then the strategy's own metrics.
 
@@ -99,6 +104,7 @@ def summarize_tables(
         fills=tables["fills"],
         risk_free=risk_free,
         costs=costs,
+        capital_base=capital_base,
     )
     if not own:
         return rows
@@ -108,6 +114,7 @@ def summarize_tables(
         periods_per_year,
         tables["trades"],
         curve["benchmark_returns"],
+        capital_base=capital_base,
     )
     return rows + own_rows(own, run)
 

@@ -118,6 +118,9 @@ class Sweep:
         self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
+        # An account in event form that began before the first row has another value there.
+        begins_here = not first or strategy.gives_weights
+        self._capital = float(config.capital_base) if begins_here else None
         self._compared: FloatArray | None = None
         if benchmark and any("benchmark_returns" in own.wants for own in strategy.metrics):
             prices = Market(self._bars if benchmark_bars is None else benchmark_bars)
@@ -189,6 +192,8 @@ class Sweep:
                 done = [number for number in block if errors[number] is None]
                 kept = curves[[number - first for number in done]]
                 returns[done] = kept[:, 1:] / kept[:, :-1] - 1.0
+                if self._capital is not None and bars > 1:
+                    returns[done, 0] = kept[:, 1] / self._capital - 1.0
         _fill_metrics(columns, states, bars - 1, self._periods)
         return SweepResult(wanted, columns, tuple(errors), returns)
 
@@ -286,6 +291,7 @@ class Sweep:
                 self._bars.timestamps,
                 self._periods,
                 benchmark_returns=self._compared,
+                capital_base=self._capital,
             )
             try:
                 found = {own.name: own_value(own, run) for own in self._strategy.metrics}
@@ -332,7 +338,9 @@ class Sweep:
             curves = {**tables["backtest_results"], "benchmark_returns": self._compared}
             tables = {**tables, "backtest_results": curves}
         own = self._strategy.metrics
-        rows = summarize_tables(tables, periods_per_year=self._periods, own=own)
+        rows = summarize_tables(
+            tables, periods_per_year=self._periods, own=own, capital_base=self._capital
+        )
         found = {row.metric: row.value for row in rows}
         for name, column in columns.items():
             value = found[name]

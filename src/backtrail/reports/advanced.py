@@ -123,6 +123,7 @@ def _windows(contents: RunContents) -> list[RollingWindow]:
         timeframe=dataset["timeframe"],
         year=None if year is None else SessionYear(**year),
         days=session_days(contents.run, contents.bundles_dir, contents.moments),
+        start=charting.starting_equity(contents.results),
     )
 
 
@@ -195,16 +196,17 @@ class _Year:
 def _year_rows(contents: RunContents) -> list[_Year]:
     """Return each year beside the benchmark's; its deepest fall starts at the year's own peak."""
     moments, equity = contents.moments, contents.equity
+    start = charting.starting_equity(contents.results)
     benchmark = charting.benchmark_equity(contents.results)
     other = {
         row.year: row.total
         for row in ([] if benchmark is None else tables.monthly_returns(moments, benchmark))
     }
-    falls = tables.yearly_drawdowns(moments, equity)
+    falls = tables.yearly_drawdowns(moments, equity, start)
     closed = contents.trades.filter(~pl.col("is_open"))["exit_at"].dt.year().value_counts()
     counts: dict[int, int] = dict(closed.iter_rows())
     rows = []
-    for row in tables.monthly_returns(moments, equity):
+    for row in tables.monthly_returns(moments, equity, start):
         market = other.get(row.year)
         difference = None if market is None or row.total is None else row.total - market
         rows.append(

@@ -20,6 +20,7 @@ __all__ = [
     "chart_ranges",
     "floats",
     "recorded_series",
+    "starting_equity",
 ]
 
 MAX_TRADES = 3_000
@@ -41,12 +42,22 @@ def chart_ranges(moments: NDArray[np.int64]) -> list[tuple[str, int]]:
     return [(label, length) for label, length in _RANGES if length * 1.2 < days][-3:]
 
 
+def starting_equity(results: pl.DataFrame) -> float:
+    """Return what the account began with, before the fills of its first close.
+
+    Args:
+        results: The artifact `backtest_results`, with a row at least.
+    """
+    first, fall = float(results["portfolio_value"][0]), results["drawdown"][0]
+    return first / (1.0 + fall) if fall is not None and -1.0 < fall < 0.0 else first
+
+
 def benchmark_equity(results: pl.DataFrame) -> NDArray[np.float64] | None:
     """Return what the starting equity would be in the benchmark; None without a benchmark."""
     if results["benchmark_returns"].null_count() == results.height:
         return None
     growth = (1 + results["benchmark_returns"].fill_null(0.0)).cum_prod()
-    return np.asarray((growth * results["portfolio_value"][0]).to_numpy())
+    return np.asarray((growth * starting_equity(results)).to_numpy())
 
 
 def chart_data(

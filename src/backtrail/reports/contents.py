@@ -80,7 +80,9 @@ class RunContents:
             "header": header,
             "cards": _cards(summary),
             "summary": summary,
-            "years": tables.monthly_returns(self.moments, self.equity),
+            "years": tables.monthly_returns(
+                self.moments, self.equity, charting.starting_equity(self.results)
+            ),
             "heat": _heat,
             "episodes": tables.drawdown_episodes(self.moments, drawdown),
             "histogram": tables.return_histogram(

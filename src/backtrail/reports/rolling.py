@@ -50,6 +50,7 @@ def rolling_windows(
     timeframe: str,
     year: SessionYear | None = None,
     days: _Moments | None = None,
+    start: float | None = None,
 ) -> list[RollingWindow]:
     """Return the windows that fit into a run at least twice, the shortest first.
 
@@ -64,15 +65,16 @@ def rolling_windows(
         timeframe: Timeframe of the dataset.
         year: What a year of the calendar has, where it does not come with this package.
         days: Session date of each bar, days since 1970; None where it is the UTC date.
+        start: What the account began with; None where that is the first value of equity.
     """
     if not is_daily(timeframe):
         days = moments // _US_PER_DAY if days is None else days
         last = np.append(np.flatnonzero(np.diff(days)), moments.size - 1)
         moments, equity = moments[last], equity[last]
         benchmark = None if benchmark is None else benchmark[last]
-        timeframe = "1d"
+        timeframe, start = "1d", None  # what came before the first day's end is in no return
     periods = periods_per_year(calendar, timeframe, year)
-    returns = _returns(equity)
+    returns = _returns(equity, start)
     other = None if benchmark is None else _returns(benchmark)
     windows = []
     for label, share in _SHARES:
@@ -82,9 +84,11 @@ def rolling_windows(
     return windows
 
 
-def _returns(values: _Floats) -> _Floats:
+def _returns(values: _Floats, start: float | None = None) -> _Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         change = values[1:] / values[:-1] - 1
+    if start is not None and change.size:
+        change[0] = values[1] / start - 1
     return np.where(values[:-1] > 0, change, np.nan)
 
 

@@ -41,21 +41,24 @@ class YearRow:
     total: float | None
 
 
-def _period_returns(keys: _Moments, equity: _Floats) -> dict[int, float | None]:
+def _period_returns(keys: _Moments, equity: _Floats, start: float) -> dict[int, float | None]:
     ends = np.append(np.flatnonzero(np.diff(keys)), keys.size - 1)
-    base = np.concatenate(([equity[0]], equity[ends[:-1]]))
+    base = np.concatenate(([start], equity[ends[:-1]]))
     return {
         int(key): (float(last / start - 1) if start > 0 else None)
         for key, last, start in zip(keys[ends], equity[ends], base, strict=True)
     }
 
 
-def monthly_returns(timestamps: _Moments, equity: _Floats) -> list[YearRow]:
+def monthly_returns(
+    timestamps: _Moments, equity: _Floats, start: float | None = None
+) -> list[YearRow]:
     """Return the return of each month and year, from one period's last bar to the next one's.
 
     Args:
         timestamps: Microseconds since 1970, UTC, ascending.
-        equity: Account value after each bar; the first one is the start of wealth.
+        equity: Account value after each bar.
+        start: What the account began with; None where that is the first value.
 
     Returns:
         One row per year, oldest first. A period that starts with no equity has no return.
@@ -63,8 +66,9 @@ def monthly_returns(timestamps: _Moments, equity: _Floats) -> list[YearRow]:
     if not timestamps.size:
         return []
     months = timestamps.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
-    by_month = _period_returns(months, equity)
-    by_year = _period_returns(months // 12, equity)
+    begun = float(equity[0]) if start is None else start
+    by_month = _period_returns(months, equity, begun)
+    by_year = _period_returns(months // 12, equity, begun)
     return [
         YearRow(
             year=1970 + year,
@@ -75,12 +79,16 @@ def monthly_returns(timestamps: _Moments, equity: _Floats) -> list[YearRow]:
     ]
 
 
-def yearly_drawdowns(timestamps: _Moments, equity: _Floats) -> dict[int, float | None]:
+def yearly_drawdowns(
+    timestamps: _Moments, equity: _Floats, start: float | None = None
+) -> dict[int, float | None]:
     """Return the deepest fall inside each calendar year, from peaks of the same year.
 
     Args:
         timestamps: Microseconds since 1970, UTC, ascending.
         equity: Account value after each bar.
+        start: What the account began with, a peak of the first year; None where that is the first
+            value.
 
     Returns:
         Zero or negative fractions by year; None for a year that has no equity above zero at first.
@@ -90,11 +98,13 @@ def yearly_drawdowns(timestamps: _Moments, equity: _Floats) -> dict[int, float |
     starts = np.append(0, np.flatnonzero(np.diff(years)) + 1)
     stops = np.append(starts[1:], years.size)
     falls: dict[int, float | None] = {}
-    for start, stop in zip(starts[: years.size].tolist(), stops.tolist(), strict=False):
-        part = equity[max(start - 1, 0) : stop]
+    for row, stop in zip(starts[: years.size].tolist(), stops.tolist(), strict=False):
+        part = equity[max(row - 1, 0) : stop]
         peak = np.maximum.accumulate(part)
+        if start is not None and row == 0:
+            peak = np.maximum(peak, start)
         deepest = float((part / peak - 1).min()) if part[0] > 0 else None
-        falls[1970 + int(years[start])] = deepest
+        falls[1970 + int(years[row])] = deepest
     return falls
 
 

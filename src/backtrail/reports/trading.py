@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backtrail.metrics import average_bars_held, average_loss, average_win, expectancy, win_rate
 from backtrail.metrics import profit_factor as profit_factor_of
+from backtrail.reports.charting import starting_equity
 
 __all__ = [
     "Costs",
@@ -77,7 +78,7 @@ def costs_of(results: pl.DataFrame, fills: pl.DataFrame, actions: pl.DataFrame) 
         actions: The artifact `corporate_actions`.
     """
     equity = results["portfolio_value"]
-    net = float(equity[-1]) - float(equity[0])
+    net = float(equity[-1]) - starting_equity(results)
     commission = float(_sum(fills["commission"]))
     slippage = float(_sum(fills["slippage"]))
     paid = commission + slippage

@@ -21,7 +21,12 @@ from backtrail.validation.histories import (
 )
 from backtrail.validation.luck import SearchLuck, measure_luck
 from backtrail.validation.noise import Sensitivity, parameter_noise, price_noise
-from backtrail.validation.reordering import PATH_STATISTICS, Reordering, reorder_trades
+from backtrail.validation.reordering import (
+    PATH_STATISTICS,
+    Reordering,
+    reorder_trades,
+    ruin_share,
+)
 from backtrail.validation.resampling import (
     Interval,
     ResampledHistories,
@@ -119,6 +124,7 @@ __all__ = [
     "reality_check",
     "reorder_trades",
     "require_disjoint",
+    "ruin_share",
     "scrambled_future",
     "search_forward",
     "shared_rows",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from backtrail.errors import EmptySeriesError, OrderInvariantError
 
-__all__ = ["PATH_STATISTICS", "Reordering", "reorder_trades"]
+__all__ = ["PATH_STATISTICS", "Reordering", "reorder_trades", "ruin_share"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -127,12 +127,7 @@ def reorder_trades(
     measure = PATH_STATISTICS[statistic]
     # With losses greater than the capital a drawdown is more than whole; equity is taken as it is.
     observed = float(measure(_equity(profits[np.newaxis], capital))[0])
-    found = np.empty(samples)
-    block = max(1, _BLOCK_VALUES // len(profits))
-    for start in range(0, samples, block):
-        orders = np.tile(profits, (min(block, samples - start), 1))
-        generator.permuted(orders, axis=1, out=orders)
-        found[start : start + len(orders)] = measure(_equity(orders, capital))
+    found = _drawn(profits, measure, capital, samples, generator)
     _require_spread(found, observed, statistic)
     tolerance = 1e-12 * max(1.0, abs(observed))  # sums in another order differ in the last digits
     low = int(np.count_nonzero(found <= observed + tolerance))
@@ -142,6 +137,53 @@ def reorder_trades(
     return Reordering(
         statistic, observed, found, (1 + worse) / (1 + samples), (1 + better) / (1 + samples)
     )
+
+
+def ruin_share(
+    pnl: npt.ArrayLike,
+    *,
+    capital: float,
+    floor: float,
+    samples: int,
+    generator: np.random.Generator,
+) -> float:
+    """Return the share of random orders of the trades in which equity falls to a floor.
+
+    It is a share and no p-value, so there is one also where every order gives the same lowest
+    equity: trades without a loss cannot end in ruin, whatever their order.
+
+    Args:
+        pnl: As in `reorder_trades`.
+        capital: Equity before the first trade.
+        floor: Equity at which the account counts as ruined, in money.
+        samples: Number of random orders.
+        generator: Source of the orders; those of `reorder_trades` with an equal one are the same.
+
+    Raises:
+        EmptySeriesError: If there are fewer than two trades.
+        ValueError: As `reorder_trades`.
+    """
+    profits = np.asarray(pnl, dtype=np.float64)
+    _check(profits, "lowest_equity", capital, samples)
+    lowest = _drawn(profits, _lowest_equity, capital, samples, generator)
+    return float(np.mean(lowest <= floor))
+
+
+def _drawn(
+    profits: FloatArray,
+    measure: Callable[[FloatArray], FloatArray],
+    capital: float,
+    samples: int,
+    generator: np.random.Generator,
+) -> FloatArray:
+    """Return a path statistic of random orders, in the order in which they were drawn."""
+    found = np.empty(samples)
+    block = max(1, _BLOCK_VALUES // len(profits))
+    for start in range(0, samples, block):
+        orders = np.tile(profits, (min(block, samples - start), 1))
+        generator.permuted(orders, axis=1, out=orders)
+        found[start : start + len(orders)] = measure(_equity(orders, capital))
+    return found
 
 
 def _check(profits: FloatArray, statistic: str, capital: float, samples: int) -> None:

@@ -84,6 +84,7 @@ def judge(
     benchmark: str,
     metric: str = "Sharpe ratio",
     gates: Mapping[str, float | None] = DEFAULT_GATES,
+    reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     """Judge what was measured.
 
@@ -91,13 +92,14 @@ def judge(
         figures: What was measured, by names of `DEFAULT_GATES`: probabilities, p-values, the
             efficiency of the walk forward, and shares of variants that kept half of the figure.
             Names without a gate are not judged, and a gate whose figure was not asked for is left
-            out.
+            out. None is a figure that was asked for and could not be computed: it does not pass.
         checks: Of bias, by name; their own thresholds hold, but for `random_entries`.
         sets: Number of sets the chosen one is the best of.
         trials: Number of trials ever made, for the words.
         benchmark: What `spa` is against, in words such as `holding SPX`.
         metric: What noise is measured by, in words.
         gates: Thresholds; None is no gate, and so is a name that is missing.
+        reasons: Why figures could not be computed, as clauses, as far as it is known.
 
     Raises:
         ValueError: If a gate has a name that nothing can be measured for.
@@ -105,7 +107,7 @@ def judge(
     unknown = sorted(set(gates) - set(DEFAULT_GATES))
     if unknown:
         raise ValueError(f"there is no gate {unknown[0]!r}; use {', '.join(DEFAULT_GATES)}")
-    words = _Words(sets, trials, benchmark, metric)
+    words = _Words(sets, trials, benchmark, metric, reasons)
     found = []
     for name in DEFAULT_GATES:
         threshold = gates.get(name)
@@ -143,10 +145,12 @@ class _Words:
     trials: int
     benchmark: str
     metric: str
+    reasons: Mapping[str, str]
 
     def of(self, name: str, figure: float | None, threshold: float, passed: bool) -> str:
         if figure is None:
-            return f"{_TITLES[name]} could not be computed"
+            why = f" ({self.reasons[name]})" if name in self.reasons else ""
+            return f"{_TITLES[name]} could not be computed{why}"
         return str(getattr(self, f"_{name}")(figure, threshold, passed))
 
     def _psr(self, figure: float, threshold: float, passed: bool) -> str:

@@ -68,10 +68,11 @@ def assert_equal_tables(found, expected):
 def assert_ways_agree(bars, settings_, weights, way):
     market = Market(bars)
     changes = decisions_of(check_weights(weights, bars), bars)
-    expected = build_result(_simulate(market, settings_, changes), (), bars.symbols[0], None)
+    told = ((), bars.symbols[0], None, float(settings_.capital_base))
+    expected = build_result(_simulate(market, settings_, changes), *told)
     account = way(market, settings_, changes)
     if account is not None:
-        found = build_result(account, (), bars.symbols[0], None)
+        found = build_result(account, *told)
         assert_equal_tables(found.tables, expected.tables)
     return account is not None
 

@@ -3,7 +3,7 @@ import pytest
 
 from backtrail.errors import EmptySeriesError, OrderInvariantError
 from backtrail.metrics import max_drawdown
-from backtrail.validation import PATH_STATISTICS, reorder_trades
+from backtrail.validation import PATH_STATISTICS, reorder_trades, ruin_share
 
 KNOWN = {  # of +10, -20, +30, -5, -5 on a capital of 100, by hand: 100 110 90 120 115 110
     "max_drawdown": -20 / 110,
@@ -131,3 +131,22 @@ def test_bad_input_is_refused(changes, error, words):
     given = {"pnl": [1.0, -1.0], "statistic": "max_drawdown", **changes}
     with pytest.raises(error, match=words):
         reorder(given.pop("pnl"), given.pop("statistic"), **given)
+
+
+def share(pnl, floor, *, samples=999, capital=100.0):
+    source = np.random.default_rng(1)
+    return ruin_share(pnl, capital=capital, floor=floor, samples=samples, generator=source)
+
+
+def test_the_share_of_ruin_is_that_of_the_lowest_equity_of_the_same_orders():
+    pnl = [10.0, 20.0, -30.0]
+    lowest = reorder(pnl, "lowest_equity").samples
+    assert share(pnl, 70.0) == np.mean(lowest <= 70.0)
+    assert share(pnl, 70.0, samples=60_000) == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_there_is_a_share_of_ruin_where_no_order_differs():
+    assert share([5.0, 5.0, 1.0], 50.0) == 0.0
+    assert share([-30.0, -30.0], 50.0) == 1.0
+    with pytest.raises(EmptySeriesError, match="two trades or more, and there are 1"):
+        share([5.0], 50.0)

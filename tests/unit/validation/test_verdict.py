@@ -222,3 +222,15 @@ def test_one_set_beside_trials_of_the_ledger_does_not_tell_how_lucky_they_were()
     assert beside.psr == alone.psr
     judged = judge({"dsr": beside.dsr}, {}, sets=1, trials=301, benchmark="cash")
     assert not judged.passed
+
+
+def test_a_figure_that_cannot_be_computed_is_told_with_its_reason():
+    found = judge(
+        {"dsr": 0.99, "ruin": None}, {}, sets=2, trials=2, benchmark="cash",
+        reasons={"ruin": "reordering needs two trades or more, and there are 1"},
+    )  # fmt: skip
+    assert found.passed is False
+    assert found.gates[1].words == (
+        "the share of orders that end in ruin could not be computed (reordering needs two trades "
+        "or more, and there are 1)"
+    )

@@ -121,18 +121,20 @@ def _first_there(store: RunStore, paths: Sequence[str]) -> str | None:
 
 
 def _monthly_equity(results: Path) -> list[tuple[str, float]] | None:
-    """Return month ends and equity relative to the first bar; None where it cannot be read."""
+    """Return month ends and equity relative to the capital; None where it cannot be read."""
     import polars as pl
+
+    from backtrail.reports.charting import starting_equity
 
     path = results / "backtest_results.parquet"
     if not path.exists():
         return None
     try:
-        equity = pl.read_parquet(path, columns=["timestamp", "portfolio_value"])
+        equity = pl.read_parquet(path, columns=["timestamp", "portfolio_value", "drawdown"])
     except (OSError, pl.exceptions.PolarsError) as error:
         _log.warning("the page shows no equity of %s: %s", results.parent.name, error)
         return None
-    first = equity["portfolio_value"][0]
+    first = starting_equity(equity)
     monthly = equity.group_by(pl.col("timestamp").dt.truncate("1mo"), maintain_order=True).agg(
         pl.col("timestamp").last().alias("at"), (pl.col("portfolio_value").last() / first).round(6)
     )

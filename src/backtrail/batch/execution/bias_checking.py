@@ -113,7 +113,7 @@ def _costs(lab: Laboratory) -> Check:
     config = lab.config
     has_costs = bool(config.commission.cost) or config.slippage.model != "none"
     return check_costs(
-        float(value[-1]) / float(value[0]) - 1.0,
+        float(value[-1]) / float(config.capital_base) - 1.0,
         trades=len(tables["fills"]["fill_id"]),
         has_costs=has_costs,
     )

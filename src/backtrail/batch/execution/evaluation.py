@@ -144,6 +144,7 @@ def _with_analysis(
         periods_per_year=periods_per_year,
         costs=_costs_in_words(result, config),
         own=own,
+        capital_base=float(config.capital_base),
     )
     summary = {
         field.name: [getattr(row, field.name) for row in metrics] for field in fields(MetricRow)

@@ -7,7 +7,7 @@ import numpy as np
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.evaluation import holdout_tables
-from backtrail.data.calendars import periods_per_year
+from backtrail.data.calendars import dataset_periods
 from backtrail.files import write_json
 from backtrail.metrics import SharpeEstimate
 from backtrail.metrics.summary import summarize_tables
@@ -63,10 +63,7 @@ def _figures(
     inside = holdout_tables(tables, begins)
     times = np.asarray(inside["backtest_results"]["timestamp"], dtype=np.int64)
     equity = np.asarray(inside["backtest_results"]["portfolio_value"], dtype=np.float64)
-    dataset = identity["dataset"]
-    rows = summarize_tables(
-        inside, periods_per_year=periods_per_year(dataset["calendar"], dataset["timeframe"])
-    )
+    rows = summarize_tables(inside, periods_per_year=dataset_periods(identity["dataset"]))
     values = {row.metric: row.value for row in rows}
     figures = {name: values[name] for name in SWEEP_METRICS}
     own = tables.get("holdout_metrics", {"metric": (), "value": ()})

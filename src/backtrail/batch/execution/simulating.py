@@ -14,6 +14,7 @@ from backtrail.errors import EmptySeriesError, OrderInvariantError
 from backtrail.validation import (
     PATH_STATISTICS,
     Interval,
+    Reordering,
     Sensitivity,
     block_length,
     bootstrap_intervals,
@@ -21,6 +22,7 @@ from backtrail.validation import (
     parameter_noise,
     price_noise,
     reorder_trades,
+    ruin_share,
 )
 
 __all__ = ["monte_carlo_answer"]
@@ -71,28 +73,34 @@ def _reordering(lab: Laboratory, options: Mapping[str, Any]) -> dict[str, Any]:
     ]
     profits = [pnl for _, pnl in sorted(closed, key=lambda item: item[0])]
     capital = float(lab.config.capital_base)
+    settings = {"capital": capital, "samples": options["paths"]}
     found: dict[str, Any] = {"trades": len(profits), "capital": capital, "refused": None}
     try:
-        for name in PATH_STATISTICS:
-            drawn = reorder_trades(
-                profits,
-                name,
-                capital=capital,
-                samples=options["paths"],
-                generator=lab.generator("reordering"),
-            )
-            found[name] = {
-                "observed": drawn.observed,
-                "p_worse": drawn.p_worse,
-                "p_better": drawn.p_better,
-                "quantiles": {f"{share:g}": drawn.quantile(share) for share in _SHARES},
-            }
-            if name == "lowest_equity":
-                floor = capital * (1.0 - options["ruin"])
-                found["ruin"] = float(np.mean(drawn.samples <= floor))
-    except (EmptySeriesError, OrderInvariantError) as error:
-        found["refused"] = str(error)
-    return found
+        found["ruin"] = ruin_share(
+            profits,
+            floor=capital * (1.0 - options["ruin"]),
+            generator=lab.generator("reordering"),
+            **settings,
+        )
+    except EmptySeriesError as error:
+        return {**found, "ruin": None, "refused": str(error)}
+    invariant = {}
+    for name in PATH_STATISTICS:
+        source = lab.generator("reordering")
+        try:
+            found[name] = _reordered(reorder_trades(profits, name, generator=source, **settings))
+        except OrderInvariantError as error:
+            invariant[name] = str(error)
+    return {**found, "invariant": invariant}
+
+
+def _reordered(drawn: Reordering) -> dict[str, Any]:
+    return {
+        "observed": drawn.observed,
+        "p_worse": drawn.p_worse,
+        "p_better": drawn.p_better,
+        "quantiles": {f"{share:g}": drawn.quantile(share) for share in _SHARES},
+    }
 
 
 def _interval(item: Interval) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The schemas of the JSON files lie in `workflow/schemas`.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from backtrail.data.calendars import periods_per_year
+from backtrail.data.calendars import dataset_periods
 from backtrail.optimization.search import Search, in_sample_end
 from backtrail.validation.luck import SearchLuck
 from backtrail.validation.superiority import SuperiorityTest
@@ -111,7 +111,7 @@ def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) ->
         bars: Number of returns that it was measured on.
     """
     identity = spec["identity"]
-    periods = periods_per_year(identity["dataset"]["calendar"], identity["dataset"]["timeframe"])
+    periods = dataset_periods(identity["dataset"])
     options = identity["validate"]["overfitting"]
     root, years = periods**0.5, bars / periods
     best, clusters, split = luck.best, luck.clusters, luck.overfitting

@@ -32,14 +32,16 @@ def write_verdict(spec: Mapping[str, Any], target: RunDir) -> None:
     selection = target.read_selection()
     overfitting = found.get("validation/overfitting/overfitting.json")
     objective = Search.of(spec).objective
+    figures, reasons = _figures(found, identity["validate"])
     verdict = judge(
-        _figures(found),
+        figures,
         _checks(found),
         sets=selection["sets"],
         trials=selection["sets"] if overfitting is None else overfitting["trials"]["all"],
         benchmark=benchmark_words(identity) if overfitting is not None else "cash",
         metric=_words(objective if isinstance(objective, str) else "sharpe_ratio"),
         gates=_gates(identity["validate"]["gates"]),
+        reasons=reasons,
     )
     told = {
         "passed": verdict.passed,
@@ -72,9 +74,12 @@ def _gates(options: Mapping[str, Any]) -> dict[str, float | None]:
     return {**gates, **dict.fromkeys(_FAULTS, 0.0 if options["bias"] else None)}
 
 
-def _figures(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
-    """Return every figure a gate may be for, as far as it was measured."""
+def _figures(
+    found: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Return every figure a gate may be for, as far as it was asked for, and why some are None."""
     figures: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
     luck = found.get("validation/overfitting/overfitting.json")
     if luck is not None:
         figures |= {name: luck[name] for name in ("psr", "dsr")}
@@ -86,12 +91,19 @@ def _figures(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
         figures["walk_forward_efficiency"] = walked["efficiency"]
     simulated = found.get("validation/monte-carlo/simulation-results.json")
     if simulated is not None:
-        if "ruin" in simulated["reordering"]:
-            figures["ruin"] = simulated["reordering"]["ruin"]
+        figures["ruin"] = simulated["reordering"].get("ruin")
+        if figures["ruin"] is None:
+            reasons["ruin"] = simulated["reordering"]["refused"]
+        metric = _words(simulated["metric"])
         for name in ("parameter_noise", "price_noise"):
             if simulated[name] is not None:
                 figures[name] = simulated[name]["kept"]
-    return figures
+                if figures[name] is None:
+                    reasons[name] = f"its {metric} is not above zero, or no variant has one"
+        if simulated["price_noise"] is None and options["monte_carlo"]["noise_runs"]:
+            figures["price_noise"] = None
+            reasons["price_noise"] = f"its {metric} is undefined"
+    return figures, reasons
 
 
 def _checks(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Check]:

@@ -175,3 +175,20 @@ def test_a_benchmark_outside_the_universe_is_measured_on_its_own_bars():
 def test_parameters_that_the_strategy_does_not_know_are_refused():
     with pytest.raises(StrategyError, match="takes no parameters, got fast"):
         evaluate(holder(), bars_of(10, 11), params={"fast": 1})
+
+
+@pytest.mark.parametrize("form", ["event", "signal"])
+def test_a_run_that_buys_at_its_first_close_says_one_profit_everywhere(form):
+    tables = evaluate(
+        holder(form),
+        bars_of(10, 10, 10),
+        execution={**IDENTITY["execution"], "fill": "same_close", "cash_policy": "overdraw"},
+        commission={"model": "per_dollar", "cost": "0.05"},
+    )
+    summary = dict(zip(tables["summary"]["metric"], tables["summary"]["value"], strict=True))
+    paid = float(tables["fills"]["commission"][0])
+    assert summary["net_pnl"] == tables["attribution"]["net_pnl"][0] < -0.4
+    assert summary["net_pnl"] == pytest.approx(-sum(map(float, tables["fills"]["commission"])))
+    assert summary["gross_pnl"] == pytest.approx(0.0, abs=1e-9)
+    assert summary["total_return"] == pytest.approx(summary["net_pnl"] / 5000.5)
+    assert tables["backtest_results"]["drawdown"][0] == pytest.approx(-paid / 5000.5)

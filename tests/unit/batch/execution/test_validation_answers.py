@@ -12,6 +12,7 @@ from backtrail.batch.execution.validation_answers import answer
 from backtrail.engine import TradingAlgorithm
 from backtrail.engine.stepping import Step
 from backtrail.engine.strategy import Strategy
+from tests.unit.engine.support import make_bars
 from tests.unit.validation.test_histories import market
 
 BARS = market(bars=420, symbols=1, seed=11)
@@ -203,8 +204,43 @@ def test_a_run_without_trades_cannot_be_reordered_and_says_why():
     still = Strategy("still", "signal", Params, target_weights=lambda b, p: np.zeros(b.close.shape))
     found = told("monte_carlo", still)
     assert "reordering needs two trades or more" in found["reordering"]["refused"]
-    assert "ruin" not in found["reordering"]
+    assert found["reordering"]["ruin"] is None
     assert found["price_noise"] is None
+
+
+def holding(*spans):
+    """Return a strategy that holds its symbol between these rows."""
+
+    def weights(bars, params):
+        found = np.zeros(bars.close.shape)
+        for first, last in spans:
+            found[first:last] = 1.0
+        return found
+
+    return Strategy("holding", "signal", Params, target_weights=weights)
+
+
+def moving(*steps):
+    """Return bars whose closes move by so much from row to row, opening at the close before."""
+    closes = 100.0 + np.cumsum([0.0, *steps])
+    return make_bars({"A": closes}, {"A": [closes[0], *closes[:-1]]})
+
+
+def test_trades_without_a_loss_cannot_end_in_ruin_and_are_no_reason_to_ask_nothing():
+    bars = moving(*[1.0] * 59)
+    found = told("monte_carlo", holding((5, 10), (20, 25)), bars, cost="0")["reordering"]
+    assert (found["trades"], found["refused"], found["ruin"]) == (2, None, 0.0)
+    assert sorted(found["invariant"]) == ["longest_drawdown", "lowest_equity", "max_drawdown"]
+    assert "max_drawdown is 0 in every one of 200 orders" in found["invariant"]["max_drawdown"]
+
+
+def test_a_statistic_that_no_order_changes_takes_no_other_with_it():
+    bars = moving(*[1.0] * 20, *[-1.0] * 20, *[0.5] * 19)
+    found = told("monte_carlo", holding((5, 10), (25, 30)), bars, cost="0")["reordering"]
+    assert list(found["invariant"]) == ["longest_drawdown"]  # one trade below the peak, always
+    assert {"max_drawdown", "lowest_equity"} < set(found)
+    assert found["lowest_equity"]["quantiles"]["0.05"] < 100_000.0
+    assert found["ruin"] == 0.0
 
 
 def test_luck_is_measured_on_the_bars_after_the_warm_up():

@@ -5,8 +5,13 @@ import json
 import polars as pl
 import pytest
 
+from backtrail.batch import stages
+from backtrail.batch.execution.outcome import Limits
+from backtrail.batch.holdout import open_holdout
+from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.reports.advanced import render_advanced_report
 from tests.extras import needs
+from tests.unit.batch.execution.test_searching import SIGNAL, SPACE
 from tests.unit.batch.support import Project, batch_config, entry, functions
 
 pytestmark = needs("exchange_calendars", "calendars")
@@ -105,3 +110,43 @@ def test_a_window_without_a_session_of_the_future_is_a_mistake_of_the_config(pro
             start="2020-01-05",
             end="2020-01-05",
         )
+
+
+VALIDATE = {
+    "holdout": {"start": "2020-02-10", "warm_up": 10},
+    "overfitting": {"blocks": 4, "bootstraps": 100, "against": "cash"},
+}
+
+
+def test_a_search_on_a_stored_calendar_is_validated_and_its_holdout_opened_by_its_years(project):
+    bundle = {"adapter": "csv", "path": "prices", "calendar": "XTKS", "timeframe": "1d"}
+    bundle["gaps"] = "allow"
+    for path in (project.root / "prices").iterdir():
+        lines = path.read_text().splitlines(keepends=True)
+        closed = ("2020-01-02", "2020-01-03", "2020-01-13", "2020-02-11", "2020-02-24")
+        path.write_text("".join(line for line in lines if not line.startswith(closed)))
+    project.write("strategies/sma.py", SIGNAL)
+    search = entry(optimize={"space": SPACE}, validate=VALIDATE, start="2020-01-06")
+    project.configure(batch_config(bundles={"prices": bundle}, batch={"s": search}))
+    plan = project.plan()
+    (planned,) = plan.runs
+    stages.capture_code(project.store, planned.backtest_id)
+    run = project.store.run(planned.backtest_id)
+    with project.executor() as executor:
+        for chunk in plan.searches[planned.backtest_id]:
+            stages.evaluate_chunk(project.store, planned.backtest_id, chunk, executor)
+        stages.select_parameters(project.store, planned.backtest_id, executor)
+        stages.run_backtest(project.store, planned.backtest_id, executor)
+        for step in validation_steps(run.read_spec()["identity"]):
+            stages.validate_run(project.store, planned.backtest_id, step, executor)
+        stages.seal_run(project.store, planned.backtest_id)
+    found = json.loads((run.results / "validation/overfitting/overfitting.json").read_bytes())
+    assert found["assumptions"][0].startswith("Sharpe ratios are annual, by 245 bars per year")
+    bars = found["history"]["bars"]
+    assert found["history"]["years"] == bars / 245
+    opened = open_holdout(project.store, run, project.bundles, Limits())
+    curve = pl.read_parquet(
+        project.store.run(opened.backtest_id).results / "backtest_results.parquet"
+    ).filter(pl.col("timestamp") >= pl.datetime(2020, 2, 7, time_zone="UTC"))
+    change = curve["portfolio_value"][-1] / curve["portfolio_value"][0]
+    assert opened.figures["cagr"] == pytest.approx(change ** (245 / (len(curve) - 1)) - 1.0)

@@ -1,5 +1,7 @@
 """Steps of a validation that fail: told once, as the attempt that they belong to, and repeated."""
 
+import json
+
 import polars as pl
 import pytest
 
@@ -51,3 +53,34 @@ def test_a_failed_validation_is_the_same_attempt_and_the_next_call_another(proje
     assert (sealed["status"], sealed["attempt"], sealed["error"]) == ("completed", 2, None)
     assert not run.failed.exists()
     assert (run.results / "validation/verdict.json").exists()
+
+
+BUY_AND_HOLD = """
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass(frozen=True)
+class Params:
+    fast: int = 2
+    slow: int = 4
+
+def target_weights(bars, params):
+    return np.full(bars.close.shape, 1.0 / params.fast)
+"""
+
+
+def test_ruin_that_cannot_be_computed_is_a_gate_that_is_not_passed(project):
+    backtest_id, chunks = plan_search(
+        project, BUY_AND_HOLD, validate={"monte_carlo": {"paths": 100, "noise_runs": 0}}
+    )
+    run = project.store.run(backtest_id)
+    with project.executor() as executor:
+        executed(project, backtest_id, chunks, executor)
+        for step in validation_steps(run.read_spec()["identity"]):
+            stages.validate_run(project.store, backtest_id, step, executor)
+    verdict = json.loads((run.results / "validation/verdict.json").read_bytes())
+    (gate,) = [gate for gate in verdict["gates"] if gate["name"] == "ruin"]
+    assert (gate["figure"], gate["passed"], verdict["passed"]) == (None, False, False)
+    reason = "could not be computed (reordering needs two trades or more, and there are 0)"
+    assert gate["words"] == f"the share of orders that end in ruin {reason}"
+    assert reason in verdict["summary"]
