@@ -187,7 +187,7 @@ def _tombstone(store: RunStore, records: RunRecords, now: datetime) -> Tombstone
         backtest_id=records.backtest_id,
         run_key=records.run_key,
         names=records.names,
-        status=_status(records),
+        status=records.status,
         run_type=records.identity.get("run_type"),
         strategy=records.identity.get("strategy", {}).get("entry"),
         bundle=records.bundle,
@@ -204,12 +204,6 @@ def _user() -> str | None:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         return None
-
-
-def _status(records: RunRecords) -> str:
-    if records.manifest:
-        return str(records.manifest.get("status", "unknown"))
-    return "planned" if records.spec else "damaged" if records.unreadable else "kept by hand"
 
 
 class _Survey:
@@ -278,7 +272,7 @@ class _Survey:
         return RunDeletion(
             name,
             records.names,
-            _status(records),
+            records.status,
             freed_bytes(self._paths(name)),
             tuple(self._needed(records)),
             tuple(_staying(self.store, records)),

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.removal import hold_run
-from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.rundir import RunDir, read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 
@@ -55,6 +56,30 @@ class RunRecords:
         """Its dataset."""
         dataset: Mapping[str, Any] = self.identity.get("dataset", {})
         return dataset.get("dataset_id")
+
+    def began(self, run: RunDir) -> datetime | None:
+        """Return when the run began, by its records; before that, when it was planned.
+
+        A run that is kept by hand has the moment of its metadata. The name of a run says nothing.
+        """
+        said = self.manifest.get("started_at") or self.manifest.get("created_at")
+        try:
+            if said is None and not self.spec and not self.unreadable:
+                values = read_record(run.metadata)
+                said = values.get("created_at") or values.get("timestamp")
+            if said is not None:
+                moment = datetime.fromisoformat(said)
+                return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return datetime.fromtimestamp(run.spec.stat().st_mtime, UTC)
+        except (ArtifactManagerError, OSError, TypeError, ValueError, AttributeError):
+            return None
+
+    @property
+    def status(self) -> str:
+        """Status of its manifest; `planned` before it began, `kept by hand` without records."""
+        if self.manifest:
+            return str(self.manifest.get("status", "damaged"))
+        return "planned" if self.spec else "damaged" if self.unreadable else "kept by hand"
 
     @property
     def objects(self) -> set[str]:

@@ -17,13 +17,26 @@ if not context.bought:
 )
 
 
+READER = """
+def initialize(context):
+    with open({!r}) as stream:
+        context.text = stream.read()
+
+
+def handle_data(context, data):
+    pass
+"""
+
+
 def make_project(root):
-    """Make a project with three sealed runs of one strategy, one of another, and a failed one."""
+    """Make a project of six runs: three of one strategy, one that reads a file, one that fails."""
     project = Project.make(root)
     project.write("strategies/hold.py", HOLD)
     project.write("strategies/bad.py", "raise ValueError('no luck')\n")
+    project.write("notes.txt", "read from outside\n")
+    project.write("strategies/reader.py", READER.format(str(root / "notes.txt")))
     grid = {"extends": "sma", "grid": {"fast": [2, 3, 4]}}
-    named = {name: entry(strategy=f"strategies/{name}.py") for name in ("hold", "bad")}
+    named = {name: entry(strategy=f"strategies/{name}.py") for name in ("hold", "bad", "reader")}
     project.configure(batch_config(batch={"sma": entry(), "sma-grid": grid, **named}))
     project.run()
     return project

@@ -49,7 +49,7 @@ def test_a_preview_says_what_would_go_and_touches_nothing(project, ids):
     edit_tags(project.store, [project.store.read_spec(ids["hold"])["run_key"]], add=["paper"])
     found = preview_deletion(project.store, [ids["hold"]])
     assert not found.deleted
-    assert (found.kept, found.objects, found.remark) == (4, 1, None)
+    assert (found.kept, found.objects, found.remark) == (5, 1, None)
     (run,) = found.runs
     assert (run.backtest_id, run.names, run.status) == (ids["hold"], ("hold",), "completed")
     assert run.needed[0] == "it has the tag paper"
@@ -85,7 +85,7 @@ def test_a_deleted_run_leaves_its_tombstone_and_its_trials(project, ids):
     trials = store.count_trials(dataset, "strategies/hold.py")
     found = delete_runs(store, [ids["hold"]], now=NOW)
     assert found.deleted
-    assert found.kept == 4
+    assert found.kept == 5
     assert not run.path.exists()
     assert not store.key_path(spec["run_key"]).exists()
     assert not store.claimed_path(ids["hold"]).exists()
