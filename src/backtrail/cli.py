@@ -18,6 +18,7 @@ from backtrail.commands import (
     add_holdout_commands,
     add_report_commands,
     add_tag_command,
+    add_tending_commands,
 )
 from backtrail.commands.options import (
     add_command,
@@ -90,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_history_commands(commands)
     add_holdout_commands(commands)
     add_cross_check_command(commands)
+    add_tending_commands(commands)
     add_data_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"

@@ -17,6 +17,7 @@ __all__ = [
     "is_temporary",
     "lease",
     "remove_stale",
+    "stale_files",
     "write_bytes",
     "write_json",
 ]
@@ -53,19 +54,25 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(_TEMPORARY)
 
 
-def remove_stale(folder: Path, *, recursive: bool = False) -> None:
-    """Remove what killed processes left of `atomic_path` in a folder.
+def stale_files(folder: Path, *, recursive: bool = False) -> Iterator[Path]:
+    """Yield what killed processes left of `atomic_path` in a folder.
 
     A temporary file is stale when its process on this host is gone, or, for another host's, when
-    it is a day old. Files being written now stay.
+    it is a day old.
     """
     for top, _, files in os.walk(folder):
         for path in (Path(top, name) for name in files if _is_temporary(name)):
             with suppress(FileNotFoundError):
                 if _is_stale(path):
-                    path.unlink()
+                    yield path
         if not recursive:
             return
+
+
+def remove_stale(folder: Path, *, recursive: bool = False) -> None:
+    """Remove the files of `stale_files`; those being written now stay."""
+    for path in stale_files(folder, recursive=recursive):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

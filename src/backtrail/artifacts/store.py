@@ -142,8 +142,9 @@ class RunStore:
         """
         found = self.find(run_key)
         if found is not None:
-            self._link_id(found, run_key)  # a claim may have been killed between its two links
-            return found, False
+            with suppress(FileNotFoundError):  # deleted since the look
+                self._link_id(found, run_key)  # a claim may have been killed between its two links
+                return found, False
         while True:
             backtest_id = self.take_id(now) if name is None else self.take_name(name)
             spec = make_spec(backtest_id)
@@ -231,7 +232,7 @@ class RunStore:
         return run.backtest_id, True
 
     def _link_id(self, backtest_id: str, run_key: str) -> None:
-        claimed = self._claimed(backtest_id)
+        claimed = self.claimed_path(backtest_id)
         claimed.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.link(self.key_path(run_key), claimed)
@@ -292,7 +293,7 @@ class RunStore:
         """
         run = self.run(backtest_id)
         if not run.spec.exists():
-            claimed = self._claimed(backtest_id)
+            claimed = self.claimed_path(backtest_id)
             if not claimed.exists():
                 raise ArtifactManagerError(
                     f"run {backtest_id} was never planned in {self.base_dir}; plan the batch again"
@@ -308,12 +309,12 @@ class RunStore:
         Raises:
             ArtifactManagerError: If it is missing or unreadable.
         """
-        run, claimed = self.run(backtest_id), self._claimed(backtest_id)
+        run, claimed = self.run(backtest_id), self.claimed_path(backtest_id)
         return (
             read_record(claimed) if not run.spec.exists() and claimed.exists() else run.read_spec()
         )
 
-    def _claimed(self, backtest_id: str) -> Path:
+    def claimed_path(self, backtest_id: str) -> Path:
         """Return the second link of a claimed spec, found by id."""
         return self.keys / "ids" / backtest_id
 

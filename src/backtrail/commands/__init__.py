@@ -6,6 +6,7 @@ from backtrail.commands.history import add_history_commands
 from backtrail.commands.holdout import add_holdout_commands
 from backtrail.commands.reports import add_report_commands
 from backtrail.commands.tags import add_tag_command
+from backtrail.commands.tending import add_tending_commands
 
 __all__ = [
     "add_cross_check_command",
@@ -14,4 +15,5 @@ __all__ = [
     "add_holdout_commands",
     "add_report_commands",
     "add_tag_command",
+    "add_tending_commands",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import read_tags
+from backtrail.artifacts.tombstones import Tombstone, find_tombstone
 from backtrail.errors import ArtifactManagerError
 from backtrail.provenance.attestation import graded_manifest
 
@@ -29,8 +30,18 @@ def find_run(store: RunStore, wanted: str) -> RunDir:
             f"{wanted!r} begins {len(matches)} ids ({some}{', …' if len(matches) > 5 else ''}); "
             "write more of the one you mean"
         )
+    stone = find_tombstone(store, wanted)
+    if stone is not None:
+        raise ArtifactManagerError(f"{stone}{_made_again(store, stone)}")
     newest = f"; the newest is {runs[-1].backtest_id}" if runs else "; the store is empty"
     raise ArtifactManagerError(f"there is no run {wanted!r} in {store.base_dir}{newest}")
+
+
+def _made_again(store: RunStore, stone: Tombstone) -> str:
+    again = None if stone.run_key is None else store.find(stone.run_key)
+    if again is None:
+        return "; a batch that still has it makes it anew, under another id"
+    return f"; equal content has been run again as {again}"
 
 
 def describe_run(run: RunDir) -> dict[str, Any]:

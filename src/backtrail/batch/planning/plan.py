@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
+from backtrail.artifacts.removal import finish_removals
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.sandbox import Sandbox
 from backtrail.batch.planning.chunks import chunk_ranges, estimate_search
@@ -237,6 +238,7 @@ def make_plan(
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
         remove_stale(store.plans, recursive=True)
+        finish_removals(store)
         store.sweep_orphans()
         store_code(store, batch.root, batch.closures.values())
         claimant = Claimant(store, batch.root)
