@@ -203,5 +203,9 @@ class CatalogError(BacktrailError):
     """The catalog database cannot be read or written."""
 
 
+class QueryError(CatalogError):
+    """A question to the catalog that cannot be answered: a wrong condition, an unknown name."""
+
+
 class CatalogUnavailableError(CatalogError, RuntimeError):
     """A run could not be linked, because its catalog cannot be reached."""

@@ -1,6 +1,24 @@
 """Words that messages of every layer share."""
 
-__all__ = ["counted", "error_words", "first_line"]
+import difflib
+from collections.abc import Sequence
+
+__all__ = ["choices", "counted", "error_words", "first_line"]
+
+_MOST_CHOICES = 6
+
+
+def choices(value: str, known: Sequence[str]) -> str:
+    """Return what there is in place of a value that there is not: `are a, b and 3 more`.
+
+    Args:
+        value: What was asked for; what is near to it comes first.
+        known: What there is, at least one.
+    """
+    near = [item for item in known if value in item] or difflib.get_close_matches(value, known)
+    shown = [*near, *(item for item in known if item not in near)][:_MOST_CHOICES]
+    more = f" and {len(known) - len(shown):,} more" if len(known) > len(shown) else ""
+    return f"{'is' if len(known) == 1 else 'are'} {', '.join(shown)}{more}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -16,5 +34,7 @@ def error_words(kind: str, message: str | None) -> str:
 
 def first_line(text: str) -> str:
     """Return the first line of a text that has one, without what a terminal might obey."""
+    if text.isprintable():  # so it has one line, and most texts are like that
+        return text.strip()
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return "".join(letter if letter.isprintable() else " " for letter in line)

@@ -1,19 +1,18 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from backtrail.artifacts.store import RunStore
-from backtrail.canonical import canonical_json
 from backtrail.catalog import tables
 from backtrail.catalog.database import (
     READING,
@@ -38,6 +37,11 @@ from backtrail.catalog.rows import (
 from backtrail.errors import ArtifactManagerError, CatalogError
 from backtrail.files import atomic_path, lease, remove_stale
 from backtrail.provenance.attestation import attestation_files
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from backtrail.catalog.filters import RunFilter
 
 __all__ = ["Catalog", "SyncCounts"]
 
@@ -298,10 +302,10 @@ class Catalog:
     def _export(self, connection: Connection) -> None:
         import polars as pl
 
-        kinds: dict[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, float: pl.Float64}
-        schema = {column.name: kinds[column.type.python_type] for column in tables.runs.columns}
+        from backtrail.catalog.frames import frame_of
+
         rows = connection.execute(sa.select(tables.runs).order_by(tables.runs.c.backtest_id))
-        frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+        frame = frame_of(tables.runs.columns, [tuple(row) for row in rows])
         with atomic_path(self.store.runs_table) as temporary:
             try:
                 frame.write_parquet(temporary, compression="zstd")
@@ -320,34 +324,30 @@ class Catalog:
         rows = [*self._read(results), *self._read(code)]
         return sum(int(row["size"] or 0) for row in rows)
 
-    def find_runs(
-        self, *, name: str | None = None, tag: str | None = None, **equal: str | None
-    ) -> list[dict[str, Any]]:
-        """Return runs whose columns equal the given values, oldest first.
+    def find_runs(self, **wanted: str | date | bool | None) -> list[dict[str, Any]]:
+        """Return the runs that fit a filter as plain values, oldest first.
 
         Args:
-            name: A name of the run in its batch, be it the first or another one; the name of an
-                entry finds every run of its grid.
-            tag: A tag of the run.
-            **equal: Columns of the run table, such as `strategy` or `status`; None is ignored.
+            **wanted: Attributes of `RunFilter`, such as `strategy` or `status`; None is ignored.
+
+        Raises:
+            QueryError: If a name is no filter.
         """
-        columns = tables.runs.c
-        query = sa.select(tables.runs).order_by(columns.backtest_id)
-        for key, value in equal.items():
-            if value is not None:
-                query = query.where(columns[key] == value)
-        if name is not None:
-            # Databases differ in what they take for equal texts; names are compared below.
-            start = canonical_json(name).removesuffix('"')
-            query = query.where(columns.names_json.contains(start, autoescape=True))
-        if tag is not None:
-            query = query.where(columns.tags_json.contains(canonical_json(tag), autoescape=True))
-        return [
-            row
-            for row in self._read(query)
-            if (name is None or _has_name(row, name))
-            and (tag is None or tag in json.loads(row["tags_json"]))
-        ]
+        from backtrail.catalog.filters import RunFilter
+
+        return self.read_runs(RunFilter.of(wanted)).to_dicts()
+
+    def read_runs(self, wanted: "RunFilter | None" = None) -> "pl.DataFrame":
+        """Return the table of runs, or the part of it that fits a filter, oldest first.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        from backtrail.catalog.filters import RunFilter
+        from backtrail.catalog.frames import frame_of
+
+        wanted = wanted or RunFilter()
+        return wanted.fit(frame_of(tables.runs.columns, self._rows(wanted.statement())))
 
     def find_links(self, **equal: str | None) -> list[dict[str, Any]]:
         """Return the links between runs and datasets, oldest run first.
@@ -394,21 +394,20 @@ class Catalog:
         return [{**row, "bundle": bundle} for row in self._read(query)]
 
     def _read(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        names = list(query.selected_columns.keys())
+        return [dict(zip(names, row, strict=True)) for row in self._rows(query)]
+
+    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         refuse_absent(self.url)
         try:
             # Reading takes no write lock: no transaction is begun.
             with self._engine.connect().execution_options(**{READING: True}) as reading:
-                return [dict(row._mapping) for row in reading.execute(query)]
+                return [tuple(row) for row in reading.execute(query)]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
                 f"cannot read the catalog {shown_url(self.url)}: {first_line(error)}; "
                 "`backtrail catalog-sync` makes it from the run directories"
             ) from error
-
-
-def _has_name(row: Mapping[str, Any], name: str) -> bool:
-    names = json.loads(row["names_json"])
-    return any(item == name or item.startswith(f"{name}/") for item in names)
 
 
 def _has_other_columns(connection: Connection) -> bool:

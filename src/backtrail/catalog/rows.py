@@ -152,7 +152,7 @@ def run_rows(run: RunDir) -> RunRows | None:
             raise ValueError(f"it is that of run {manifest['backtest_id']}")
         if manifest["status"] not in _FINAL:
             raise ValueError(f"its status is {manifest['status']!r}, though the run has ended")
-        rows = _rows_of(manifest, checksum, is_altered=checksum != stated)
+        rows = _rows_of(manifest, _git(run, manifest), checksum, is_altered=checksum != stated)
         _require_storable(tables.runs, rows.run)
         _require_storable(tables.data_links, rows.link)
         for row in rows.artifacts:
@@ -163,7 +163,19 @@ def run_rows(run: RunDir) -> RunRows | None:
     return rows
 
 
-def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> RunRows:
+def _git(run: RunDir, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the repository as the run was planned in it; older runs have it in their spec."""
+    if "git" in manifest:
+        return manifest["git"] or {}
+    try:
+        return run.read_spec()["origin"]["git"] or {}
+    except (ArtifactManagerError, KeyError):  # `backtrail verify` tells a damaged spec
+        return {}
+
+
+def _rows_of(
+    manifest: dict[str, Any], git: dict[str, Any], checksum: str, *, is_altered: bool
+) -> RunRows:
     backtest_id = manifest["backtest_id"]
     identity = executed_identity(manifest)
     dataset_id = identity["dataset"]["dataset_id"]
@@ -191,6 +203,9 @@ def _rows_of(manifest: dict[str, Any], checksum: str, *, is_altered: bool) -> Ru
         "strategy": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "library": identity["library"],
+        "git_commit": git.get("commit"),
+        "git_branch": git.get("branch"),
+        "git_dirty": git.get("dirty"),
         "bundle": bundle,
         "dataset_id": dataset_id,
         "symbols_json": canonical_json(identity["symbols"]),

@@ -80,6 +80,9 @@ runs = Table(
     Column("strategy", Text, nullable=False, index=True),
     Column("code_hash", String(64)),  # null for a run whose code was not captured
     Column("library", String(16), nullable=False),
+    Column("git_commit", String(64), index=True),  # null outside of a repository
+    Column("git_branch", Text),
+    Column("git_dirty", Boolean),
     Column("bundle", String(80), nullable=False, index=True),
     Column("dataset_id", String(16), nullable=False, index=True),
     Column("symbols_json", Text, nullable=False),

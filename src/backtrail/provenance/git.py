@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backtrail.canonical import sha256_bytes
 
-__all__ = ["GitState", "read_git_state"]
+__all__ = ["GitState", "git_words", "read_git_state"]
 
 _LARGEST_DIFF = 5_000_000
 _SECONDS = 30
@@ -43,6 +44,19 @@ class GitState:
             "diff_sha256": None if self.diff is None else sha256_bytes(self.diff),
             "diff_omitted": self.diff_omitted,
         }
+
+
+def git_words(git: Mapping[str, Any] | None) -> str | None:
+    """Return the git record of a run in words, or None for a project that is in no repository.
+
+    Args:
+        git: As `GitState.to_dict` returns it.
+    """
+    if git is None:
+        return None
+    said = git["commit"] or "no commit yet"
+    branch = f" on {git['branch']}" if git["branch"] else ""
+    return f"{said}{branch}{', with changes that are not committed' if git['dirty'] else ''}"
 
 
 def read_git_state(folder: Path) -> GitState | None:

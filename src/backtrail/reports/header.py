@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from backtrail.provenance.attestation import GRADE_MEANINGS
+from backtrail.provenance.git import git_words
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord
@@ -79,6 +80,11 @@ def _packages(run: RunRecord) -> tuple[Fact, ...]:
     return (Fact("Packages", listed),) if listed else ()
 
 
+def _commit(run: RunRecord) -> tuple[Fact, ...]:
+    said = git_words(run.spec.get("origin", {}).get("git"))
+    return () if said is None else (Fact("Commit", said, code=True),)
+
+
 def _gaps(run: RunRecord) -> tuple[str, ...]:
     gaps = [str(gap) for gap in run.manifest.get("gaps", ())]
     if len(gaps) > _SHOWN_GAPS:
@@ -122,6 +128,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         Fact("Dataset", str(dataset["dataset_id"]), code=True),
         Fact("Backtest", run.backtest_id, code=True),
         Fact("Code", str(strategy["code_hash"]), code=True),
+        *_commit(run),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
     )

@@ -20,6 +20,7 @@ from backtrail.canonical import sha256_file
 from backtrail.catalog import tables
 from backtrail.catalog.catalog import Catalog, SyncCounts
 from backtrail.errors import CatalogError
+from backtrail.files import write_json
 from backtrail.provenance.attestation import Attestation, add_attestation
 
 from .conftest import DATASET
@@ -239,6 +240,34 @@ def test_a_catalog_with_the_columns_of_an_earlier_version_is_made_anew(stocked):
         catalog.find_runs()
     assert sync(stocked).added == 3
     assert dump(stocked) == before
+
+
+def test_commit_and_branch_of_a_run_are_columns_also_where_only_its_spec_has_them(runs):
+    runs.dataset()
+    git = {"commit": "ab" * 20, "branch": "main", "dirty": True}
+    runs.seal(1, git=git)
+    runs.seal(2, git=None)
+    for number, origin in ((3, {"git": {**git, "dirty": False}}), (4, {"git": None})):
+        run = runs.seal(number)
+        write_json(run.spec, {"run_key": f"{number:064x}", "origin": origin})
+    runs.seal(5).spec.unlink()
+    sync(runs)
+    with open_catalog(runs) as catalog:
+        found = catalog.find_runs()
+    names = ("git_commit", "git_branch", "git_dirty")
+    none = (None, None, None)
+    assert [tuple(row[name] for name in names) for row in found] == [
+        ("ab" * 20, "main", True),
+        none,
+        ("ab" * 20, "main", False),
+        none,
+        none,
+    ]
+    assert pl.read_parquet(runs.store.runs_table).select(names).rows()[2] == (
+        "ab" * 20,
+        "main",
+        False,
+    )
 
 
 def test_the_size_of_the_store_counts_shared_code_once(stocked):

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from backtrail.canonical import sha256_bytes
-from backtrail.provenance.git import read_git_state
+from backtrail.provenance.git import git_words, read_git_state
 
 
 def git(folder, *arguments):
@@ -115,3 +115,12 @@ def test_looking_changes_nothing_in_the_repository(repository):
     before = index.read_bytes()
     read_git_state(repository)
     assert index.read_bytes() == before
+
+
+def test_a_state_in_words_names_commit_branch_and_what_is_not_committed():
+    clean = {"commit": "a" * 40, "branch": "main", "dirty": False}
+    assert git_words(clean) == f"{'a' * 40} on main"
+    changed = {**clean, "branch": None, "dirty": True}
+    assert git_words(changed) == f"{'a' * 40}, with changes that are not committed"
+    assert git_words({**clean, "commit": None}) == "no commit yet on main"
+    assert git_words(None) is None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from backtrail.reports.header import Fact, header_of
 from backtrail.reports.rundata import read_run
 
@@ -43,6 +45,16 @@ def test_a_raised_grade_replaces_the_sealed_one(tmp_path):
 def test_fills_on_the_bar_of_the_decision_are_said_aloud(tmp_path):
     (note,) = header(tmp_path, execution={"fill": "same_close"}).notes
     assert "close of the bar they were decided on" in note
+
+
+def test_the_commit_that_a_run_was_planned_at_is_a_fact(tmp_path):
+    store = runs.write_small_run(tmp_path)
+    record = read_run(store.run_dir)
+    git = {"commit": "ab" * 20, "branch": "main", "dirty": True}
+    spec = {**record.spec, "origin": {"git": git}}
+    facts = header_of(replace(record, spec=spec), dataset=None, bars=60).facts
+    said = f"{'ab' * 20} on main, with changes that are not committed"
+    assert Fact("Commit", said, code=True) in facts
 
 
 def test_packages_and_what_came_from_outside_are_stated(tmp_path):

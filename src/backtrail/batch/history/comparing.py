@@ -36,7 +36,6 @@ FACTS = (
 
 _SUMMARY = "results/summary.parquet"
 _COLUMN = 16
-_HUGE = 1 << 63  # and more has no column of whole numbers
 _PER_TABLE = 6
 
 
@@ -79,6 +78,8 @@ def compare_runs(runs: Sequence[RunDir]) -> Comparison:
     """
     import polars as pl
 
+    from backtrail.catalog.params import param_column
+
     described = {run.backtest_id: (run, describe_run(run)) for run in runs}
     units: dict[str, str] = {}
     facts, params, metrics = [], [], []
@@ -91,7 +92,7 @@ def compare_runs(runs: Sequence[RunDir]) -> Comparison:
         dtype = pl.Datetime("us", "UTC") if name == "timestamp" else pl.String()
         columns[name] = pl.Series(name, [row[name] for row in facts], dtype=dtype)
     for name in sorted({name for row in params for name in row}):
-        columns[name] = _param_column(name, [row.get(name) for row in params])
+        columns[name] = param_column(name, [row.get(name) for row in params])
     for name in units:
         values = [row.get(name) for row in metrics]
         columns[name] = pl.Series(name, values, dtype=pl.Float64())
@@ -115,24 +116,6 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
         "start": identity["start"],
         "end": identity["end"],
     }
-
-
-def _param_column(name: str, values: list[Any]) -> "pl.Series":
-    """Return values of one kind as they are; mixed, nested or huge ones as text."""
-    import polars as pl
-
-    kinds = {type(value) for value in values if value is not None}
-    is_huge = any(type(value) is int and abs(value) >= _HUGE for value in values)
-    for wanted, dtype in (
-        ({bool}, pl.Boolean()),
-        ({int}, pl.Int64()),
-        ({int, float}, pl.Float64()),
-        ({str}, pl.String()),
-    ):
-        if kinds <= wanted and not is_huge:
-            return pl.Series(name, values, dtype=dtype, strict=False)
-    texts = [None if value is None else str(value) for value in values]
-    return pl.Series(name, texts, dtype=pl.String())
 
 
 def _metrics(

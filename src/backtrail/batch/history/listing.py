@@ -1,6 +1,5 @@
 """Runs and plans as text for a terminal: aligned, and no wider than a hundred columns."""
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
-from backtrail.wording import counted, error_words, first_line
+from backtrail.wording import choices, counted, error_words, first_line
 
 __all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
 
@@ -25,7 +24,6 @@ _FIGURES = (
 )
 _LISTS = {"name": "names_json", "tag": "tags_json"}
 _LEAST_NAME = 8  # an id of a user's own may be long
-_MOST_CHOICES = 6
 _MOST_REASONS = 8
 
 
@@ -38,7 +36,7 @@ def shortened(text: str, width: int) -> str:
 def params_words(params: Mapping[str, Any]) -> str:
     """Return parameters as `fast=10 slow=50`; texts without quotes, the rest as in JSON."""
     return " ".join(
-        f"{name}={value if isinstance(value, str) else canonical_json(value)}"
+        f"{name}={value if type(value) in (str, int) else canonical_json(value)}"
         for name, value in params.items()
     )
 
@@ -86,11 +84,10 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     ]
     if row["run_type"] == "optimization":
         facts.append("selected by a search")
-    others, tags = json.loads(row["names_json"])[1:], json.loads(row["tags_json"])
-    if others:
-        facts.append(f"also {', '.join(others)}")
-    if tags:
-        facts.append(f"tags {', '.join(tags)}")
+    if row["names_json"].count('"') > 2:  # unpacking the names of each run takes long
+        facts.append(f"also {', '.join(json.loads(row['names_json'])[1:])}")
+    if row["tags_json"] != "[]":
+        facts.append(f"tags {', '.join(json.loads(row['tags_json']))}")
     yield _GAP.join(fact for fact in facts if fact)
     if row["error_kind"]:
         yield error_words(row["error_kind"], row["error_message"])
@@ -123,18 +120,11 @@ def explain_nothing(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str 
         if value not in known and not is_entry:
             hint = "; `backtrail plan --all` tells which run a name of the config means"
             raise CatalogError(
-                f"no run has the {key} {value!r}; there {_choices(value, list(known))}"
+                f"no run has the {key} {value!r}; there {choices(value, list(known))}"
                 f"{hint if key == 'name' else ''}"
             )
     asked = " ".join(f"--{key} {value}" for key, value in wanted.items() if value is not None)
     return f"none of {counted(len(rows), 'run')} fits {asked}"
-
-
-def _choices(value: str, known: Sequence[str]) -> str:
-    near = [item for item in known if value in item] or difflib.get_close_matches(value, known)
-    shown = [*near, *(item for item in known if item not in near)][:_MOST_CHOICES]
-    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
-    return f"{'is' if len(known) == 1 else 'are'} {', '.join(shown)}{more}"
 
 
 def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) -> str:

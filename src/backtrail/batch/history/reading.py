@@ -48,10 +48,13 @@ def describe_run(run: RunDir) -> dict[str, Any]:
     """Return the manifest of a run, or its spec with the status `planned` before it begins.
 
     The grade is the best one: A when a replay agreed with a complete capture. `tags` are those of
-    the ledger.
+    the ledger, `git` is the repository when the run was planned, None without one.
     """
     described = graded_manifest(run)
     if described is None:
         described = {**run.read_spec(), "status": "planned"}
+    if "git" not in described:  # planned, or of a version that wrote it into the spec alone
+        spec = run.read_spec() if run.spec.exists() else {}
+        described = {**described, "git": spec.get("origin", {}).get("git")}
     tags = read_tags(RunStore(run.path.parent), described["run_key"]).names
     return {**described, "tags": list(tags)}

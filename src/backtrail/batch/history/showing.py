@@ -9,6 +9,7 @@ from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
+from backtrail.provenance.git import git_words
 from backtrail.wording import counted
 
 __all__ = ["run_text"]
@@ -65,6 +66,7 @@ def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
         "tags": ", ".join(described["tags"]) or None,
         "status": _status(run, described) + (f", attempt {attempt}" if attempt > 1 else ""),
         "grade": described.get("grade"),
+        "commit": git_words(described["git"]),
         "gaps": "; ".join(described.get("gaps", ())) or None,
         "packages": ", ".join(f"{name} {version}" for name, version in packages.items()) or None,
         "began": began and f"{began}{took}",

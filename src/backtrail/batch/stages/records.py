@@ -40,6 +40,7 @@ def begin_record(
         "run_type": spec["identity"]["run_type"],
         "identity": spec["identity"],
         "labels": spec["labels"],
+        "git": spec["origin"]["git"],
         "status": "running",
         "attempt": 1 + former["attempt"] if former is not None and is_retry else 1,
         "started_at": utc_iso(now),

@@ -8,6 +8,7 @@ import pytest
 
 from backtrail.artifacts.manifest import inspect_run
 from backtrail.batch import stages
+from backtrail.batch.history.showing import run_text
 from backtrail.data.manifest import DatasetManifest
 from backtrail.errors import RunFailedError
 from tests.unit.batch.support import batch_config, entry, functions
@@ -98,6 +99,9 @@ def test_commit_branch_and_the_difference_are_kept_with_the_run(project):
     assert state["dirty"] is True
     assert "+# not committed\n" in run.git_diff.read_text()
     manifest = run.read_manifest()
+    assert manifest["git"] == state
+    said = f"{state['commit']} on research, with changes that are not committed"
+    assert f"\n  commit    {said}\n" in run_text(run)
     assert manifest["inventory"]["metadata/uncommitted.diff"]["sha256"] == state["diff_sha256"]
     assert not inspect_run(run)
 
@@ -123,6 +127,7 @@ def test_without_a_repository_the_run_says_so(project):
     plan, _ = project.run()
     run = project.store.run(plan.runs[0].backtest_id)
     assert metadata_of(run)["git"] is None
+    assert run.read_manifest()["git"] is None
     assert not run.git_diff.exists()
 
 

@@ -16,6 +16,7 @@ SPEC = {
         "params": {"fast": 3},
     },
     "labels": {"names": ["a"], "bundle": "b"},
+    "origin": {"git": None},
 }
 
 
