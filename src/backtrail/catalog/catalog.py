@@ -1,5 +1,6 @@
 """The catalog database: one writer, rebuilt from disk at any time, giving equal tables."""
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
