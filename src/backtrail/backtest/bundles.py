@@ -60,8 +60,8 @@ def ensure_bundle(project: ProjectConfig, name: str) -> None:
     if "dataset" in project.values["bundles"][name]:
         return
     bundle = bundle_config(name, bundle_definition(name, project.values["bundles"]))
-    if bundle.parent is not None:
-        ensure_bundle(project, bundle.parent.name)
+    for parent in bundle.parents:
+        ensure_bundle(project, parent.bundle.name)
     receipt = read_receipt(bundles, name)
     try:
         checksum = source_checksum(bundle, project.root)

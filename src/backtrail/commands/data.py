@@ -194,6 +194,10 @@ def _survival_lines(manifest: "DatasetManifest") -> Iterator[str]:
         yield f"  sessions    stored, {first} to {last}, from {manifest.sessions['source']}"
     if manifest.derived:
         of = manifest.derived
+        if "joined" in of:
+            parts = (f"{name}, dataset {dataset}" for name, dataset in of["joined"].items())
+            yield f"  joined      {'; '.join(parts)}"
+            return
         source = f" of {of['bundle']}, dataset {of['dataset_id']}" if "dataset_id" in of else ""
         yield f"  derived     from {of['rows']:,} bars of {of['from']}{source}"
 

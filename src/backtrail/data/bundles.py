@@ -25,8 +25,10 @@ __all__ = [
     "REQUIRED_OPTIONS",
     "WAIVABLE_RULES",
     "BundleConfig",
+    "Parent",
     "Waiver",
     "derivation_mistakes",
+    "source_names",
 ]
 
 WAIVABLE_RULES: Final[Mapping[str, str]] = {
@@ -130,8 +132,8 @@ class BundleConfig:
         resample_from: Timeframe of the source, when bars of `timeframe` are made of shorter ones.
         universe: File that says which symbols were in the universe when, relative to the project
             root or absolute; see `backtrail.data.membership`.
-        parent: The bundle whose dataset this one's is made of, for the adapter `bundle`.
-        parent_dataset: Which dataset of it; None for the one its name means.
+        parents: The bundles whose datasets this one's is made of, for the adapter `bundle`: one,
+            whose bars may be joined to longer ones, or several, whose symbols it has.
 
     Raises:
         ConfigError: If something cannot be meant as written; every mistake is named.
@@ -147,8 +149,7 @@ class BundleConfig:
     gaps: str = "allow"
     resample_from: str | None = None
     universe: str | None = None
-    parent: "BundleConfig | None" = None
-    parent_dataset: str | None = None
+    parents: "tuple[Parent, ...]" = ()
 
     def __post_init__(self) -> None:
         where = f"bundles.{self.name}"
@@ -192,22 +193,27 @@ class BundleConfig:
             raise ConfigError(problems)
 
     def _parent_problems(self, where: str) -> list[Problem]:
-        named = self.options.get("source")
-        if self.parent is None:
+        known = {parent.bundle.name: parent.bundle for parent in self.parents}
+        unknown = [name for name in source_names(self.options) if name not in known]
+        if unknown or not known:
             remedy = "name a bundle of the config"
-            return [Problem(f"{where}.source", f"there is no bundle {named!r}", remedy)]
+            found = f"there is no bundle {', '.join(map(repr, unknown))}".removesuffix(" ")
+            return [Problem(f"{where}.source", found, remedy)]
         given = {
-            "source": named,
+            "source": self.options["source"],
             "calendar": self.calendar,
             "timeframe": self.timeframe,
             "resample_from": self.resample_from,
             "gaps": self.gaps,
             "waivers": list(self.waivers),
         }
-        parent = {"calendar": self.parent.calendar, "timeframe": self.parent.timeframe}
+        made_of = {
+            name: {"calendar": bundle.calendar, "timeframe": bundle.timeframe}
+            for name, bundle in known.items()
+        }
         return [
             Problem(f"{where}.{key}", found, remedy)
-            for key, found, remedy in derivation_mistakes(given, parent)
+            for key, found, remedy in derivation_mistakes(given, made_of)
         ]
 
     @property
@@ -218,26 +224,57 @@ class BundleConfig:
         return replace(self, timeframe=self.resample_from, resample_from=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A bundle that another one is made of.
+
+    Attributes:
+        bundle: The bundle.
+        dataset_id: Which dataset of it; None for the one its name means.
+    """
+
+    bundle: BundleConfig
+    dataset_id: str | None = None
+
+
+def source_names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the bundles that a bundle of adapter `bundle` names as its source."""
+    source = values.get("source", ())
+    return (source,) if isinstance(source, str) else tuple(map(str, source))
+
+
 def derivation_mistakes(
-    values: Mapping[str, Any], parent: Mapping[str, Any]
+    values: Mapping[str, Any], parents: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what hinders a bundle from being made of another one: key, what stands there, remedy.
+    """Yield what hinders a bundle from being made of others: key, what stands there, remedy.
 
     Args:
         values: Keys of the bundle.
-        parent: Keys of the other one.
+        parents: Keys of those that it names, by name.
     """
-    named = values["source"]
-    mistake = resampling_mistake(parent["timeframe"], values["timeframe"])
-    if mistake is not None:
-        found = f"{values['timeframe']} of {parent['timeframe']} bars of {named!r}"
-        yield "timeframe", found, mistake
-    if values["calendar"] != parent["calendar"]:
-        found = f"{values['calendar']!r}, where {named!r} has {parent['calendar']!r}"
-        yield "calendar", found, f"write {parent['calendar']}"
+    names = source_names(values)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield "source", f"{name!r} stands there twice", "name each bundle once"
+    for name, parent in parents.items():
+        if len(names) > 1:
+            is_other = parent["timeframe"] != values["timeframe"]
+            mistake = (
+                f"write {parent['timeframe']}; longer bars are made of the joined bundle by another"
+                if is_other
+                else None
+            )
+        else:
+            mistake = resampling_mistake(parent["timeframe"], values["timeframe"])
+        if mistake is not None:
+            found = f"{values['timeframe']} of {parent['timeframe']} bars of {name!r}"
+            yield "timeframe", found, mistake
+        if values["calendar"] != parent["calendar"]:
+            found = f"{values['calendar']!r}, where {name!r} has {parent['calendar']!r}"
+            yield "calendar", found, f"write {parent['calendar']}"
     for key in ("gaps", "resample_from", "waivers"):
         if values.get(key) not in (None, [], "allow"):
-            yield key, "is of no use here", f"drop it, or write it at {named!r}"
+            at = " and ".join(map(repr, parents))
+            yield key, "is of no use here", f"drop it, or write it at {at}"
 
 
 def _unknown_keys(where: str, found: Mapping[str, Any], known: frozenset[str]) -> list[Problem]:

@@ -69,7 +69,7 @@ def ingest_bundle(
         DatasetError: If the source cannot be read, its dialect is unclear, or the dataset cannot
             be written; nothing is left of it.
     """
-    if bundle.parent is not None:
+    if bundle.parents:
         return derive_bundle(bundle, root=root, bundles_dir=bundles_dir)
     card = read_source_card_of(bundle, root) if bundle.adapter in FILE_ADAPTERS else None
     folder = bundles_dir / bundle.name

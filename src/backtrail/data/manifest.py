@@ -119,7 +119,8 @@ class DatasetManifest:
             `backtrail.data.session_check`. Of a calendar that does not come with this package also
             what a usual `year` has, and the dates that the stored table reaches to.
         derived: From which bars these were made, if from finer ones: their timeframe and number,
-            and the bars left out because their time was not over.
+            and the bars left out because their time was not over. Of a joined dataset, those that
+            it was `joined` of, by bundle.
         universe: What the membership file says, as a summary; see `backtrail.data.survival`.
             Empty without one.
     """

@@ -120,8 +120,8 @@ def source_checksum(bundle: BundleConfig, root: Path) -> str:
         DatasetError: If the source is not there.
     """
     contents: list[tuple[str | None, str]] = []
-    if bundle.parent is not None:
-        contents = [(None, bundle.parent_dataset or source_checksum(bundle.parent, root))]
+    for parent in bundle.parents:
+        contents.append((None, parent.dataset_id or source_checksum(parent.bundle, root)))
     if bundle.adapter in FILE_ADAPTERS:
         for file in find_source_files(bundle, root):
             checksum = sha256_file(file.path) if file.path.is_file() else file.expected_sha256
@@ -142,7 +142,7 @@ def _universe_checksum(bundle: BundleConfig, root: Path) -> str | None:
 
 
 def is_made_of_another(bundle: BundleConfig, bundles_dir: Path, receipt: Mapping[str, Any]) -> bool:
-    """Say whether a bundle was made of another dataset than the one its parent's name means now.
+    """Say whether a bundle was made of another dataset than those its parents' names mean now.
 
     A download may give other bars from an equal config, which no checksum of a source can tell.
 
@@ -152,13 +152,14 @@ def is_made_of_another(bundle: BundleConfig, bundles_dir: Path, receipt: Mapping
         receipt: Of its last ingest.
 
     Raises:
-        DatasetError: If its parent's head is damaged.
+        DatasetError: If the head of a parent is damaged.
     """
-    if bundle.parent is None or bundle.parent_dataset is not None:
-        return False
-    if read_receipt(bundles_dir, bundle.parent.name) is None:
+    meant = [parent.bundle.name for parent in bundle.parents if parent.dataset_id is None]
+    if any(read_receipt(bundles_dir, name) is None for name in meant):
         return True
-    return bool(receipt.get("derived_from") != meant_dataset(bundles_dir, bundle.parent.name))
+    made_of = receipt.get("derived_from")
+    of_each = made_of if isinstance(made_of, dict) else dict.fromkeys(meant, made_of)
+    return any(of_each.get(name) != meant_dataset(bundles_dir, name) for name in meant)
 
 
 def useful_threads(bundle: BundleConfig, root: Path) -> int:
@@ -189,7 +190,7 @@ def combine_checksums(
         contents: Symbol and checksum of each file.
         universe: Checksum of its membership file; None without one.
     """
-    if bundle.adapter not in FILE_ADAPTERS and bundle.parent is None:
+    if bundle.adapter not in FILE_ADAPTERS and not bundle.parents:
         contents = ()
     return sha256_json(
         {
@@ -212,8 +213,14 @@ def list_symbols(bundle: BundleConfig, root: Path) -> tuple[str, ...] | None:
     Raises:
         DatasetError: If the source is not there.
     """
-    if bundle.parent is not None:
-        return None if bundle.parent_dataset else list_symbols(bundle.parent, root)
+    if bundle.parents:
+        found: set[str] = set()
+        for parent in bundle.parents:
+            own = None if parent.dataset_id else list_symbols(parent.bundle, root)
+            if own is None:
+                return None
+            found.update(own)
+        return tuple(sorted(found))
     if bundle.adapter == "synthetic":
         config = SyntheticConfig.from_options(
             bundle.name, bundle.as_source.timeframe, bundle.options

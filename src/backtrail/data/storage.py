@@ -197,8 +197,9 @@ def _write_receipt(folder: Path, manifest: DatasetManifest, checksum: str) -> No
         ],
         "waivers": waivers,
     }
-    if "dataset_id" in manifest.derived:
-        receipt["derived_from"] = manifest.derived["dataset_id"]
+    for made_of in ("dataset_id", "joined"):
+        if made_of in manifest.derived:
+            receipt["derived_from"] = manifest.derived[made_of]
     _write_if_other(folder / RECEIPT_FILE, receipt)
 
 

@@ -1,10 +1,10 @@
-"""Definitions of bundles from a batch config, each with that of the bundle it is made of."""
+"""Definitions of bundles from a batch config, each with those of the bundles it is made of."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from backtrail.data.bundles import BundleConfig, Waiver
+from backtrail.data.bundles import BundleConfig, Parent, Waiver, source_names
 from backtrail.errors import ConfigError, Problem
 
 __all__ = ["bundle_config", "bundle_definition"]
@@ -14,7 +14,7 @@ _BUNDLE_KEYS = {
     "calendar",
     "dataset",
     "gaps",
-    "parent",
+    "parents",
     "path",
     "resample_from",
     "timeframe",
@@ -26,7 +26,7 @@ _BUNDLE_KEYS = {
 def bundle_definition(
     name: str, bundles: Mapping[str, Mapping[str, Any]], below: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return the keys of a bundle, with those of the bundle it is made of under `parent`.
+    """Return the keys of a bundle, with those of the bundles it is made of under `parents`.
 
     Args:
         name: The bundle.
@@ -39,14 +39,15 @@ def bundle_definition(
     values = dict(bundles[name])
     if values.get("adapter") != "bundle":
         return values
-    source = values.get("source")
-    if source in (*below, name):
-        circle = " of ".join([*below, name, str(source)])
-        remedy = "let one of them have a source of its own"
-        raise ConfigError([Problem(f"bundles.{name}.source", f"{circle} goes round", remedy)])
-    if source in bundles:
-        values["parent"] = bundle_definition(str(source), bundles, (*below, name))
-    return values
+    parents = {}
+    for source in source_names(values):
+        if source in (*below, name):
+            circle = " of ".join([*below, name, source])
+            remedy = "let one of them have a source of its own"
+            raise ConfigError([Problem(f"bundles.{name}.source", f"{circle} goes round", remedy)])
+        if source in bundles:
+            parents[source] = bundle_definition(source, bundles, (*below, name))
+    return {**values, "parents": parents}
 
 
 def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
@@ -54,12 +55,11 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
 
     Args:
         name: The bundle.
-        values: Its keys; of a bundle made of another one as `bundle_definition` returns them.
+        values: Its keys; of a bundle made of others as `bundle_definition` returns them.
 
     Raises:
         ConfigError: If something cannot be meant as written.
     """
-    parent = values.get("parent")
     waivers = tuple(
         Waiver(
             rule=item["rule"],
@@ -80,6 +80,8 @@ def bundle_config(name: str, values: Mapping[str, Any]) -> BundleConfig:
         gaps=values.get("gaps", "allow"),
         resample_from=values.get("resample_from"),
         universe=values.get("universe"),
-        parent=None if parent is None else bundle_config(values["source"], parent),
-        parent_dataset=None if parent is None else parent.get("dataset"),
+        parents=tuple(
+            Parent(bundle_config(source, keys), keys.get("dataset"))
+            for source, keys in values.get("parents", {}).items()
+        ),
     )

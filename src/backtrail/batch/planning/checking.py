@@ -1,7 +1,7 @@
 """Every mistake of a config that can be found before data are read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -90,18 +90,13 @@ def _symbol_problems(
                 known[request.bundle] = None  # what hinders it is told with the other mistakes
                 continue
             problems |= _universe_problems(bundle, source, root)
-            origin = _origin(bundle)
-            if "dataset" in config["bundles"][request.bundle] or origin is None:
-                known[request.bundle] = None  # its source may be another one now, or gone
-            elif origin.path is not None and not (root / origin.path).exists():
-                where = f"{source}: bundles.{origin.name}.path"
-                problems[where] = Problem(
-                    where,
-                    f"{origin.path!r} does not exist",
-                    "name the folder or file of the source",
-                )
-                known[request.bundle] = None
-            else:
+            known[request.bundle] = None
+            if "dataset" in config["bundles"][request.bundle]:
+                continue  # its source may be another one now, or gone
+            origins = list(_origins(bundle))
+            absent = _path_problems(origins, source, root)
+            problems |= absent
+            if not absent and None not in origins:
                 known[request.bundle] = list_symbols(bundle, root)
         symbols = known[request.bundle]
         if symbols is None:
@@ -121,27 +116,41 @@ def _symbol_problems(
     return list(problems.values())
 
 
-def _universe_problems(bundle: BundleConfig, source: str, root: Path) -> dict[str, Problem]:
-    """Return which membership files are not there, of a bundle and of what it is made of."""
+def _path_problems(
+    origins: Sequence[BundleConfig | None], source: str, root: Path
+) -> dict[str, Problem]:
+    """Return which files and folders of bundles are not there."""
     found = {}
-    wanted: BundleConfig | None = bundle
-    while wanted is not None:
-        if wanted.universe is not None and not (root / wanted.universe).is_file():
-            where = f"{source}: bundles.{wanted.name}.universe"
-            remedy = "name a CSV file with the columns symbol, from, to"
-            found[where] = Problem(where, f"{wanted.universe!r} does not exist", remedy)
-        wanted = None if wanted.parent_dataset is not None else wanted.parent
+    for origin in origins:
+        if origin is not None and origin.path is not None and not (root / origin.path).exists():
+            where = f"{source}: bundles.{origin.name}.path"
+            remedy = "name the folder or file of the source"
+            found[where] = Problem(where, f"{origin.path!r} does not exist", remedy)
     return found
 
 
-def _origin(bundle: BundleConfig) -> BundleConfig | None:
-    """Return the bundle whose source prices come from; None where a dataset is named for it."""
-    origin = bundle
-    while origin.parent is not None:
-        if origin.parent_dataset is not None:
-            return None
-        origin = origin.parent
-    return origin
+def _universe_problems(bundle: BundleConfig, source: str, root: Path) -> dict[str, Problem]:
+    """Return which membership files are not there, of a bundle and of what it is made of."""
+    found = {}
+    if bundle.universe is not None and not (root / bundle.universe).is_file():
+        where = f"{source}: bundles.{bundle.name}.universe"
+        remedy = "name a CSV file with the columns symbol, from, to"
+        found[where] = Problem(where, f"{bundle.universe!r} does not exist", remedy)
+    for parent in bundle.parents:
+        if parent.dataset_id is None:
+            found |= _universe_problems(parent.bundle, source, root)
+    return found
+
+
+def _origins(bundle: BundleConfig) -> Iterator[BundleConfig | None]:
+    """Yield the bundles whose sources prices come from; None where a dataset is named for one."""
+    if not bundle.parents:
+        yield bundle
+    for parent in bundle.parents:
+        if parent.dataset_id is not None:
+            yield None
+        else:
+            yield from _origins(parent.bundle)
 
 
 def _strategy_problems(

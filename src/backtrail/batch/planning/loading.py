@@ -22,7 +22,7 @@ from backtrail.batch.planning.strategies import (
 )
 from backtrail.batch.planning.untagged import are_tags_sound, untagged
 from backtrail.canonical import sha256_json
-from backtrail.data.bundles import BundleConfig
+from backtrail.data.bundles import BundleConfig, source_names
 from backtrail.data.manifest import RECEIPT_FILE
 from backtrail.errors import CodeCaptureError, ConfigError
 from backtrail.provenance.closure import CodeClosure
@@ -101,7 +101,7 @@ class Batch:
         return bundle_config(name, self.definition(name))
 
     def definition(self, name: str) -> dict[str, Any]:
-        """Return the keys of a bundle, with those of the bundle it is made of under `parent`."""
+        """Return the keys of a bundle, with those of the bundles it is made of under `parents`."""
         return bundle_definition(name, self.config["bundles"])
 
     def pinned(self, name: str) -> str | None:
@@ -117,25 +117,24 @@ class Batch:
         One that names its dataset is not looked at, nor what it was made of.
         """
         found: set[str] = set()
-        for name in self.used_bundles:
-            wanted: str | None = name
-            while wanted is not None and self.pinned(wanted) is None:
-                found.add(wanted)
-                wanted = self.parent(wanted)
+        wanted = list(self.used_bundles)
+        while wanted:
+            name = wanted.pop()
+            if self.pinned(name) is None and name not in found:
+                found.add(name)
+                wanted += self.parents(name)
         return tuple(sorted(found))
 
-    def parent(self, name: str) -> str | None:
-        """Return the bundle that another one is made of; None for one with a source of its own."""
+    def parents(self, name: str) -> tuple[str, ...]:
+        """Return the bundles that another one is made of; none for one with a source of its own."""
         values = self.config["bundles"].get(name, {})
-        source: str | None = values.get("source") if values.get("adapter") == "bundle" else None
-        return source
+        return source_names(values) if values.get("adapter") == "bundle" else ()
 
     def receipts(self, name: str) -> list[str]:
-        """Return the receipt of what a bundle is made of, where that is ingested before."""
-        parent = self.parent(name)
-        if parent is None or self.pinned(parent) is not None:
-            return []
-        return [f"{self.places.bundles_dir.as_posix()}/{parent}/{RECEIPT_FILE}"]
+        """Return the receipts of what a bundle is made of, where that is ingested before."""
+        folder = self.places.bundles_dir.as_posix()
+        made_of = (parent for parent in self.parents(name) if self.pinned(parent) is None)
+        return [f"{folder}/{parent}/{RECEIPT_FILE}" for parent in made_of]
 
     @property
     def used_bundles(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from backtrail.data.bundles import (
     FILE_ADAPTERS,
     REQUIRED_OPTIONS,
     derivation_mistakes,
+    source_names,
 )
 from backtrail.errors import Problem
 from backtrail.optimization.conditions import Condition
@@ -354,26 +355,41 @@ def _settings(values: Mapping[str, Any]) -> RunSettings:
 def _parent_problems(
     name: str, bundles: Mapping[str, Mapping[str, Any]], source: str
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the bundle that another one is to be made of."""
+    """Yield what is wrong with the bundles that another one is to be made of."""
     values = bundles[name]
-    parent = values.get("source")
-    if values["adapter"] != "bundle" or parent is None:
+    if values["adapter"] != "bundle":
         return
     where = f"{source}: bundles.{name}.source"
-    if parent not in bundles:
-        near = difflib.get_close_matches(str(parent), bundles, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {', '.join(bundles)}"
-        yield Problem(where, f"there is no bundle {parent!r}", remedy)
-        return
-    seen = [name]
-    while bundles.get(seen[-1], {}).get("adapter") == "bundle":
-        seen.append(str(bundles[seen[-1]].get("source")))
-        if seen[-1] in seen[:-1]:
-            remedy = "let one of them have a source of its own"
-            yield Problem(where, f"{' of '.join(seen)} goes round in a circle", remedy)
-            return
-    for key, found, remedy in derivation_mistakes(values, bundles[parent]):
-        yield Problem(f"{source}: bundles.{name}.{key}", found, remedy)
+    names = source_names(values)
+    for parent in names:
+        if parent not in bundles:
+            near = difflib.get_close_matches(parent, bundles, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"bundles: {', '.join(bundles)}"
+            yield Problem(where, f"there is no bundle {parent!r}", remedy)
+    circle = _circle_of_bundles(bundles, (name,))
+    if circle:
+        remedy = "let one of them have a source of its own"
+        yield Problem(where, f"{' of '.join(circle)} goes round in a circle", remedy)
+    elif set(names) <= bundles.keys():
+        parents = {parent: bundles[parent] for parent in names}
+        for key, found, remedy in derivation_mistakes(values, parents):
+            yield Problem(f"{source}: bundles.{name}.{key}", found, remedy)
+
+
+def _circle_of_bundles(
+    bundles: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the bundles from the first of `seen` on to one that is met twice; empty without."""
+    values = bundles.get(seen[-1], {})
+    if values.get("adapter") != "bundle":
+        return ()
+    for parent in source_names(values):
+        if parent in seen:
+            return (*seen, parent)
+        circle = _circle_of_bundles(bundles, (*seen, parent))
+        if circle:
+            return circle
+    return ()
 
 
 def _bundle_problems(name: str, values: Mapping[str, Any], source: str) -> Iterator[Problem]:

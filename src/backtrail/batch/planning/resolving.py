@@ -75,7 +75,8 @@ def outdated_bundles(batch: Batch) -> dict[str, str]:
         elif receipt["source_checksum"] != source_checksum(batch.bundle(name), batch.root):
             reasons[name] = f"the source of bundle {name} is not the one that was ingested last"
         elif is_made_of_another(batch.bundle(name), batch.places.bundles, receipt):
-            reasons[name] = f"bundle {name} was made of another dataset of {batch.parent(name)}"
+            made_of = " or ".join(batch.parents(name))
+            reasons[name] = f"bundle {name} was made of another dataset of {made_of}"
     return reasons
 
 

@@ -178,6 +178,7 @@ def test_one_wrong_entry_leaves_the_others():
         ),
         ({"adapter": "bundle"}, "the key 'source' is missing"),
         ({"adapter": "bundle", "source": "price"}, "bundles.prices.source: there is no bundle"),
+        ({"adapter": "bundle", "source": ["days", "x"]}, "there is no bundle 'x'"),
         ({"adapter": "bundle", "source": "prices"}, "prices of prices goes round in a circle"),
         (
             {"adapter": "bundle", "source": "days", "timeframe": "1w", "calendar": "24/7"},
