@@ -23,10 +23,12 @@ from backtrail.commands import (
 from backtrail.commands.options import (
     add_command,
     config_files,
+    count_from_one,
     existing_store,
     project_folder,
     project_note,
     read_places,
+    usable_cores,
 )
 from backtrail.errors import BacktrailError
 
@@ -68,6 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     plan = add_command(commands, "plan", _plan, "say what the next snakemake would run, and why")
     plan.add_argument("--all", action="store_true", help="list reused runs, too")
+    plan.add_argument(
+        "--cores",
+        type=count_from_one,
+        metavar="N",
+        help="how many runs at a time, for the time it will take (default: this machine's cores)",
+    )
     runs = add_command(commands, "list", _list, "list the runs of the store")
     runs.add_argument("--status", choices=STATUSES, help="only runs that ended like this")
     runs.add_argument("--grade", choices=GRADES, help="only runs with this provenance grade")
@@ -102,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _plan(options: argparse.Namespace) -> int:
     from backtrail.batch.execution.sandbox import Sandbox
+    from backtrail.batch.history.estimating import estimate_batch
     from backtrail.batch.history.listing import plan_text
     from backtrail.batch.history.why import preview_batch
     from backtrail.batch.planning.loading import open_batch
@@ -110,10 +119,16 @@ def _plan(options: argparse.Namespace) -> int:
         root = project_folder(options)
         batch = open_batch(config_files(options), root=root, sandbox=sandbox)
         previews = preview_batch(batch, sandbox=sandbox)
+    estimate = estimate_batch(batch.places.store, batch.requests, previews)
     if options.json:
-        print(pretty_json([asdict(preview) for preview in previews]), end="")
-    else:
-        print(plan_text(previews, with_reused=options.all), end="")
+        seconds = estimate.seconds
+        rows = [{**asdict(item), "seconds": seconds.get(item.name)} for item in previews]
+        print(pretty_json(rows), end="")
+        return 0
+    print(plan_text(previews, with_reused=options.all), end="")
+    words = estimate.words(options.cores or usable_cores())
+    if words:
+        print(words)
     return 0
 
 

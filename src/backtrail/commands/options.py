@@ -17,11 +17,13 @@ __all__ = [
     "add_command",
     "add_group",
     "config_files",
+    "count_from_one",
     "count_from_zero",
     "existing_store",
     "project_folder",
     "project_note",
     "read_places",
+    "usable_cores",
 ]
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -66,6 +68,25 @@ def add_group(commands: Any, name: str, text: str) -> Any:
         name, help=text, description=text[0].upper() + text[1:] + "."
     )
     return parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def count_from_one(text: str) -> int:
+    """Return the value of an option that counts and cannot be nothing.
+
+    Raises:
+        ArgumentTypeError: If it is below one.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def usable_cores() -> int:
+    """Return how many cores of the machine this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def count_from_zero(text: str) -> int:

@@ -16,6 +16,7 @@ def render_basic_report(
     bundles_dir: Path,
     out: Path,
     grade: str | None = None,
+    trials: str | None = None,
     looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
@@ -28,6 +29,7 @@ def render_basic_report(
         bundles_dir: The central bundle storage with the run's dataset.
         out: The HTML file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        trials: How much was tried on the dataset, in words; None when it was not counted.
         looks: Looks at the holdout of its dataset by its strategy file.
         config: Theme and templates of one's own.
 
@@ -46,5 +48,5 @@ def render_basic_report(
         data=contents.data,
         scripts=("report.js",),
         config=config,
-        **contents.values(grade=grade, looks=looks),
+        **contents.values(grade=grade, trials=trials, looks=looks),
     )

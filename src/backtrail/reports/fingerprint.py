@@ -44,6 +44,7 @@ def describe_reports(
     *,
     grade: str | None = None,
     looks: HoldoutLooks = NO_LOOKS,
+    trials: str | None = None,
     config: ReportConfig | None = None,
 ) -> list[dict[str, Any]]:
     """Return the content of a run's `reports.json`: one record per report file, sorted by name.
@@ -52,11 +53,12 @@ def describe_reports(
         paths: The finished report files.
         grade: Provenance grade that they show; a replay may lift it later.
         looks: Looks at the holdout that they show; there may be more later.
+        trials: How much was tried by then, as they show it; None when it was not counted.
         config: Their theme, parts and templates.
 
     Returns:
         Records with `name`, `sha256` of the file, `fingerprint` of what made it, `grade`,
-        `holdout` (its looks, in words), and `config`.
+        `holdout` (its looks, in words), `trials` and `config`.
     """
     chosen = config or ReportConfig()
     fingerprint = page_fingerprint(chosen)
@@ -67,6 +69,7 @@ def describe_reports(
             "fingerprint": fingerprint,
             "grade": grade,
             "holdout": looks.words,
+            "trials": trials,
             "config": chosen.to_dict(),
         }
         for path in sorted(paths, key=lambda path: path.name)

@@ -32,6 +32,7 @@ def render_pdf_report(
     bundles_dir: Path,
     out: Path,
     grade: str | None = None,
+    trials: str | None = None,
     looks: HoldoutLooks = NO_LOOKS,
     config: ReportConfig | None = None,
 ) -> Path:
@@ -42,6 +43,7 @@ def render_pdf_report(
         bundles_dir: The central bundle storage with the run's dataset.
         out: The PDF file to write.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        trials: How much was tried on the dataset, in words; None when it was not counted.
         looks: Looks at the holdout of its dataset by its strategy file.
         config: Templates of one's own: `basic.typ` takes the place of ours.
 
@@ -65,13 +67,13 @@ def render_pdf_report(
     contents = read_contents(run_dir, bundles_dir)
     own = None if config is None or config.templates is None else config.templates / "basic.typ"
     template = own if own is not None and own.is_file() else _TEMPLATES / "basic.typ"
-    data = json.dumps(paper_data(contents, grade=grade, looks=looks), allow_nan=False)
+    data = paper_data(contents, grade=grade, trials=trials, looks=looks)
     try:
         pdf = typst.compile(
             template,
             font_paths=[_FONTS],
             ignore_system_fonts=True,
-            sys_inputs={"data": data, "chart": paper_chart(contents)},
+            sys_inputs={"data": json.dumps(data, allow_nan=False), "chart": paper_chart(contents)},
         )
     except typst.TypstError as error:
         raise ReportTemplateError(
@@ -91,16 +93,21 @@ def _check_fonts() -> None:
 
 
 def paper_data(
-    contents: RunContents, *, grade: str | None = None, looks: HoldoutLooks = NO_LOOKS
+    contents: RunContents,
+    *,
+    grade: str | None = None,
+    trials: str | None = None,
+    looks: HoldoutLooks = NO_LOOKS,
 ) -> dict[str, Any]:
     """Return all that the pages on paper say, as texts; the template only sets them.
 
     Args:
         contents: The run.
         grade: Provenance grade to show when it was raised after the run was sealed.
+        trials: How much was tried on the dataset, in words; None when it was not counted.
         looks: Looks at the holdout of its dataset by its strategy file.
     """
-    values = contents.values(grade=grade, looks=looks)
+    values = contents.values(grade=grade, trials=trials, looks=looks)
     header = values["header"]
     return {
         "title": header.title,

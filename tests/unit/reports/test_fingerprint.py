@@ -45,13 +45,15 @@ def test_a_change_of_module_template_style_or_vendored_script_changes_the_finger
 def test_reports_are_described_by_name_checksum_and_fingerprint(tmp_path):
     (tmp_path / "b.html").write_bytes(b"second")
     (tmp_path / "a.html").write_bytes(b"first")
-    assert describe_reports([tmp_path / "b.html", tmp_path / "a.html"], grade="A") == [
+    paths = [tmp_path / "b.html", tmp_path / "a.html"]
+    assert describe_reports(paths, grade="A", trials="3 parameter sets") == [
         {
             "name": name,
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": page_fingerprint(ReportConfig()),
             "grade": "A",
             "holdout": "not looked at",
+            "trials": "3 parameter sets",
             "config": {
                 "theme": "auto",
                 "sections": list(ADVANCED_SECTIONS),

@@ -16,7 +16,7 @@ from backtrail.batch.planning.limits import show_bytes
 from backtrail.optimization.search import Search
 from backtrail.wording import counted
 
-__all__ = ["SearchEstimate", "chunk_ranges", "estimate_search"]
+__all__ = ["SearchEstimate", "chunk_ranges", "estimate_search", "time_words"]
 
 _MOST_JOBS: Final = 64
 _WORTH_A_START: Final = 2.5  # seconds of work; starting a job and loading the kernel takes as much
@@ -57,7 +57,7 @@ class SearchEstimate:
         how = "as the last search took" if self.is_measured else "roughly"
         text = (
             f"{about}{counted(self.sets, 'parameter set')} in {counted(self.jobs, 'job')}, "
-            f"{show_bytes(self.memory_bytes)} each, {_time_words(self.seconds)} of one core, {how}"
+            f"{show_bytes(self.memory_bytes)} each, {time_words(self.seconds)} of one core, {how}"
         )
         if not self.is_compiled:
             text += "; by the event engine, because the kernel has no rules for this run"
@@ -66,7 +66,8 @@ class SearchEstimate:
         return text
 
 
-def _time_words(seconds: float) -> str:
+def time_words(seconds: float) -> str:
+    """Return a rough time for people, in seconds, minutes or hours."""
     if seconds < 90:
         return f"{max(1.0, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

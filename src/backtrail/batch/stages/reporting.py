@@ -1,18 +1,18 @@
 """Stage `render_report`: the pages of a finished run, derived from it and outside its seal."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed, require_intact
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.stages.trials import TrialCounts
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import remove_stale, write_json
 from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
-from backtrail.wording import counted
 
 __all__ = ["find_holdout_looks", "render_report", "render_report_again", "render_run"]
 
@@ -26,6 +26,7 @@ def render_report(
     *,
     config: ReportConfig = _BASIC,
     only_stale: bool = False,
+    trials: TrialCounts | None = None,
 ) -> tuple[Path, ...]:
     """Render the pages of a sealed run; they are derived and stand outside the seal.
 
@@ -36,7 +37,9 @@ def render_report(
         backtest_id: The run.
         bundles_dir: Folder of the bundles, for the price chart.
         config: Which pages, and how they look.
-        only_stale: Leave pages that present templates made from this run.
+        only_stale: Leave pages that present templates made from this run. How much was tried by
+            then stands on a page as of its making: a trial more makes no page anew.
+        trials: What the ledger counts, where one job renders many pages; counted when None.
 
     Returns:
         The pages that were asked for.
@@ -57,15 +60,19 @@ def render_report(
         looks = find_holdout_looks(store, run)
         known = {} if not record.exists() else _by_name(json.loads(record.read_bytes()))
         if only_stale and all(page.exists() for page in pages):
-            wanted = _by_name(describe_reports(pages, grade=grade, looks=looks, config=config))
-            if wanted.items() <= known.items():
+            wanted = describe_reports(pages, grade=grade, looks=looks, config=config)
+            if all(_is_same(item, known.get(str(item["name"]))) for item in wanted):
                 return pages
         run.reports.mkdir(parents=True, exist_ok=True)
         remove_stale(run.reports)
+        tried = (trials or TrialCounts(store)).words(run)
+        shown: dict[str, Any] = {"grade": grade, "looks": looks, "trials": tried, "config": config}
         for kind in config.kinds:
-            _render(store, run, bundles_dir, kind, config, grade=grade, looks=looks)
+            _renderer(kind)(
+                run.path, bundles_dir=bundles_dir, out=run.reports / REPORT_FILES[kind], **shown
+            )
         others = {name: item for name, item in known.items() if (run.reports / name).exists()}
-        made = _by_name(describe_reports(pages, grade=grade, looks=looks, config=config))
+        made = _by_name(describe_reports(pages, **shown))
         write_json(record, [item for _, item in sorted({**others, **made}.items())])
     return pages
 
@@ -74,35 +81,28 @@ def _by_name(records: Sequence[dict[str, object]]) -> dict[str, dict[str, object
     return {str(record["name"]): record for record in records}
 
 
-def _render(
-    store: RunStore,
-    run: RunDir,
-    bundles_dir: Path,
-    kind: str,
-    config: ReportConfig,
-    *,
-    grade: str | None,
-    looks: HoldoutLooks,
-) -> None:
-    out = run.reports / REPORT_FILES[kind]
-    shown: dict[str, Any] = {"grade": grade, "looks": looks, "config": config}
+def _is_same(wanted: Mapping[str, object], known: Mapping[str, object] | None) -> bool:
+    """Say whether a page is up to date; what it says of trials is as of its making."""
+    return known is not None and wanted == {**known, "trials": wanted["trials"]}
+
+
+def _renderer(kind: str) -> Callable[..., Path]:
+    # Each kind of page has libraries of its own, which the others do without.
     if kind == "advanced":
         from backtrail.reports.advanced import render_advanced_report
 
-        trials = _trials(store, run)
-        render_advanced_report(run.path, bundles_dir=bundles_dir, out=out, trials=trials, **shown)
-        return
+        return render_advanced_report
     if kind == "search":
         from backtrail.reports.search import render_search_report
 
-        trials = _trials(store, run)
-        render_search_report(run.path, bundles_dir=bundles_dir, out=out, trials=trials, **shown)
-        return
+        return render_search_report
     if kind == "pdf":
-        from backtrail.reports.pdf import render_pdf_report as render
-    else:
-        from backtrail.reports.basic import render_basic_report as render
-    render(run.path, bundles_dir=bundles_dir, out=out, **shown)
+        from backtrail.reports.pdf import render_pdf_report
+
+        return render_pdf_report
+    from backtrail.reports.basic import render_basic_report
+
+    return render_basic_report
 
 
 def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
@@ -115,22 +115,6 @@ def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
     identity = run.read_spec()["identity"]
     family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
     return HoldoutLooks.of(store.find_looks(dataset, family, identity["start"], "9999-12-31"))
-
-
-def _trials(store: RunStore, run: RunDir) -> str:
-    """Return how much was tried on the run's dataset by now, in words."""
-    identity = run.read_spec()["identity"]
-    family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
-    runs = sets = others = 0
-    for path in (store.ledger / "trials" / dataset).glob("*.json"):
-        trial = json.loads(path.read_bytes())
-        if trial["family"] == family:
-            runs, sets = runs + 1, sets + int(trial["sets"])
-        else:
-            others += 1
-    tried = f"{counted(runs, 'run')} with {counted(sets, 'parameter set')} of this strategy file"
-    beside = f", {counted(others, 'run')} of others" if others else ""
-    return f"{tried}{beside}, on this dataset by now"
 
 
 def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.planning.plan import Plan
+from backtrail.batch.stages.trials import TrialCounts
 from backtrail.canonical import sha256_json
 from backtrail.errors import ArtifactManagerError, BacktrailError, RunFailedError, SealError
 from backtrail.files import remove_stale, write_json
@@ -75,9 +76,12 @@ def report_shard(
     config = replace(config, kinds=("basic",))
     ids = plan.report_shards[shard]
     failed = []
+    trials = TrialCounts(store)
     for backtest_id in ids:
         try:
-            stages.render_report(store, backtest_id, bundles_dir, config=config, only_stale=True)
+            stages.render_report(
+                store, backtest_id, bundles_dir, config=config, only_stale=True, trials=trials
+            )
         except (SealError, ArtifactManagerError) as error:
             failed.append(str(error))
     if failed:

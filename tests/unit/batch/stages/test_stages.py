@@ -470,11 +470,14 @@ def test_the_advanced_report_stands_beside_the_basic_one_and_counts_the_trials(s
     pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=both)
     assert [page.name for page in pages] == ["basic_report.html", "advanced_report.html"]
     text = pages[1].read_text()
-    assert "1 run with 1 parameter set of this strategy file, on this dataset by now" in text
+    said = "1 parameter set of this strategy file in 1 run on this dataset, when this page was made"
+    assert said in text
+    assert said in pages[0].read_text()
     assert 'data-theme="dark"' in text
     record = json.loads((run.reports / "reports.json").read_bytes())
     assert [item["name"] for item in record] == ["advanced_report.html", "basic_report.html"]
     assert record[0]["sha256"] == sha256_file(pages[1])
+    assert record[0]["trials"] == said
     assert not inspect_run(run)
     before = pages[1].read_bytes()
     stages.render_report(project.store, run.backtest_id, project.bundles)
