@@ -112,14 +112,17 @@ def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
         store: The run store, whose ledger counts the looks.
         run: The run; it has a run spec.
     """
-    identity = run.read_spec()["identity"]
+    spec = run.read_spec()
+    identity, bundle = spec["identity"], spec["labels"]["bundle"]
     family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
-    return HoldoutLooks.of(store.find_looks(dataset, family, identity["start"], "9999-12-31"))
+    start = identity["start"]
+    return HoldoutLooks.of(store.find_looks(dataset, family, start, "9999-12-31", bundle=bundle))
 
 
 def _trials(store: RunStore, run: RunDir) -> str:
     """Return how much was tried on the run's dataset by now, in words."""
-    identity = run.read_spec()["identity"]
+    spec = run.read_spec()
+    identity, bundle = spec["identity"], spec["labels"]["bundle"]
     family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
     runs = sets = others = 0
     for path in (store.ledger / "trials" / dataset).glob("*.json"):
@@ -130,7 +133,12 @@ def _trials(store: RunStore, run: RunDir) -> str:
             others += 1
     tried = f"{counted(runs, 'run')} with {counted(sets, 'parameter set')} of this strategy file"
     beside = f", {counted(others, 'run')} of others" if others else ""
-    return f"{tried}{beside}, on this dataset by now"
+    told = f"{tried}{beside}, on this dataset by now"
+    window = (identity["start"], identity["end"])
+    all_sets = store.count_trials(dataset, family, bundle=bundle, window=window)
+    if all_sets == sets:
+        return told
+    return f"{told}; {counted(all_sets, 'parameter set')} of it on all datasets of {bundle}"
 
 
 def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:
