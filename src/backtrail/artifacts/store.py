@@ -13,6 +13,7 @@ from typing import Any
 
 from backtrail.artifacts.refusals import unavailable
 from backtrail.artifacts.rundir import LOCK, RunDir, read_record
+from backtrail.artifacts.trial_ledger import find_records
 from backtrail.errors import ArtifactManagerError, InvalidNameError
 from backtrail.files import is_temporary, lease, write_json
 
@@ -241,49 +242,69 @@ class RunStore:
         """Return where the ledger counts the parameter sets of a run."""
         return self.ledger / "trials" / dataset_id / f"{run_key}.json"
 
-    def count_trials(self, dataset_id: str, family: str, run_key: str | None = None) -> int:
-        """Return how many parameter sets of a family were ever evaluated on a dataset.
+    def count_trials(
+        self,
+        dataset_id: str,
+        family: str,
+        run_key: str | None = None,
+        *,
+        bundle: str | None = None,
+        window: tuple[str, str] | None = None,
+    ) -> int:
+        """Return how many parameter sets of a family were ever evaluated on a bundle's data.
 
         Deleted runs count, and so does a set that several runs had: the count is on the safe side.
 
         Args:
-            dataset_id: The dataset.
+            dataset_id: The dataset; every set that was evaluated on it counts.
             family: Strategy file, relative to the project.
             run_key: A run that does not count, if any.
+            bundle: Name of its bundle; sets that were evaluated on the bundle's other datasets
+                count, too.
+            window: First and last date; of the other datasets those count whose dates overlap.
 
         Raises:
             ArtifactManagerError: If a record of the ledger is unreadable.
         """
-        records = sorted((self.ledger / "trials" / dataset_id).glob("*.json"))
-        trials = [read_record(path) for path in records if path.stem != run_key]
-        return sum(int(trial["sets"]) for trial in trials if trial["family"] == family)
+        own, others = find_records(
+            self.ledger / "trials",
+            dataset_id,
+            family,
+            bundle=bundle,
+            window=window,
+            spec_of=self.key_path,
+        )
+        counted = [trial for trial in own + others if trial["run_key"] != run_key]
+        return sum(int(trial["sets"]) for trial in counted)
 
     def holdout_looks(self, dataset_id: str) -> Path:
         """Return the folder of the looks at holdouts of a dataset, one record each."""
         return self.ledger / "holdout" / dataset_id
 
     def find_looks(
-        self, dataset_id: str, family: str, start: str, end: str
+        self, dataset_id: str, family: str, start: str, end: str, *, bundle: str | None = None
     ) -> list[dict[str, Any]]:
-        """Return the looks of a family of strategies at dates of a dataset, deleted runs included.
+        """Return the looks of a family of strategies at dates of a bundle, deleted runs included.
 
         Args:
             dataset_id: The dataset.
             family: Strategy file, relative to the project.
             start: First of the dates.
             end: Last of them.
+            bundle: Name of its bundle; looks at the bundle's other datasets count, too.
 
         Raises:
             ArtifactManagerError: If a record of the ledger is unreadable.
         """
-        looks = [
-            read_record(path) for path in sorted(self.holdout_looks(dataset_id).glob("*.json"))
-        ]
-        return [
-            look
-            for look in looks
-            if look["family"] == family and look["start"] <= end and start <= look["end"]
-        ]
+        own, others = find_records(
+            self.ledger / "holdout",
+            dataset_id,
+            family,
+            bundle=bundle,
+            window=(start, end),
+            spec_of=self.key_path,
+        )
+        return [look for look in own + others if look["start"] <= end and start <= look["end"]]
 
     def restore_spec(self, backtest_id: str) -> RunDir:
         """Return a run's directory; when it or its spec was deleted, it is made again.

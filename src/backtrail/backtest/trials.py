@@ -22,22 +22,26 @@ def record_trials(
     *,
     strategy: str | Path,
     dataset_id: str,
+    bundle: str | None = None,
     base_dir: str | Path | None = None,
 ) -> int:
     """Count parameter sets that a script evaluated, as if a run had: every trial counts.
 
-    Later searches of the same strategy file on the same dataset are judged with them. Recording the
+    Later searches of the same strategy file on the same bundle are judged with them. Recording the
     same sets of the same code again changes nothing.
 
     Args:
         sets: Every set that was evaluated, also those that failed or were not liked.
         strategy: The strategy file.
         dataset_id: The dataset they were evaluated on.
+        bundle: The bundle it is of; looked for below the project's `bundles/` where it is not
+            named. Without one the sets count on this dataset alone.
         base_dir: Folder of the runs; a relative one counts from the project, None is the one that
             the project's config names.
 
     Returns:
-        How many parameter sets of this strategy file were ever evaluated on this dataset.
+        How many parameter sets of this strategy file were ever evaluated on this dataset and the
+        others of its bundle.
 
     Raises:
         CodeCaptureError: If the strategy file does not exist, or its code cannot be captured.
@@ -62,8 +66,11 @@ def record_trials(
         "sets_sha256": sha256_json(listed),
     }
     key = sha256_json(counted)
+    if bundle is None:
+        bundle = next((path.parent.name for path in root.glob(f"bundles/*/{dataset_id}")), None)
+    named = {} if bundle is None else {"bundle": bundle}
     store = RunStore(locate_base_dir(base_dir))
     path = store.trial_path(dataset_id, key)
     if not path.exists():
-        write_json(path, {"run_key": key, **counted}, durable=True)
-    return store.count_trials(dataset_id, closure.entry)
+        write_json(path, {"run_key": key, **counted, **named}, durable=True)
+    return store.count_trials(dataset_id, closure.entry, bundle=bundle)

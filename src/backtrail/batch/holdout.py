@@ -2,8 +2,9 @@
 
 A look is an explicit act and a run of its own, never a write into the sealed one. The ledger has
 one record per look, written before the dates are read; a look that fails is a look. Looks at the
-same dates by the same strategy file count together, whichever search they were for, because what is
-learned from one steers the next: from the second one on the dates are contaminated.
+same dates by the same strategy file count together, whichever search they were for and whichever
+dataset of the bundle they read, because what is learned from one steers the next: from the second
+one on the dates are contaminated.
 """
 
 import json
@@ -85,7 +86,7 @@ def open_holdout(
     spec, selection = _openable(parent)
     identity = _identity(parent, spec, selection)
     run_key = sha256_json(identity)
-    look = count_look(store, identity, run_key)
+    look = count_look(store, identity, run_key, bundle=spec["labels"]["bundle"])
 
     def make_spec(claimed: str) -> dict[str, Any]:
         return {
@@ -163,7 +164,9 @@ def _identity(
     }
 
 
-def count_look(store: RunStore, identity: Mapping[str, Any], run_key: str) -> int:
+def count_look(
+    store: RunStore, identity: Mapping[str, Any], run_key: str, *, bundle: str | None = None
+) -> int:
     """Write the record of a look, unless it has one, and return its number.
 
     Looks that are opened at the same time wait for each other: no two have one number.
@@ -172,6 +175,7 @@ def count_look(store: RunStore, identity: Mapping[str, Any], run_key: str) -> in
         store: The run store.
         identity: Of the run that looks.
         run_key: Its key.
+        bundle: Name of the bundle whose dataset it reads; None counts looks at that dataset alone.
 
     Raises:
         ArtifactManagerError: If a record of the ledger is unreadable.
@@ -180,14 +184,15 @@ def count_look(store: RunStore, identity: Mapping[str, Any], run_key: str) -> in
     folder = store.holdout_looks(dataset)
     path = folder / f"{run_key}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    with lease(folder / ".lock"):
+    with lease(folder.parent / ".lock"):  # of all datasets: looks at two of them count together
         if path.exists():
             return int(read_record(path)["look"])
-        look = 1 + len(store.find_looks(dataset, family, **identity["holdout"]))
+        look = 1 + len(store.find_looks(dataset, family, **identity["holdout"], bundle=bundle))
         record = {
             "run_key": run_key,
             "parent": identity["parent"],
             "dataset_id": dataset,
+            **({} if bundle is None else {"bundle": bundle}),
             "family": family,
             **identity["holdout"],
             "look": look,

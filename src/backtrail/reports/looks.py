@@ -11,7 +11,7 @@ __all__ = ["NO_LOOKS", "HoldoutLooks"]
 
 @dataclass(frozen=True, slots=True)
 class HoldoutLooks:
-    """Looks of one strategy file at dates that were withheld from it, by one dataset's ledger.
+    """Looks of one strategy file at dates of a bundle that were withheld from it.
 
     Attributes:
         count: How many there were by now.
@@ -27,11 +27,17 @@ class HoldoutLooks:
         """Return the count of records of the ledger.
 
         Args:
-            records: Looks at the same dataset by the same strategy file; `look` is the how-manyth
-                at its dates each was.
+            records: Looks at the same bundle by the same strategy file: `look` is the how-manyth
+                at its dates each was when it was counted, from `start` to `end`. Older ones counted
+                each dataset apart, so dates that overlap are looked for as well.
         """
-        numbers = [int(record["look"]) for record in records]
-        return cls(len(numbers), any(number > 1 for number in numbers))
+        looks = sorted(records, key=lambda record: str(record["start"]))
+        is_second = any(int(look["look"]) > 1 for look in looks)
+        latest, overlaps = "", False
+        for look in looks:
+            overlaps = overlaps or str(look["start"]) <= latest
+            latest = max(latest, str(look["end"]))
+        return cls(len(looks), is_second or overlaps)
 
     @property
     def words(self) -> str:

@@ -150,7 +150,8 @@ def luck_cards(luck: Mapping[str, Any]) -> list[LuckCard]:
             "Trials ever counted",
             trials.get("all"),
             "count",
-            "Sets of this strategy on this dataset in the trial ledger, deleted runs included.",
+            "Sets of this strategy on the bundle's datasets in the trial ledger, deleted runs "
+            "included.",
         ),
         (
             "Effective trials",

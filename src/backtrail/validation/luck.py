@@ -28,7 +28,7 @@ class SearchLuck:
 
     Attributes:
         own_trials: Sets of this search that got through.
-        all_trials: Sets ever evaluated by this family of strategies on this dataset; never fewer.
+        all_trials: Sets ever evaluated by this family of strategies on these dates; never fewer.
         effective_trials: What the own ones are worth by their mean correlation.
         clusters: Groups of own trials that move alike; None when they were not looked for.
         sharpe_variance: Variance (ddof 1) of the Sharpe ratios per bar of the own trials.

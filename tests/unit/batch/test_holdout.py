@@ -38,3 +38,23 @@ def test_a_look_is_counted_once_and_other_dates_or_strategies_count_apart(store)
     assert count_look(store, other, "c" * 64) == 1
     across = {**IDENTITY, "holdout": {"start": "2020-06-30", "end": "2020-07-01"}}
     assert count_look(store, across, "d" * 64) == 3
+
+
+def test_looks_at_the_same_dates_of_another_dataset_of_the_bundle_count_together(store):
+    later = {**IDENTITY, "dataset": {"dataset_id": "f" * 16}}
+    assert count_look(store, IDENTITY, "a" * 64, bundle="prices") == 1
+    assert count_look(store, later, "b" * 64, bundle="prices") == 2
+    assert count_look(store, later, "c" * 64, bundle="other") == 3, "no look is forgotten"
+    strange = {**IDENTITY, "dataset": {"dataset_id": "e" * 16}}
+    assert count_look(store, strange, "d" * 64, bundle="third") == 1
+
+
+def test_looks_at_two_datasets_at_the_same_time_have_different_numbers(store):
+    keys = [f"{number:064x}" for number in range(24)]
+
+    def look(key):
+        identity = {**IDENTITY, "dataset": {"dataset_id": key[-1] * 16}}
+        return count_look(store, identity, key, bundle="prices")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(look, keys)) == list(range(1, 25))

@@ -38,10 +38,15 @@ def shown(store, kind: str, looks: HoldoutLooks) -> str:
 
 def test_looks_are_counted_and_a_second_one_at_the_same_dates_contaminates():
     assert HoldoutLooks.of([]).words == "not looked at"
-    assert HoldoutLooks.of([{"look": 1}]) == HoldoutLooks(1, contaminated=False)
-    assert HoldoutLooks.of([{"look": 1}]).words == "1 look"
-    assert HoldoutLooks.of([{"look": 1}, {"look": 1}]).words == "2 looks", "at different dates"
-    assert HoldoutLooks.of([{"look": 2}, {"look": 1}]) == TWICE
+    first = {"look": 1, "start": "2018-01-02", "end": "2018-12-31"}
+    assert HoldoutLooks.of([first]) == HoldoutLooks(1, contaminated=False)
+    assert HoldoutLooks.of([first]).words == "1 look"
+    later = {"look": 1, "start": "2019-01-02", "end": "2019-12-31"}
+    assert HoldoutLooks.of([later, first]).words == "2 looks", "at different dates"
+    assert HoldoutLooks.of([{**first, "look": 2}, first]) == TWICE
+    # Each was the first of its dataset, by a count that kept datasets apart.
+    across = {"look": 1, "start": "2018-12-31", "end": "2019-06-28"}
+    assert HoldoutLooks.of([first, across]) == TWICE
     assert TWICE.words == "2 looks, contaminated"
 
 

@@ -8,12 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.closing.captured_code import StoredCode
 from backtrail.batch.closing.store_reports import write_store_reports
 from backtrail.files import lease, remove_stale
-from backtrail.reports.looks import HoldoutLooks
+from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
 __all__ = ["render_store_index"]
@@ -41,7 +40,7 @@ def render_store_index(
     with lease(store.catalog_lock):
         runs = pl.read_parquet(store.runs_table).sort("backtest_id")
         synthetic = _synthetic_datasets(bundles_dir)
-        looks = _looks(store, set(runs["dataset_id"].drop_nulls()))
+        looks = _Looks(store)
         rows = [_index_row(store, row, synthetic, looks) for row in runs.iter_rows(named=True)]
         remove_stale(store.base_dir)
         render_index(
@@ -63,22 +62,27 @@ def _synthetic_datasets(bundles_dir: Path) -> set[str]:
     return found
 
 
-_Looks = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+class _Looks:
+    """The looks at held-out dates of a store; each question is asked of the ledger once."""
 
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._is_any = any((store.ledger / "holdout").glob("*/*.json"))
+        self._found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
 
-def _looks(store: RunStore, datasets: set[str]) -> _Looks:
-    """Return the looks at held-out dates by dataset and strategy file."""
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for dataset in datasets:
-        for path in sorted(store.holdout_looks(dataset).glob("*.json")):
-            look = read_record(path)
-            found.setdefault((dataset, look["family"]), []).append(look)
-    return found
-
-
-def _looks_of(row: Mapping[str, Any], looks: _Looks) -> HoldoutLooks:
-    found = looks.get((row["dataset_id"], row["strategy"]), ())
-    return HoldoutLooks.of(look for look in found if row["start_date"] <= look["end"])
+    def of(self, row: Mapping[str, Any]) -> HoldoutLooks:
+        """Return those by the strategy file of a run, from its start on."""
+        if not self._is_any or row["dataset_id"] is None:
+            return NO_LOOKS
+        key = (row["dataset_id"], row["strategy"], row["bundle"])
+        if key not in self._found:
+            dataset, family, bundle = key
+            self._found[key] = self._store.find_looks(
+                dataset, family, "", "9999-12-31", bundle=bundle
+            )
+        return HoldoutLooks.of(
+            look for look in self._found[key] if row["start_date"] <= look["end"]
+        )
 
 
 def _index_row(
@@ -109,7 +113,7 @@ def _index_row(
         "advanced": _first_there(store, (advanced,)),
         "search": _first_there(store, (search,)),
         "synthetic": row["dataset_id"] in synthetic,
-        "looks": _looks_of(row, looks),
+        "looks": looks.of(row),
         "tags": json.loads(row["tags_json"]),
         "version": row["manifest_sha256"],
     }

@@ -157,8 +157,8 @@ def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) ->
             f"Sharpe ratios are annual, by {periods:g} bars per year, without a risk-free rate",
             "psr, dsr and the track record take the error of the ratio by Bailey and Lopez de "
             "Prado (2012)",
-            "dsr counts every trial of this strategy file on this dataset, deleted runs included, "
-            "and those of this search",
+            "dsr counts every trial of this strategy file on the datasets of this bundle whose "
+            "dates overlap, deleted runs included, and those of this search",
             "pbo is by combinatorially symmetric cross-validation; reality_check and spa by the "
             "stationary bootstrap",
         ],

@@ -51,7 +51,14 @@ class Claimant:
         identity, counted = dict(run.identity), {}
         if "search" in identity:
             dataset, family = identity["dataset"]["dataset_id"], identity["strategy"]["entry"]
-            counted = {"trials_before": self.store.count_trials(dataset, family, run.run_key)}
+            before = self.store.count_trials(
+                dataset,
+                family,
+                run.run_key,
+                bundle=run.request.bundle,
+                window=(str(identity["start"]), str(identity["end"])),
+            )
+            counted = {"trials_before": before}
 
         def make_spec(claimed: str) -> dict[str, Any]:
             return {

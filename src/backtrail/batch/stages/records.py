@@ -201,6 +201,9 @@ def trial_record(
     return {
         "run_key": spec["run_key"],
         "dataset_id": identity["dataset"]["dataset_id"],
+        "bundle": spec["labels"]["bundle"],
+        "start": identity["start"],
+        "end": identity["end"],
         "family": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "run_type": identity["run_type"],

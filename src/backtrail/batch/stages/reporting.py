@@ -112,9 +112,11 @@ def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
         store: The run store, whose ledger counts the looks.
         run: The run; it has a run spec.
     """
-    identity = run.read_spec()["identity"]
+    spec = run.read_spec()
+    identity, bundle = spec["identity"], spec["labels"]["bundle"]
     family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
-    return HoldoutLooks.of(store.find_looks(dataset, family, identity["start"], "9999-12-31"))
+    start = identity["start"]
+    return HoldoutLooks.of(store.find_looks(dataset, family, start, "9999-12-31", bundle=bundle))
 
 
 def render_report_again(store: RunStore, backtest_id: str, bundles_dir: Path) -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 """Ranking of searches, and what the ledger counts, on a store written by hand."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -84,6 +85,23 @@ def test_looks_count_by_strategy_file_and_dates_that_overlap(store):
     assert store.find_looks("e", "a.py", "2016-01-01", "2019-12-31") == []
 
 
+def add_look_of(store, key, dataset, **more):
+    record = {"run_key": key, "dataset_id": dataset, "family": "a.py", "look": 1}
+    write(store.holdout_looks(dataset) / f"{key}.json", {**record, **more})
+
+
+def test_looks_at_other_datasets_of_the_bundle_count_where_dates_overlap(store):
+    dates = {"start": "2018-01-02", "end": "2018-12-31"}
+    add_look_of(store, "1" * 64, "former", bundle="prices", **dates)
+    add_look_of(store, "2" * 64, "strange", bundle="other", **dates)
+    add_look_of(store, "3" * 64, "earlier", bundle="prices", start="2010-01-04", end="2010-12-31")
+    add_look_of(store, "4" * 64, "now", **dates)
+    found = store.find_looks("now", "a.py", "2018-06-01", "2019-12-31", bundle="prices")
+    assert sorted(look["run_key"][0] for look in found) == ["1", "4"]
+    assert len(store.find_looks("now", "a.py", "2018-06-01", "2019-12-31")) == 1
+    assert store.find_looks("now", "b.py", "2018-06-01", "2019-12-31", bundle="prices") == []
+
+
 def test_the_holdout_of_a_search_stands_beside_it_with_its_mark(store):
     add_search(store, 1, passed=True, dsr=0.96)
     looked = store.run("20260101_000008_000")
@@ -113,3 +131,52 @@ def test_every_set_of_a_family_on_a_dataset_counts_but_those_of_the_run_itself(s
     assert store.count_trials("d", "a.py", "f" * 64) == 73
     assert store.count_trials("d", "a.py", "a" * 64) == 1
     assert store.count_trials("none", "a.py", "a" * 64) == 0
+
+
+def test_sets_on_other_datasets_of_the_bundle_count_where_dates_overlap(store):
+    dates = {"start": "2015-01-02", "end": "2018-12-31"}
+
+    def add(key, dataset, sets, *, family="a.py", **more):
+        record = {"run_key": key * 64, "dataset_id": dataset, "family": family, "sets": sets}
+        write(store.ledger / "trials" / dataset / f"{key * 64}.json", {**record, **more})
+
+    add("a", "now", 1)  # on the dataset itself every set counts
+    add("b", "former", 10, bundle="prices", **dates)
+    add("c", "former", 100, bundle="prices", start="2001-01-02", end="2002-12-31")
+    add("d", "strange", 1_000, bundle="other", **dates)
+    add("e", "former", 10_000, bundle="prices", family="other.py", **dates)
+
+    def count(**more):
+        return store.count_trials("now", "a.py", **more)
+
+    window = {"bundle": "prices", "window": ("2018-06-01", "2020-12-31")}
+    assert count(**window) == 11
+    assert count(bundle="prices") == 111
+    assert count() == 1
+    assert store.count_trials("now", "a.py", "b" * 64, **window) == 1
+    # A script's record says no dates, and one of an older version nothing but the dataset.
+    add("f", "former", 100_000)
+    assert count(**window) == 100_011, "whose dataset it is, others in its folder say"
+    add("0", "nobody", 1_000_000)
+    assert count(**window) == 100_011
+
+
+def test_records_of_older_versions_are_looked_up_by_the_spec_of_their_run(store):
+    key = "7" * 64
+    identity = {"start": "2015-01-02", "end": "2018-12-31"}
+
+    def spec(claimed):
+        return {
+            "backtest_id": claimed, "run_key": key, "identity": identity,
+            "labels": {"names": ["s"], "bundle": "prices"},
+        }  # fmt: skip
+
+    store.claim(key, spec, datetime(2026, 1, 1, tzinfo=UTC))
+    add_trials(store, key, 5, dataset="former")
+    window = ("2018-06-01", "2020-12-31")
+    assert store.count_trials("now", "a.py", bundle="prices", window=window) == 5
+    assert store.count_trials("now", "a.py", bundle="other", window=window) == 0
+    later = ("2019-06-01", "2020-12-31")
+    assert store.count_trials("now", "a.py", bundle="prices", window=later) == 0
+    store.key_path(key).write_text("no json")
+    assert store.count_trials("now", "a.py", bundle="prices", window=window) == 0

@@ -14,6 +14,8 @@ SPEC = {
         "strategy": {"entry": "strategies/s.py", "code_hash": "c"},
         "dataset": {"dataset_id": "d"},
         "params": {"fast": 3},
+        "start": "2020-01-02",
+        "end": "2020-12-31",
     },
     "labels": {"names": ["a"], "bundle": "b"},
     "origin": {"git": None},
@@ -53,5 +55,7 @@ def test_a_failure_keeps_the_last_lines_of_both_logs(tmp_path):
 def test_a_trial_counts_one_parameter_set_of_a_family():
     record = trial_record(SPEC)
     assert (record["family"], record["sets"], record["dataset_id"]) == ("strategies/s.py", 1, "d")
+    found = (record["bundle"], record["start"], record["end"])
+    assert found == ("b", "2020-01-02", "2020-12-31")
     other = {**SPEC, "identity": {**SPEC["identity"], "params": {"fast": 4}}}
     assert trial_record(other)["sets_sha256"] != record["sets_sha256"]

@@ -9,9 +9,11 @@ from backtrail.batch import stages
 from backtrail.batch.execution.sandbox import Limits
 from backtrail.batch.history.replay import replay_runs
 from backtrail.batch.history.showing import run_text
+from backtrail.batch.holdout import open_holdout
 from backtrail.batch.stages.searching import cover
 from backtrail.batch.stages.working import WorkingFiles
 from backtrail.errors import RunFailedError, SealError
+from backtrail.reports.settings import ReportConfig
 from tests.unit.batch.execution.test_searching import SIGNAL, SPACE
 from tests.unit.batch.support import batch_config, entry
 
@@ -336,3 +338,33 @@ def run_note(project, text, optimize):
     backtest_id, chunks = plan_search(project, text, optimize=optimize)
     finish(project, backtest_id, chunks)
     return stages.render_report(project.store, backtest_id, project.bundles)[0].read_text()
+
+
+def test_a_bar_more_forgets_neither_the_trials_nor_the_looks_at_the_same_dates(project):
+    validate = {"holdout": {"start": "2020-02-10", "warm_up": 5}}
+    backtest_id, chunks = plan_search(project, validate=validate)
+    first = finish(project, backtest_id, chunks)
+    assert first.read_spec()["trials_before"] == 0
+    assert open_holdout(project.store, first, project.bundles, Limits()).look == 1
+    for path in (project.root / "prices").iterdir():
+        with path.open("a") as rows:
+            rows.write("2020-02-27,50,51,49,50,100\n")
+    backtest_id, chunks = plan_search(project, validate=validate)
+    second = finish(project, backtest_id, chunks)
+    before, now = (run.read_spec()["identity"]["dataset"]["dataset_id"] for run in (first, second))
+    assert before != now
+    assert second.read_spec()["trials_before"] == 8 + 1  # the search and the run on its holdout
+    opened = open_holdout(project.store, second, project.bundles, Limits())
+    assert (opened.look, opened.contaminated) == (2, True)
+    record = project.store.run(opened.backtest_id).results / "validation/holdout"
+    told = json.loads((record / "validation-results.json").read_bytes())
+    assert "This is look 2 at these dates" in told["summary"]
+    pages = list(project.store.run(opened.backtest_id).reports.glob("*.html"))
+    assert pages
+    text = pages[0].read_text()
+    assert 'data-looks="2" data-contaminated="yes"' in text
+    config = ReportConfig(kinds=("advanced",))
+    (page,) = stages.render_report(
+        project.store, second.backtest_id, project.bundles, config=config
+    )
+    assert "18 parameter sets of it on all datasets of prices" in page.read_text()
