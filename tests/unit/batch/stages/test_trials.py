@@ -15,7 +15,7 @@ from tests.unit.batch.support import batch_config, entry
 def add_trial(store, dataset, name, *, family="strategies/sma.py", sets=1):
     path = store.trial_path(dataset, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"family": family, "sets": sets}))
+    path.write_text(json.dumps({"run_key": name, "family": family, "sets": sets}))
 
 
 def shown(page):
@@ -74,7 +74,9 @@ def test_a_page_from_before_trials_were_recorded_is_stale_only_by_its_templates(
     assert page.stat().st_mtime_ns == made_at
 
 
-def test_a_shard_reads_the_ledger_once_and_its_pages_agree(grid, tmp_path, monkeypatch):
+def test_a_shard_reads_the_ledger_once_for_all_its_pages_and_they_agree(
+    grid, tmp_path, monkeypatch
+):
     project, plan, _ = grid
     for run in plan.runs:
         reports = project.store.run(run.backtest_id).reports
@@ -93,7 +95,8 @@ def test_a_shard_reads_the_ledger_once_and_its_pages_agree(grid, tmp_path, monke
     (shard,) = plan.report_shards
     report_shard(project.store, plan, shard, project.bundles, tmp_path / "r.json")
     monkeypatch.undo()
-    assert sorted(opened) == sorted(run.run_key for run in plan.runs), "each record once"
+    keys = sorted(run.run_key for run in plan.runs)
+    assert sorted(opened) == sorted(2 * keys), "for the dataset and for its bundle, not per page"
     pages = [project.store.run(run.backtest_id).reports / "basic_report.html" for run in plan.runs]
     (said,) = {shown(page) for page in pages}
     assert said.startswith("3 parameter sets of this strategy file in 3 runs on this dataset")
