@@ -12,6 +12,7 @@ from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
 from backtrail.catalog import GRADES, STATUSES
 from backtrail.commands import (
+    add_archive_command,
     add_cross_check_command,
     add_data_commands,
     add_history_commands,
@@ -100,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_holdout_commands(commands)
     add_cross_check_command(commands)
     add_tending_commands(commands)
+    add_archive_command(commands)
     add_data_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"

@@ -86,3 +86,45 @@ def test_a_cleanup_guesses_nothing(call, made, arguments, said):
     assert (status, out) == (1, "")
     assert said in err
     assert len(made.store.run_dirs()) == 6
+
+
+def test_runs_go_to_another_project_in_one_file(call, made, ids, tmp_path, monkeypatch):
+    file = tmp_path / "paper.tar.gz"
+    status, out, err = call("archive", ids["sma"], ids["hold"], "--out", str(file))
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].startswith(f"{ids['sma']}  sma, sma-grid/fast=3, dataset ")
+    assert f"written: {file}, 2 runs, 1 dataset, " in out
+    monkeypatch.chdir(tmp_path)  # no project, no store
+    found = json.loads(call("archive", "--check", str(file), "--json")[1])
+    assert {run["backtest_id"] for run in found["runs"]} == {ids["sma"], ids["hold"]}
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.yaml").write_text((made.root / "config.yaml").read_text())
+    monkeypatch.chdir(other)
+    status, out, err = call("archive", "--into-store", str(file))
+    assert (status, err) == (0, "")
+    assert out.endswith("\n2 of 2 runs imported\n")
+    rows = json.loads(call("list", "--json")[1])
+    assert {row["backtest_id"] for row in rows} == {ids["sma"], ids["hold"]}
+    assert ids["sma"] in (other / "backtests/index.html").read_text()
+    assert call("verify")[1] == "2 intact\n"
+    assert call("replay", "--all")[1].endswith("2 identical\n")
+    status, out, _ = call("archive", "--into-store", str(file))
+    assert "there already, the same in every byte of its manifest" in out
+    assert out.endswith("\n0 of 2 runs imported\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--out", "x.tar"), "name runs with --out FILE"),
+        (("20260101_000000_000", "--check", "x.tar"), "name runs with --out FILE"),
+        (("--check", "x.tar", "--without-data"), "--without-data says what --out writes"),
+        (("--check", "x.tar"), "there is no archive x.tar"),
+        (("--into-store", "x.tar"), "there is no archive x.tar"),
+    ],
+)
+def test_an_archive_is_asked_for_in_one_way(call, arguments, said):
+    status, out, err = call("archive", *arguments)
+    assert (status, out) == (1, "")
+    assert said in err

@@ -14,6 +14,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import check_tag, read_tags
 from backtrail.batch.tending.deleting import Deletion, delete_runs, preview_deletion
 from backtrail.batch.tending.disk import freed_bytes
+from backtrail.batch.tending.importing import IMPORTS
 from backtrail.batch.tending.needs import RunRecords, read_records
 from backtrail.errors import BacktrailError
 from backtrail.files import lease, stale_files
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _AGE = re.compile(r"(\d+)([hdw])")
+_ABANDONED = (".swept.", IMPORTS)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -236,7 +238,8 @@ def clean_store(store: RunStore, choice: Choice, *, now: datetime) -> Cleanup:
 
 def _leftovers(store: RunStore) -> Iterator[Path]:
     yield from graves(store)
-    yield from sorted(store.base_dir.glob(".swept.*"))
+    for begin in _ABANDONED:
+        yield from sorted(store.base_dir.glob(f"{begin}*"))
     yield from stale_files(store.base_dir)
     for folder in (store.plans, store.keys, store.objects, store.ledger):
         yield from stale_files(folder, recursive=True)
@@ -251,7 +254,7 @@ def _remove_leftover(store: RunStore, path: Path) -> None:
             if is_free:
                 path.unlink(missing_ok=True)
     elif path.is_dir():
-        if path.name.startswith(".swept."):
+        if path.name.startswith(_ABANDONED):
             shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
