@@ -1,6 +1,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -193,6 +194,31 @@ def test_scripts_ask_the_same(ask, made, monkeypatch):
     assert len(trades) == ask("list", "--where", "fast = 3")[0]["total_trades"]
     with pytest.raises(QueryError, match=r"there is no filter 'stauts'; there are status, "):
         backtrail.query_runs(stauts="failed")
+
+
+def rows_of(relation):
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+@pytest.mark.parametrize(("library", "number"), [("polars", 0), ("duckdb", 1)])
+def test_the_example_of_the_catalogs_page_adds_up_the_trades_of_each_run(
+    library, number, ask, made, monkeypatch
+):
+    pytest.importorskip(library, reason=f"the extra `{library}` is not installed")
+    page = Path(__file__).parents[3] / "docs/reference/catalog.md"
+    example = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[number]
+    completed = ask("list", "--status", "completed")
+    printed = []
+    monkeypatch.chdir(made.root)
+    exec(compile(example, library, "exec"), {"print": printed.append})
+    (found,) = printed
+    frame = found.to_dicts() if library == "polars" else rows_of(found)
+    assert [row["backtest_id"] for row in frame] == [row["backtest_id"] for row in completed]
+    for row, run in zip(frame, completed, strict=True):
+        trades = pl.read_parquet(made.store.run(run["backtest_id"]).results / "trades.parquet")
+        assert row["trades"] == len(trades) == run["total_trades"]
+        assert float(row["net_profit"]) == pytest.approx(float(trades["pnl"].sum()))
+        assert row["sharpe_ratio"] == run["sharpe_ratio"]
 
 
 def test_a_minus_before_the_name_to_sort_by_is_no_option():

@@ -8,6 +8,7 @@ import polars as pl
 from backtrail.batch.history.listing import shortened
 from backtrail.catalog.params import PARAM
 from backtrail.catalog.run_frame import RunFrame
+from backtrail.catalog.tables import METRIC_UNITS
 from backtrail.reports.formatting import metric_text
 from backtrail.wording import counted
 
@@ -16,7 +17,6 @@ __all__ = ["frame_table", "groups_table", "main_columns", "metric_words", "stati
 _GAP: Final = "  "
 _MOST_PARAMS: Final = 6
 _WIDEST: Final = 40
-_FRACTIONS: Final = ("total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate")
 _FIGURES: Final = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
 
 
@@ -24,8 +24,8 @@ def metric_words(name: str, value: float | None) -> str:
     """Return the value of a metric, those of the catalog with their units; nothing for null."""
     if value is None:
         return ""
-    unit = "fraction" if name in _FRACTIONS else "count" if name == "total_trades" else "ratio"
-    return metric_text(value, unit)
+    unit = METRIC_UNITS.get(name, "ratio")
+    return metric_text(value, "fraction" if unit.startswith("fraction") else unit)
 
 
 def groups_table(groups: pl.DataFrame, by: str, metric: str) -> str:
