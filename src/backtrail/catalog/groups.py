@@ -9,7 +9,7 @@ from backtrail.catalog.run_frame import RunFrame
 from backtrail.errors import QueryError
 from backtrail.wording import choices
 
-__all__ = ["group_runs", "order_groups"]
+__all__ = ["group_runs", "order_groups", "summarize_groups"]
 
 _LIST: Final = pl.List(pl.String)
 _KEYS: Final[Mapping[str, pl.Expr]] = {
@@ -41,26 +41,38 @@ def group_runs(runs: RunFrame, by: str, metric: str = "sharpe_ratio") -> pl.Data
     Raises:
         QueryError: If no run has the metric, or it is no number.
     """
+    keyed = runs.rows.with_columns(group=_KEYS[by])
+    if keyed.schema["group"] == _LIST:
+        keyed = keyed.explode("group", empty_as_null=True)
+    return summarize_groups(RunFrame(keyed), metric).sort("group", nulls_last=True)
+
+
+def summarize_groups(
+    runs: RunFrame, metric: str = "sharpe_ratio", *, in_order: bool = False
+) -> pl.DataFrame:
+    """Return a row per value of the column `group` of some runs; see `group_runs`.
+
+    Args:
+        runs: The runs, with a column `group`.
+        metric: A metric, parameter or column of numbers.
+        in_order: Whether groups stand in the order in which they occur; else in any.
+
+    Raises:
+        QueryError: If no run has the metric, or it is no number.
+    """
     frame, columns = runs.with_columns([metric])
     if len(runs) and not frame.schema[columns[metric]].is_numeric():
         raise QueryError(f"{metric!r} is no number, so it has no best and no median value")
     value = pl.col(columns[metric]).cast(pl.Float64)
-    status, day = pl.col("status"), pl.col("started_at").str
-    keyed = frame.with_columns(group=_KEYS[by])
-    if keyed.schema["group"] == _LIST:
-        keyed = keyed.explode("group", empty_as_null=True)
-    return (
-        keyed.group_by("group")
-        .agg(
-            runs=pl.len(),
-            completed=(status == "completed").sum(),
-            failed=(status == "failed").sum(),
-            best=value.max(),
-            median=value.median(),
-            first=day.slice(0, 10).min(),
-            last=day.slice(0, 10).max(),
-        )
-        .sort("group", nulls_last=True)
+    status, day = pl.col("status"), pl.col("started_at").str.slice(0, 10)
+    return frame.group_by("group", maintain_order=in_order).agg(
+        runs=pl.len(),
+        completed=(status == "completed").sum(),
+        failed=(status == "failed").sum(),
+        best=value.max(),
+        median=value.median(),
+        first=day.min(),
+        last=day.max(),
     )
 
 

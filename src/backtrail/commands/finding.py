@@ -1,7 +1,7 @@
-"""The commands that find runs again: `list` and `catalog-query`."""
+"""The commands that find runs again: `list`, `catalog-query` and `history`."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,15 @@ def add_finding_commands(commands: Any) -> None:
     )
     query.add_argument(
         "--stats", action="store_true", help="count the runs found, their bytes and trials"
+    )
+    text = "list the versions of a strategy file: when, how many runs, what changed, how they did"
+    history = add_command(commands, "history", _history, text)
+    history.add_argument("strategy", help="strategy file, or the end of its path")
+    history.add_argument(
+        "--metric",
+        metavar="NAME",
+        default="sharpe_ratio",
+        help="whose best (largest) and median value to show (default: sharpe_ratio)",
     )
 
 
@@ -192,4 +201,16 @@ def _query(options: argparse.Namespace) -> int:
         write_frame(frame, options.out)
         text, nothing = f"{counted(len(frame), 'row')} in {options.out}\n", ""
     print(pretty_json(frame.to_dicts()) if options.json else nothing or text, end="")
+    return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    from backtrail.batch.history.versions import strategy_versions, versions_text
+
+    with open_catalog(options) as catalog:
+        versions = strategy_versions(catalog, options.strategy, options.metric)
+    if options.json:
+        print(pretty_json([asdict(version) for version in versions]), end="")
+    else:
+        print(versions_text(versions, options.metric), end="")
     return 0
