@@ -15,6 +15,7 @@ CONDA_NAMES = {"arch": "arch-py"}
 PIP_ONLY = frozenset(
     {
         "ccxt",
+        "duckdb",
         "editables",
         "exchange-calendars",
         "optuna",

@@ -1,4 +1,4 @@
-"""Write docs/reference: config, command line, artifacts and Python interface, from the code."""
+"""Write docs/reference: config, command line, tables and Python interface, from the code."""
 
 import argparse
 import ast
@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import sqlalchemy as sa
 
 import backtrail
 from backtrail.artifacts import schemas
 from backtrail.batch.planning.config import load_schema
+from backtrail.catalog import tables
+from backtrail.catalog.frames import frame_of
 from backtrail.cli import build_parser
 
-__all__ = ["api_page", "artifacts_page", "cli_page", "config_page", "pages", "search_page"]
+__all__ = [
+    "api_page",
+    "artifacts_page",
+    "catalog_page",
+    "cli_page",
+    "config_page",
+    "pages",
+    "search_page",
+]
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 Schema = Mapping[str, Any]
@@ -30,6 +41,7 @@ def pages() -> dict[str, str]:
         "api.md": api_page(),
         "search-and-validation.md": search_page(),
         "artifacts.md": artifacts_page(),
+        "catalog.md": catalog_page(),
         "cli.md": cli_page(),
         "config.md": config_page(),
     }
@@ -296,6 +308,46 @@ def _dtype(dtype: pl.DataType) -> str:
     return str(dtype).lower()
 
 
+# Catalog
+
+_QUESTIONS = Path(__file__).with_name("catalog_questions.md")
+
+
+def catalog_page() -> str:
+    """Return the page of the catalog: every column of every table with its type and meaning."""
+    text = _head("Catalog", "backtrail.catalog.tables")
+    text += (
+        f"{' '.join(str(tables.__doc__).split())} It is `backtests/catalog.sqlite` unless "
+        "`storage.catalog_url` names another database. What ends in `_json` is JSON as text.\n\n"
+    )
+    text += f"{_QUESTIONS.read_text(encoding='utf-8')}\n"
+    order = [tables.runs, tables.artifacts, tables.data_links, tables.datasets, tables.bundles]
+    for table in (*order, tables.trials, tables.replays):
+        text += f"## `{table.name}`\n\n{table.comment}\n\n"
+        text += _table(
+            ("Column", "Type", "Meaning"),
+            [(f"`{item.name}`", _sql_type(item), str(item.comment)) for item in table.columns],
+        )
+    schema = frame_of(tables.runs.columns, []).schema
+    text += "## `runs.parquet`\n\n"
+    text += (
+        "The table `backtest_runs_catalog`, oldest run first, with the same columns in the same "
+        "order, written by every sync. A failed run has nulls in place of metrics.\n\n"
+    )
+    rows = [(f"`{name}`", _dtype(dtype)) for name, dtype in schema.items()]
+    return f"{text}{_table(('Column', 'Type'), rows)}".rstrip("\n") + "\n"
+
+
+def _sql_type(column: sa.Column[Any]) -> str:
+    kind = column.type
+    if isinstance(kind, sa.String):
+        said = "text" if kind.length is None else f"text, ≤ {kind.length}"
+    else:
+        said = {bool: "true or false", int: "whole number", float: "number"}[kind.python_type]
+    key = ", key" if column.primary_key else ""
+    return f"{said}{key}{', or null' if column.nullable else ''}"
+
+
 # Python interface
 
 # Where each name is defined, and from where it is imported.
@@ -303,6 +355,9 @@ _API = (
     ("run_algorithm", "backtest/running.py", "backtrail"),
     ("TradingAlgorithm", "backtest/algorithm.py", "backtrail"),
     ("BacktestResult", "backtest/result.py", "backtrail.backtest"),
+    ("compare_backtests", "backtest/comparison.py", "backtrail"),
+    ("query_runs", "backtest/queries.py", "backtrail"),
+    ("find_artifacts", "backtest/queries.py", "backtrail"),
     ("BacktestArtifactManager", "backtest/artifact_manager.py", "backtrail.backtest"),
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),

@@ -10,11 +10,11 @@ from backtrail import __version__
 from backtrail.artifacts.refusals import refused
 from backtrail.backtest.command import add_run_command
 from backtrail.canonical import pretty_json
-from backtrail.catalog import GRADES, STATUSES
 from backtrail.commands import (
     add_archive_command,
     add_cross_check_command,
     add_data_commands,
+    add_finding_commands,
     add_history_commands,
     add_holdout_commands,
     add_report_commands,
@@ -22,6 +22,7 @@ from backtrail.commands import (
     add_tending_commands,
 )
 from backtrail.commands.options import (
+    CommandParser,
     add_command,
     config_files,
     count_from_one,
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="backtrail",
         description="Read and tend what batches of backtests have made. `snakemake` runs them.",
     )
@@ -77,16 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many runs at a time, for the time it will take (default: this machine's cores)",
     )
-    runs = add_command(commands, "list", _list, "list the runs of the store")
-    runs.add_argument("--status", choices=STATUSES, help="only runs that ended like this")
-    runs.add_argument("--grade", choices=GRADES, help="only runs with this provenance grade")
-    for name, text in (
-        ("strategy", "strategy file"),
-        ("bundle", "bundle name"),
-        ("name", "name in a batch; the name of an entry means all runs of its grid"),
-        ("tag", "tag"),
-    ):
-        runs.add_argument(f"--{name}", help=f"only runs with this {text}")
+    add_finding_commands(commands)
     show = add_command(commands, "show", _show, "show one run: identity, figures, files")
     show.add_argument("run", help="backtest id, or its beginning")
     show.add_argument("--files", action="store_true", help="list every file, with its checksum")
@@ -131,25 +123,6 @@ def _plan(options: argparse.Namespace) -> int:
     words = estimate.words(options.cores or usable_cores())
     if words:
         print(words)
-    return 0
-
-
-def _list(options: argparse.Namespace) -> int:
-    from backtrail.batch.history.listing import explain_nothing, runs_table
-    from backtrail.catalog.catalog import Catalog
-
-    places = read_places(options)
-    if places.catalog_url.startswith("sqlite"):  # another catalog may serve many machines
-        existing_store(options)
-    keys = ("status", "grade", "strategy", "bundle", "name", "tag")
-    wanted = {key: getattr(options, key) for key in keys}
-    with Catalog(places.catalog_url, places.store, places.bundles) as catalog:
-        rows = catalog.find_runs(**wanted)
-        nothing = "" if rows else explain_nothing(catalog.find_runs(), wanted)
-    if options.json:
-        print(pretty_json(rows), end="")
-    else:
-        print(runs_table(rows) if rows else f"{nothing}\n", end="")
     return 0
 
 

@@ -89,7 +89,8 @@ def commands() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["api.md", "artifacts.md", "cli.md", "config.md", "search-and-validation.md"]
+    "name",
+    ["api.md", "artifacts.md", "catalog.md", "cli.md", "config.md", "search-and-validation.md"],
 )
 def test_reference_page_is_what_make_docs_writes(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")

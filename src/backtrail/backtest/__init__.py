@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from backtrail.backtest.artifact_manager import BacktestArtifactManager
     from backtrail.backtest.comparison import compare_backtests
     from backtrail.backtest.data_catalog import DataCatalog
+    from backtrail.backtest.queries import find_artifacts, query_runs
     from backtrail.backtest.result import BacktestResult
     from backtrail.backtest.running import run_algorithm
     from backtrail.backtest.trials import record_trials
@@ -26,6 +27,8 @@ __all__ = [
     "StrategyCodeCapture",
     "TradingAlgorithm",
     "compare_backtests",
+    "find_artifacts",
+    "query_runs",
     "record_trials",
     "run_algorithm",
 ]
@@ -38,6 +41,8 @@ _HOMES = {
     "StrategyCodeCapture": "backtrail.provenance.capture",
     "TradingAlgorithm": "backtrail.backtest.algorithm",
     "compare_backtests": "backtrail.backtest.comparison",
+    "find_artifacts": "backtrail.backtest.queries",
+    "query_runs": "backtrail.backtest.queries",
     "record_trials": "backtrail.backtest.trials",
     "run_algorithm": "backtrail.backtest.running",
 }

@@ -350,6 +350,38 @@ class Catalog:
         wanted = wanted or RunFilter()
         return wanted.fit(frame_of(tables.runs.columns, self._rows(wanted.statement())))
 
+    def read_artifacts(self, ending: str) -> "pl.DataFrame":
+        """Return the rows of artifacts whose path ends so, by run and path.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        from backtrail.catalog.frames import frame_of
+
+        columns = tables.artifacts.c
+        query = sa.select(tables.artifacts).where(columns.path.endswith(ending, autoescape=True))
+        return frame_of(columns, self._rows(query)).sort("backtest_id", "path")
+
+    def read_trials(self) -> "pl.DataFrame":
+        """Return the table of trials: a row per run ever sealed, deleted runs included.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        from backtrail.catalog.frames import frame_of
+
+        return frame_of(tables.trials.columns, self._rows(sa.select(tables.trials)))
+
+    def artifact_names(self) -> list[str]:
+        """Return the distinct file names of all results of all runs, sorted.
+
+        Raises:
+            CatalogError: If the catalog cannot be read.
+        """
+        path = tables.artifacts.c.path
+        query = sa.select(path).where(path.not_like("code/%")).distinct()
+        return sorted({str(row[0]).rpartition("/")[2] for row in self._rows(query)})
+
     def find_links(self, **equal: str | None) -> list[dict[str, Any]]:
         """Return the links between runs and datasets, oldest run first.
 

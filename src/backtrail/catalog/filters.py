@@ -100,7 +100,7 @@ class RunFilter:
             query = query.where(columns.git_dirty.is_(True))
         if self.since is not None:
             query = query.where(columns.started_at >= self.since.isoformat())
-        if self.until is not None:
+        if self.until is not None and self.until < date.max:
             query = query.where(columns.started_at < (self.until + _DAY).isoformat())
         return query
 

@@ -71,7 +71,7 @@ class RunFrame:
         """Return the rows with columns for some names, and which column each name means.
 
         Raises:
-            QueryError: If there is no such name; it says which are near.
+            QueryError: If there are runs, and none has such a name; it says which are near.
         """
         columns: dict[str, str] = {}
         metrics: list[str] = []
@@ -85,7 +85,7 @@ class RunFrame:
             elif name.removeprefix(PARAM) in self.params:
                 columns[name] = f"{PARAM}{name.removeprefix(PARAM)}"
                 params.append(name.removeprefix(PARAM))
-            elif name in self.params:  # one whose own name begins like that
+            elif name in self.params or self.rows.is_empty():  # no run, no name to be wrong
                 columns[name] = f"{PARAM}{name}"
                 params.append(name)
             else:
@@ -169,8 +169,8 @@ class RunFrame:
         """
         if names is not None:
             frame, columns = self.with_columns(names)
-            return frame.select(dict.fromkeys(columns.values()))
+            return frame.select(list(dict.fromkeys(columns.values())))
         kept = [name for name in self.rows.columns if name not in (*_PACKED, *MAIN_METRICS)]
-        params = [f"{PARAM}{name}" for name in self.params]
-        frame, _ = self.with_columns([*params, *self.metrics])
-        return frame.select(*kept, *params, *self.metrics)
+        params, own = self._param_columns(self.params), self.metrics[len(MAIN_METRICS) :]
+        found = self.rows.select(kept).with_columns(*params)
+        return found.with_columns(*self.rows.select(MAIN_METRICS), *self._metric_columns(own))

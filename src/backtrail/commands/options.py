@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from backtrail.project import find_project_root
 
 __all__ = [
     "DEFAULT_CONFIG",
+    "CommandParser",
     "add_command",
     "add_group",
     "config_files",
@@ -27,6 +29,20 @@ __all__ = [
 ]
 
 DEFAULT_CONFIG = "config/config.yaml"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that takes `--sort -name`: the minus of the value is not that of an option."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse arguments as every parser does, the value of `--sort` joined to it before."""
+        words = list(sys.argv[1:] if args is None else args)
+        for at in range(len(words) - 2, -1, -1):
+            if words[at] == "--sort" and words[at + 1][:2].strip("-") and words[at + 1][0] == "-":
+                words[at : at + 2] = [f"--sort={words[at + 1]}"]
+        return super().parse_known_args(words, namespace)
 
 
 def add_command(

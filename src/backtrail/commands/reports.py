@@ -3,15 +3,12 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import add_command, config_files, existing_store, read_places
-from backtrail.errors import BacktrailError
+from backtrail.commands.tables import write_frame
 from backtrail.reports.settings import REPORT_FILES
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["add_report_commands"]
 
@@ -41,7 +38,7 @@ def add_report_commands(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="write the whole table there, as its name ends: .csv or .parquet",
+        help="write the whole table there, as its name ends: .csv, .parquet or .json",
     )
 
 
@@ -80,7 +77,7 @@ def _compare(options: argparse.Namespace) -> int:
     store = existing_store(options)
     comparison = compare_runs([find_run(store, name) for name in options.runs])
     if options.out is not None:
-        _write_frame(comparison.frame, options.out)
+        write_frame(comparison.frame, options.out)
     if options.json:
         rows = comparison.frame.to_dicts()
         print(pretty_json({"runs": rows, "differing": list(comparison.differing())}), end="")
@@ -88,16 +85,3 @@ def _compare(options: argparse.Namespace) -> int:
         for line in comparison_lines(comparison, every=options.all):
             print(line)
     return 0
-
-
-def _write_frame(frame: "pl.DataFrame", path: Path) -> None:
-    from backtrail.files import atomic_path
-
-    if path.suffix not in (".csv", ".parquet"):
-        raise BacktrailError(f"{path} ends in neither .csv nor .parquet; the end says which format")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        if path.suffix == ".csv":
-            frame.write_csv(temporary, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
-        else:
-            frame.write_parquet(temporary)

@@ -20,6 +20,14 @@ def test_the_tables_and_link_columns_are_those_of_the_documents():
     ]
 
 
+def test_every_table_and_every_column_says_what_it_means():
+    for table in tables.metadata.tables.values():
+        assert table.comment.endswith("."), table.name
+        for column in table.columns:
+            assert column.comment, f"{table.name}.{column.name}"
+            assert not column.comment.endswith(".")
+
+
 def test_every_main_metric_has_a_column_that_may_be_empty():
     for name in tables.MAIN_METRICS:
         column = tables.runs.c[name]

@@ -119,7 +119,7 @@ def test_a_comparison_is_written_whole_as_the_name_of_the_file_ends(call, ids, t
         assert frame["total_return"].null_count() == 1
     status, _, err = call("compare", ids["sma"], "--out", str(tmp_path / "x.txt"))
     assert status == 1
-    assert "x.txt ends in neither .csv nor .parquet" in err
+    assert "x.txt ends in none of .csv, .parquet, .json" in err
 
 
 def test_compare_backtests_has_a_row_per_run_with_the_metrics_of_its_files(ids, made):

@@ -3,12 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
 from backtrail.wording import choices, counted, error_words, first_line
+
+if TYPE_CHECKING:
+    from backtrail.catalog.queries import RunQuery
 
 __all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
 
@@ -22,7 +25,16 @@ _FIGURES = (
     ("drawdown", "max_drawdown", "fraction"),
     ("trades", "total_trades", "count"),
 )
-_LISTS = {"name": "names_json", "tag": "tags_json"}
+_LISTS = ("names_json", "tags_json")
+# What has to be that of some run, and the column it stands in.
+_SOUGHT = {
+    "strategy": "strategy",
+    "bundle": "bundle",
+    "name": "names_json",
+    "tag": "tags_json",
+    "dataset": "dataset_id",
+    "commit": "git_commit",
+}
 _LEAST_NAME = 8  # an id of a user's own may be long
 _MOST_REASONS = 8
 
@@ -93,38 +105,40 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
         yield error_words(row["error_kind"], row["error_message"])
 
 
-def explain_nothing(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str | None]) -> str:
+def explain_nothing(rows: Sequence[Mapping[str, Any]], query: "RunQuery") -> str:
     """Say in one line why a search of the catalog found no run.
 
     Args:
         rows: Every run of the catalog.
-        wanted: The filters of `Catalog.find_runs`; None is no filter.
+        query: What was asked for.
 
     Raises:
-        CatalogError: If a strategy, bundle, name or tag is that of no run; it says which there are.
+        CatalogError: If a strategy, bundle, name, tag, dataset or commit is that of no run; it
+            says which there are.
     """
     if not rows:
         return "the catalog has no runs yet"
-    for key in ("strategy", "bundle", "name", "tag"):
-        value = wanted.get(key)
+    for key, column in _SOUGHT.items():
+        value: str | None = getattr(query.filter, key)
         if value is None:
             continue
         known = dict.fromkeys(
             text
             for row in rows
-            for text in (json.loads(row[_LISTS[key]]) if key in _LISTS else [row[key]])
+            for text in (json.loads(row[column]) if column in _LISTS else [row[column]])
+            if text is not None
         )
         if not known:
             raise CatalogError(f"no run has the {key} {value!r}; none has any {key}")
-        is_entry = key == "name" and any(item.startswith(f"{value}/") for item in known)
-        if value not in known and not is_entry:
+        begins = {"name": f"{value}/", "dataset": value, "commit": value}.get(key)
+        is_begun = begins is not None and any(item.startswith(begins) for item in known)
+        if value not in known and not is_begun:
             hint = "; `backtrail plan --all` tells which run a name of the config means"
             raise CatalogError(
                 f"no run has the {key} {value!r}; there {choices(value, list(known))}"
                 f"{hint if key == 'name' else ''}"
             )
-    asked = " ".join(f"--{key} {value}" for key, value in wanted.items() if value is not None)
-    return f"none of {counted(len(rows), 'run')} fits {asked}"
+    return f"none of {counted(len(rows), 'run')} fits {query.asked()}"
 
 
 def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "STATES",
     "Explanation",
     "PreviewedRun",
+    "explain_code",
     "explain_difference",
     "explain_run",
     "preview_batch",
@@ -161,8 +162,7 @@ def explain_difference(
         bundles_dir: Folder of the bundles, to name the bars that changed; None names the
             datasets alone.
     """
-    for change in code_changes(before, after):
-        yield _file_sentence(change)
+    yield from explain_code(before, after)
     old, new = before.identity["dataset"], after.identity["dataset"]
     if old != new:
         yield (
@@ -176,6 +176,17 @@ def explain_difference(
             yield f"the library's own code changed: {value.before} -> {value.after}"
         else:
             yield str(value)
+
+
+def explain_code(before: RunSide, after: RunSide) -> Iterator[str]:
+    """Yield a sentence for every file of a run's code that is not the one of another run.
+
+    Args:
+        before: The predecessor.
+        after: The run.
+    """
+    for change in code_changes(before, after):
+        yield _file_sentence(change)
 
 
 def _file_sentence(change: FileChange) -> str:

@@ -10,6 +10,8 @@ from backtrail.batch.history.listing import (
     shortened,
 )
 from backtrail.batch.history.why import PreviewedRun
+from backtrail.catalog.filters import RunFilter
+from backtrail.catalog.queries import RunQuery
 from backtrail.errors import CatalogError
 
 
@@ -29,6 +31,8 @@ def row(number, **values):
         "end_date": "2020-12-31",
         "params_json": json.dumps(params),
         "run_type": "backtest",
+        "dataset_id": "d1",
+        "git_commit": None,
         "total_return": 0.1391,
         "sharpe_ratio": 0.114,
         "max_drawdown": -0.3558,
@@ -99,6 +103,9 @@ def test_a_text_is_cut_to_its_width():
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
+        ({"commit": "abc"}, "no run has the commit 'abc'; there is c0ffee"),
+        ({"commit": "c0f", "where": "fast = 1"}, None),
+        ({"dataset": "dd"}, "no run has the dataset 'dd'; there is d1"),
         ({"strategy": "t.py"}, "no run has the strategy 't.py'; there is strategies/s.py"),
         ({"bundle": "price"}, "no run has the bundle 'price'; there are prices, minutes"),
         ({"name": "twni"}, "no run has the name 'twni'; there are twin, a, b, c, d, e and 1 more;"),
@@ -110,18 +117,27 @@ def test_a_text_is_cut_to_its_width():
 )  # fmt: skip
 def test_a_value_that_no_run_has_is_refused_with_those_there_are(wanted, message):
     others = {"names": ["b", "c", "d", "e", "g/k=1"], "bundle": "minutes"}
-    rows = [row(1, names=["a", "twin"]), row(2, **others)]
+    rows = [row(1, names=["a", "twin"], git_commit="c0ffee"), row(2, **others)]
+    where = wanted.pop("where", None)
+    query = RunQuery(RunFilter.of(wanted), where)
     if message is None:
-        asked = " ".join(f"--{key} {value}" for key, value in wanted.items())
-        assert explain_nothing(rows, wanted) == f"none of 2 runs fits {asked}"
+        assert explain_nothing(rows, query) == f"none of 2 runs fits {query.asked()}"
         return
     with pytest.raises(CatalogError) as caught:
-        explain_nothing(rows, wanted)
+        explain_nothing(rows, query)
     assert str(caught.value).startswith(message)
 
 
 def test_an_empty_catalog_has_no_runs_whatever_is_asked():
-    assert explain_nothing([], {"name": "x"}) == "the catalog has no runs yet"
+    query = RunQuery(RunFilter(name="x"))
+    assert explain_nothing([], query) == "the catalog has no runs yet"
+
+
+def test_what_was_asked_is_said_in_the_words_of_the_command_line():
+    wanted = {"status": "failed", "run_type": "holdout", "dirty": True, "since": "2026-01-31"}
+    query = RunQuery(RunFilter.of(wanted), "fast = 10")
+    said = "--status failed --run-type holdout --dirty --since 2026-01-31 --where 'fast = 10'"
+    assert query.asked() == said
 
 
 def preview(name, state, *reasons, key=None, backtest_id=None):
