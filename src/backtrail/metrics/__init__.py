@@ -7,10 +7,10 @@ take the number of bars per year as a parameter. Pure: NumPy and the standard li
 from backtrail.metrics.attribution import attribution_columns, break_even_cost
 from backtrail.metrics.benchmark import (
     alpha,
-    alpha_geometric,
-    annual_information_ratio,
+    alpha_arithmetic,
     beta,
     information_ratio,
+    period_information_ratio,
     r_squared,
     tracking_error,
 )
@@ -77,8 +77,7 @@ __all__ = [
     "SharpeConvention",
     "SharpeEstimate",
     "alpha",
-    "alpha_geometric",
-    "annual_information_ratio",
+    "alpha_arithmetic",
     "annual_mean_return",
     "annual_volatility",
     "attribution_columns",
@@ -107,6 +106,7 @@ __all__ = [
     "max_drawdown",
     "metric",
     "omega_ratio",
+    "period_information_ratio",
     "positive_share",
     "positive_share_nonzero",
     "probabilistic_sharpe_ratio",

@@ -169,7 +169,7 @@ def benchmark_rows(
     total = returns.total_return(right)
     named = pairs if name is None else f"{pairs}, {name}"
     section.add("benchmark_total_return", total, "fraction", named)
-    beta, alpha = against.beta(left, right), against.alpha_geometric(left, right, n, year.rate)
+    beta, alpha = against.beta(left, right), against.alpha(left, right, n, year.rate)
     section.add("beta", beta, "ratio", f"simple returns, {pairs}", still)
     beyond = still if beta is None else "a year of it is no number"
     section.add("alpha", alpha, "fraction", f"compounded, {year.excess}, {pairs}", beyond)
@@ -177,7 +177,7 @@ def benchmark_rows(
     section.add("r_squared", fit, "ratio", pairs, "a series has no variance")
     error = against.tracking_error(left, right, n)
     section.add("tracking_error", error, "fraction", f"ddof 1, {year.text}", "one return")
-    ratio = against.annual_information_ratio(left, right, n)
+    ratio = against.information_ratio(left, right, n)
     equal = "no difference from the benchmark, or a constant one"
     section.add("information_ratio", ratio, "ratio", f"annual, {year.text}", equal)
     return section.rows

@@ -13,10 +13,10 @@ from backtrail.metrics._series import FloatArray, checked_pair, spread
 
 __all__ = [
     "alpha",
-    "alpha_geometric",
-    "annual_information_ratio",
+    "alpha_arithmetic",
     "beta",
     "information_ratio",
+    "period_information_ratio",
     "r_squared",
     "tracking_error",
 ]
@@ -28,26 +28,15 @@ def beta(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
 
 
 def alpha(
-    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
-) -> float | None:
-    """Return (mean(r) - beta mean(b)) * periods_per_year; None when beta is undefined.
-
-    Jensen (1968) without a risk-free rate; arithmetic.
-    """
-    left, right = checked_pair(returns, benchmark)
-    value = _period_alpha(left, right)
-    return None if value is None else value * periods_per_year
-
-
-def alpha_geometric(
     returns: npt.ArrayLike,
     benchmark: npt.ArrayLike,
     periods_per_year: float,
     risk_free_per_period: float = 0.0,
 ) -> float | None:
-    """Return (1 + a)^periods_per_year - 1, a = alpha per bar of excess returns (as empyrical).
+    """Return (1 + a)^periods_per_year - 1, a = mean(r) - beta mean(b) of excess returns per bar.
 
-    None when beta is undefined, or a year of it is below -1 or no float.
+    Jensen (1968), compounded over a year as empyrical does: the `alpha` of a summary. None when
+    beta is undefined, or a year of it is below -1 or no float.
     """
     left, right = checked_pair(returns, benchmark)
     value = _period_alpha(left - risk_free_per_period, right - risk_free_per_period)
@@ -58,6 +47,18 @@ def alpha_geometric(
     except OverflowError:
         return None
     return growth
+
+
+def alpha_arithmetic(
+    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
+) -> float | None:
+    """Return (mean(r) - beta mean(b)) * periods_per_year; None when beta is undefined.
+
+    Not compounded and without a risk-free rate, as quantstats; `alpha` is what summaries have.
+    """
+    left, right = checked_pair(returns, benchmark)
+    value = _period_alpha(left, right)
+    return None if value is None else value * periods_per_year
 
 
 def r_squared(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
@@ -76,19 +77,25 @@ def tracking_error(
     return spread(left - right) * math.sqrt(periods_per_year) if len(left) > 1 else None
 
 
-def information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
-    """Return mean(r - b) / std(r - b, ddof=1) per bar; None when the difference is constant."""
+def information_ratio(
+    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
+) -> float | None:
+    """Return mean(r - b) / std(r - b, ddof=1) * sqrt(periods_per_year).
+
+    Annual, as the `information_ratio` of a summary; None when the difference is constant.
+    """
+    value = period_information_ratio(returns, benchmark)
+    return None if value is None else value * math.sqrt(periods_per_year)
+
+
+def period_information_ratio(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
+    """Return mean(r - b) / std(r - b, ddof=1) per bar, as empyrical, quantstats and ffn.
+
+    None when the difference is constant. `information_ratio` is the annual one.
+    """
     left, right = checked_pair(returns, benchmark)
     deviation = spread(left - right)
     return float(np.mean(left - right)) / deviation if deviation else None
-
-
-def annual_information_ratio(
-    returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
-) -> float | None:
-    """Return `information_ratio` * sqrt(periods_per_year)."""
-    value = information_ratio(returns, benchmark)
-    return None if value is None else value * math.sqrt(periods_per_year)
 
 
 def _beta(left: FloatArray, right: FloatArray) -> float | None:

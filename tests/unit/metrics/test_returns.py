@@ -34,7 +34,7 @@ SERIES_FUNCTIONS = [
     m.ulcer_index,
     lambda r: m.calmar_ratio(r, 252),
     lambda r: m.beta(r, r),
-    lambda r: m.information_ratio(r, r),
+    lambda r: m.information_ratio(r, r, 252),
 ]
 
 

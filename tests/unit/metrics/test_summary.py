@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from backtrail import metrics as m
 from backtrail.errors import EmptySeriesError
 from backtrail.metrics import summarize
 
-from .golden import BENCHMARK, EQUITY, GOLDEN, TIMES
+from .golden import BENCHMARK, EQUITY, GOLDEN, RETURNS, TIMES
 
 NAMES = [
     "total_return", "cagr", "cagr_calendar", "annual_mean_return", "best_return", "worst_return",
@@ -122,3 +123,38 @@ def test_summary_of_nothing_is_an_error():
         summarize(np.empty(0), np.empty(0), periods_per_year=252)
     with pytest.raises(ValueError, match="differ in length"):
         summarize([1.0, 2.0], [0], periods_per_year=252)
+
+
+def test_a_public_function_of_a_metrics_name_gives_the_number_of_the_summary():
+    rate = m.risk_free_per_period(0.02, 252)
+    fills = {"value": [100.0, -50.0], "commission": [2.0, 1.0], "slippage": [0.5, 0.0]}
+    pnl, bars_held = [5.0, -2.0, 3.0], [1, 3, 8]
+    exposure = [0.0, 1.0] * (len(EQUITY) // 2) + [1.0]
+    rows = _rows(
+        EQUITY, TIMES, periods_per_year=252, benchmark_returns=[None, *BENCHMARK],
+        trade_columns={"pnl": pnl, "bars_held": bars_held, "is_open": [False] * 3},
+        gross_exposure=exposure, fills=fills, risk_free=0.02,
+    )  # fmt: skip
+    pair, year = (RETURNS, BENCHMARK), (RETURNS, 252)
+    arguments = {
+        "total_return": (RETURNS,), "cagr": year, "annual_mean_return": year,
+        "cagr_calendar": (RETURNS, int(TIMES[0]), int(TIMES[-1])),
+        "best_return": (RETURNS,), "worst_return": (RETURNS,), "positive_share": (RETURNS,),
+        "annual_volatility": year, "downside_deviation": (*year, rate),
+        "sharpe_ratio": (*year, rate), "sortino_ratio": (*year, rate), "max_drawdown": (RETURNS,),
+        "calmar_ratio": year, "ulcer_index": (RETURNS,), "omega_ratio": (RETURNS,),
+        "tail_ratio": (RETURNS,), "skewness": (RETURNS,), "excess_kurtosis": (RETURNS,),
+        "value_at_risk": (RETURNS,), "conditional_value_at_risk": (RETURNS,),
+        "stability": (RETURNS,), "probabilistic_sharpe_ratio": (RETURNS,), "beta": pair,
+        "alpha": (*pair, 252, rate), "r_squared": pair, "tracking_error": (*pair, 252),
+        "information_ratio": (*pair, 252), "total_trades": (pnl,), "win_rate": (pnl,),
+        "profit_factor": (pnl,), "expectancy": (pnl,), "average_win": (pnl,),
+        "average_loss": (pnl,), "average_bars_held": (bars_held,), "exposure": (exposure,),
+        "turnover": (fills["value"], EQUITY, 252),
+        "break_even_cost": (rows["gross_pnl"].value, 150.0),
+    }  # fmt: skip
+    assert set(arguments) == set(NAMES) & set(m.__all__)
+    for name, given in arguments.items():
+        value = rows[name].value
+        assert value is not None, name
+        assert getattr(m, name)(*given) == pytest.approx(value, rel=1e-12), name
