@@ -424,7 +424,7 @@ class Catalog:
         try:
             # Reading takes no write lock: no transaction is begun.
             with self._engine.connect().execution_options(**{READING: True}) as reading:
-                return [tuple(row) for row in reading.execute(query)]
+                return [tuple(row) for row in reading.execute(query).all()]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
                 f"cannot read the catalog {shown_url(self.url)}: {first_line(error)}; "
