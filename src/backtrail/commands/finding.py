@@ -194,15 +194,19 @@ def _query(options: argparse.Namespace) -> int:
             return 0
         if options.artifact is not None:
             frame = locate_artifacts(catalog, runs, options.artifact)
-            text = "".join(f"{file}\n" for file in frame["file"]) or note
         else:
             is_shown = not (options.columns or options.out or options.json)
             frame = runs.wide(main_columns(runs) if is_shown else options.columns)
-            text = f"{'' if frame.is_empty() else frame_table(frame)}{note}"
     if options.out is not None:
         write_frame(frame, options.out)
-        text = f"{counted(len(frame), 'row')} in {options.out}\n"
-    print(pretty_json(frame.to_dicts()) if options.json else text, end="")
+    if options.json:
+        print(pretty_json(frame.to_dicts()), end="")
+    elif options.out is not None:
+        print(f"{counted(len(frame), 'row')} in {options.out}")
+    elif options.artifact is not None and not frame.is_empty():
+        print(*frame["file"], sep="\n")
+    else:
+        print(f"{'' if frame.is_empty() else frame_table(frame)}{note}", end="")
     return 0
 
 
