@@ -1,6 +1,5 @@
 """Words that messages of every layer share."""
 
-import difflib
 from collections.abc import Sequence
 
 __all__ = ["choices", "counted", "error_words", "first_line"]
@@ -15,6 +14,8 @@ def choices(value: str, known: Sequence[str]) -> str:
         value: What was asked for; what is near to it comes first.
         known: What there is, at least one.
     """
+    import difflib  # every job imports this module, and few have to say this
+
     near = [item for item in known if value in item] or difflib.get_close_matches(value, known)
     shown = [*near, *(item for item in known if item not in near)][:_MOST_CHOICES]
     more = f" and {len(known) - len(shown):,} more" if len(known) > len(shown) else ""

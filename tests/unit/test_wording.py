@@ -1,4 +1,4 @@
-from backtrail.wording import error_words
+from backtrail.wording import choices, error_words
 
 
 def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():
@@ -7,3 +7,11 @@ def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():
     )
     assert error_words("ValueError", "ValueError") == "ValueError"
     assert error_words("timeout", "") == error_words("timeout", None) == "timeout"
+
+
+def test_what_there_is_begins_with_what_is_near_and_ends_with_a_count():
+    known = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
+    assert choices("bet", known) == "are beta, alpha, gamma, delta, epsilon, zeta and 2 more"
+    assert choices("gama", known) == "are gamma, alpha, beta, delta, epsilon, zeta and 2 more"
+    assert choices("x", ["only"]) == "is only"
+    assert choices("x", known[:2]) == "are alpha, beta"

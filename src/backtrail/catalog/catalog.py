@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -329,17 +329,28 @@ class Catalog:
         """Return the runs that fit a filter as plain values, oldest first.
 
         Args:
-            **wanted: Attributes of `RunFilter`, such as `strategy` or `status`; None is ignored.
+            **wanted: Attributes of `RunFilter`, such as `name` or `since`, and columns of the
+                table of runs, such as `run_key`, with the values wanted; None is ignored.
 
         Raises:
-            QueryError: If a name is no filter.
+            QueryError: If a name is neither.
+            CatalogError: If the catalog cannot be read.
         """
         from backtrail.catalog.filters import RunFilter
 
-        return self.read_runs(RunFilter.of(wanted)).to_dicts()
+        # A filter goes first: `name` means any name of a run, not the first of them alone.
+        plain = set(tables.runs.c.keys()) - {each.name for each in fields(RunFilter)}
+        equal = {key: wanted.pop(key) for key in list(wanted) if key in plain}
+        return self.read_runs(RunFilter.of(wanted), equal).to_dicts()
 
-    def read_runs(self, wanted: "RunFilter | None" = None) -> "pl.DataFrame":
-        """Return the table of runs, or the part of it that fits a filter, oldest first.
+    def read_runs(
+        self, wanted: "RunFilter | None" = None, equal: Mapping[str, Any] | None = None
+    ) -> "pl.DataFrame":
+        """Return the table of runs, or a part of it, oldest first.
+
+        Args:
+            wanted: What the runs have in common.
+            equal: Values of columns besides; None is no value and is ignored.
 
         Raises:
             CatalogError: If the catalog cannot be read.
@@ -348,7 +359,11 @@ class Catalog:
         from backtrail.catalog.frames import frame_of
 
         wanted = wanted or RunFilter()
-        return wanted.fit(frame_of(tables.runs.columns, self._rows(wanted.statement())))
+        query = wanted.statement()
+        for key, value in (equal or {}).items():
+            if value is not None:
+                query = query.where(tables.runs.c[key] == value)
+        return wanted.fit(frame_of(tables.runs.columns, self._rows(query)))
 
     def read_artifacts(self, ending: str) -> "pl.DataFrame":
         """Return the rows of artifacts whose path ends so, by run and path.
@@ -435,7 +450,7 @@ class Catalog:
         try:
             # Reading takes no write lock: no transaction is begun.
             with self._engine.connect().execution_options(**{READING: True}) as reading:
-                return [tuple(row) for row in reading.execute(query)]
+                return [tuple(row) for row in reading.execute(query).all()]
         except sa.exc.SQLAlchemyError as error:
             raise CatalogError(
                 f"cannot read the catalog {shown_url(self.url)}: {first_line(error)}; "

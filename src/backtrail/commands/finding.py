@@ -134,14 +134,16 @@ def _query_of(options: argparse.Namespace) -> "RunQuery":
 
 
 def _find(catalog: "Catalog", query: "RunQuery") -> tuple["RunFrame", str]:
-    """Return the runs asked for; where there is none, also why."""
+    """Return the runs asked for, and a line that says why there is none, or that there are more."""
     from backtrail.batch.history.listing import explain_nothing
     from backtrail.catalog.queries import select_runs
 
-    found = select_runs(catalog, query)
-    if len(found) or query.limit == 0:
+    found = select_runs(catalog, replace(query, limit=None))
+    if not len(found):
+        return found, f"{explain_nothing(catalog.find_runs(), query)}\n"
+    if query.limit is None or query.limit >= len(found):
         return found, ""
-    return found, f"{explain_nothing(catalog.find_runs(), query)}\n"
+    return found.head(query.limit), f"{query.limit:,} of {counted(len(found), 'run')}\n"
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -151,12 +153,12 @@ def _list(options: argparse.Namespace) -> int:
     if options.by is not None:
         return _list_groups(query, options)
     with open_catalog(options) as catalog:
-        runs, nothing = _find(catalog, query)
+        runs, note = _find(catalog, query)
     rows = runs.rows.to_dicts()
     if options.json:
         print(pretty_json(rows), end="")
     else:
-        print(runs_table(rows) if rows else nothing, end="")
+        print(f"{runs_table(rows) if rows else ''}{note}", end="")
     return 0
 
 
@@ -185,22 +187,26 @@ def _query(options: argparse.Namespace) -> int:
         if getattr(options, name) and clash is not None:
             raise BacktrailError(f"--{name} and --{clash} cannot go together; give one of them")
     with open_catalog(options) as catalog:
-        runs, nothing = _find(catalog, _query_of(options))
+        runs, note = _find(catalog, _query_of(options))
         if options.stats:
             found = run_statistics(catalog, runs)
             print(pretty_json(found) if options.json else statistics_text(found), end="")
             return 0
         if options.artifact is not None:
             frame = locate_artifacts(catalog, runs, options.artifact)
-            text = "".join(f"{file}\n" for file in frame["file"])
         else:
             is_shown = not (options.columns or options.out or options.json)
             frame = runs.wide(main_columns(runs) if is_shown else options.columns)
-            text = frame_table(frame)
     if options.out is not None:
         write_frame(frame, options.out)
-        text, nothing = f"{counted(len(frame), 'row')} in {options.out}\n", ""
-    print(pretty_json(frame.to_dicts()) if options.json else nothing or text, end="")
+    if options.json:
+        print(pretty_json(frame.to_dicts()), end="")
+    elif options.out is not None:
+        print(f"{counted(len(frame), 'row')} in {options.out}")
+    elif options.artifact is not None and not frame.is_empty():
+        print(*frame["file"], sep="\n")
+    else:
+        print(f"{'' if frame.is_empty() else frame_table(frame)}{note}", end="")
     return 0
 
 

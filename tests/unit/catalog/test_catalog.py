@@ -363,6 +363,9 @@ def test_runs_are_found_by_equal_columns_oldest_first(stocked):
         found = catalog.find_runs(status="completed", strategy="strategies/s.py", bundle=None)
         assert [row["name"] for row in found] == ["run-1", "run-2"]
         assert catalog.find_runs(grade="A") == []
+        (row,) = catalog.find_runs(run_key=f"{2:064x}", status="completed", dataset_id=None)
+        assert row["name"] == "run-2"
+        assert catalog.find_runs(run_key=f"{2:064x}", name="run-1") == []
 
 
 def test_runs_are_found_by_any_of_their_names_and_by_no_part_of_one(stocked):

@@ -242,3 +242,16 @@ def test_what_runs_come_to_is_counted(catalog):
     assert found["trials"] == {"runs": 2, "sets": 2}
     empty = run_statistics(catalog, select_runs(catalog, RunQuery(RunFilter(tag="none"))))
     assert (empty["runs"], empty["first"], empty["trials"]["sets"]) == (0, None, 0)
+
+
+def test_code_that_runs_share_is_counted_once(runs):
+    for number in (1, 2):
+        code = runs.store.run(f"20260101_000000_{number:03d}").code / "s.py"
+        code.parent.mkdir(parents=True)
+        code.write_text("x" * 1000)
+        runs.seal(number)
+    with Catalog(runs.url, runs.store, runs.bundles) as catalog:
+        catalog.sync()
+        found = run_statistics(catalog, select_runs(catalog, RunQuery()))
+    files = runs.store.base_dir.glob("*/[rm]*/*.json")
+    assert found["bytes"] == 1000 + sum(path.stat().st_size for path in files)

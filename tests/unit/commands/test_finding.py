@@ -93,6 +93,20 @@ def test_list_says_what_it_did_not_find(call, ask):
         assert message in err
 
 
+def test_a_table_that_is_cut_off_says_of_how_many_runs(call, ask):
+    ask("list")
+    lines = call("list", "--where", "fast > 0", "--limit", "1")[1].splitlines()
+    assert (len(lines), lines[-1]) == (4, "1 of 2 runs")
+    lines = call("list", "--limit", "3")[1].splitlines()
+    assert lines[-1].strip() == "ValueError: out of luck"
+    assert call("catalog-query", "--limit", "2")[1].splitlines()[-1] == "2 of 3 runs"
+    assert call("list", "--limit", "0")[1] == "0 of 3 runs\n"
+    assert call("catalog-query", "--artifact", "trades", "--limit", "1")[1].count("\n") == 1
+    assert call("catalog-query", "--tag", "paper", "--where", "fast = 9")[1] == (
+        "none of 3 runs fits --tag paper --where 'fast = 9'\n"
+    )
+
+
 def test_list_groups_runs(call, ask, made):
     rows = ask("list", "--by", "strategy", "--metric", "total_trades")
     counts = [[row[key] for key in ("group", "runs", "completed", "failed")] for row in rows]
