@@ -14,6 +14,7 @@ from backtrail.commands import (
     add_archive_command,
     add_cross_check_command,
     add_data_commands,
+    add_export_commands,
     add_finding_commands,
     add_history_commands,
     add_holdout_commands,
@@ -94,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_cross_check_command(commands)
     add_tending_commands(commands)
     add_archive_command(commands)
+    add_export_commands(commands)
     add_data_commands(commands)
     sync = add_command(
         commands, "catalog-sync", _sync, "bring the catalog level with the run store"

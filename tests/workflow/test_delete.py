@@ -1,6 +1,9 @@
 """Deleting runs as calls of snakemake see it: what a batch asks for comes back, nothing else."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from tests.workflow.project import Project, nothing_to_do
 
@@ -56,3 +59,21 @@ def test_a_deleted_run_is_made_anew_only_when_a_batch_asks_for_it(project: Proje
     assert "4 runs: 1 new, 3 reused, 0 failed" in project.snakemake(), "its batch asks for it"
     assert nothing_to_do(project.snakemake())
     assert project.temporary_files() == []
+
+
+@pytest.mark.slow
+def test_runs_of_an_archive_are_reused_where_the_same_batch_is_run(
+    project: Project, tmp_path: Path
+) -> None:
+    fresh = Project.make(tmp_path / "another")
+    file = fresh.root / "all.tar.gz"
+    project.backtrail("archive", *project.run_ids(), "--out", str(file))
+    sealed = {name: text for name, text in project.checksums().items() if "/reports/" not in name}
+    fresh.backtrail("archive", "--into-store", str(file))
+    assert {name: text for name, text in fresh.checksums().items() if name in sealed} == sealed
+    assert "4 runs: 0 new, 4 reused, 0 failed" in fresh.snakemake()
+    assert {name: text for name, text in fresh.checksums().items() if name in sealed} == sealed
+    assert nothing_to_do(fresh.snakemake())
+    fresh.backtrail("views")
+    assert nothing_to_do(fresh.snakemake())
+    assert len(fresh.run_ids()) == 4

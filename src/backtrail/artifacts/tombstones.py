@@ -12,7 +12,7 @@ from typing import Any
 from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
-from backtrail.files import remove_stale, write_json
+from backtrail.files import write_json
 
 __all__ = ["Tombstone", "add_tombstone", "find_tombstone", "read_tombstones"]
 
@@ -70,7 +70,6 @@ def add_tombstone(store: RunStore, stone: Tombstone) -> Path:
     """
     path = _path(store, stone)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(path.parent)
     others = [item for item in read_tombstones(path) if item.backtest_id != stone.backtest_id]
     record = {
         "kind": "run",

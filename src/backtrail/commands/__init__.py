@@ -3,6 +3,7 @@
 from backtrail.commands.archives import add_archive_command
 from backtrail.commands.cross_check import add_cross_check_command
 from backtrail.commands.data import add_data_commands
+from backtrail.commands.exports import add_export_commands
 from backtrail.commands.finding import add_finding_commands
 from backtrail.commands.history import add_history_commands
 from backtrail.commands.holdout import add_holdout_commands
@@ -14,6 +15,7 @@ __all__ = [
     "add_archive_command",
     "add_cross_check_command",
     "add_data_commands",
+    "add_export_commands",
     "add_finding_commands",
     "add_history_commands",
     "add_holdout_commands",

@@ -128,3 +128,26 @@ def test_an_archive_is_asked_for_in_one_way(call, arguments, said):
     status, out, err = call("archive", *arguments)
     assert (status, out) == (1, "")
     assert said in err
+
+
+def test_runs_are_exported_for_mlflow(call, made, ids, tmp_path):
+    folder = tmp_path / "mlruns"
+    status, out, err = call("export", ids["sma"], ids["hold"], "--mlflow", str(folder), "--link")
+    assert (status, err) == (0, "")
+    assert f"{ids['hold']}  run " in out
+    assert out.endswith(f"\n2 runs in {folder}\n")
+    (run,) = json.loads(call("export", ids["sma"], "--mlflow", str(folder), "--json")[1])
+    home = folder / run["experiment_id"] / run["run_id"]
+    assert (home / "params/slow").read_text() == "8"
+    assert (home / "artifacts/run.json").stat().st_nlink == 1  # the second call copied
+
+
+def test_views_are_written_beside_the_store(call, made, ids):
+    status, out, err = call("views")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == "18 links to 6 runs"
+    link = made.root / "views/by-symbol/AAA" / ids["sma"]
+    assert link.resolve() == made.store.run(ids["sma"]).path.resolve()
+    found = json.loads(call("views", "--to", "elsewhere", "--json")[1])
+    assert found["folders"] == {"by-month": 1, "by-strategy": 4, "by-symbol": 1}
+    assert len(json.loads(call("verify", "--json")[1])["runs"]) == 6

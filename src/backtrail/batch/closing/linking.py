@@ -70,7 +70,7 @@ def disk_warning(store: RunStore, size: int, warn_above: int | None) -> str | No
     return (
         f"the sealed runs in {store.base_dir} take {show_bytes(size)}, more than the "
         f"{show_bytes(warn_above)} of backtest_output.warn_above; delete runs that are no longer "
-        "needed and call `backtrail catalog-sync`, or raise the limit"
+        "needed (`backtrail delete`, `backtrail cleanup`), or raise the limit"
     )
 
 

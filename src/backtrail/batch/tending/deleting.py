@@ -16,7 +16,7 @@ from backtrail.artifacts.removal import finish_removals, hold_run, remove_run
 from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import read_tags
-from backtrail.artifacts.tombstones import Tombstone, add_tombstone
+from backtrail.artifacts.tombstones import Tombstone, add_tombstone, find_tombstone
 from backtrail.batch.history.reading import find_run
 from backtrail.batch.planning.former import plans_of, retire_plan
 from backtrail.batch.tending.disk import freed_bytes
@@ -141,6 +141,9 @@ def delete_runs(
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
         finish_removals(store)
+        if pass_over_busy:  # who was chosen may be gone meanwhile
+            there = read_records(store)
+            backtest_ids = [name for name in backtest_ids if name in there]
         survey = _Survey(store, backtest_ids, every_object=every_object)
         busy = survey.busy()
         if busy and not pass_over_busy:
@@ -213,18 +216,25 @@ class _Survey:
         self.store = store
         self.ids = tuple(dict.fromkeys(backtest_ids))
         self.records = read_records(store)
+        for name in self.ids:
+            if name not in self.records:
+                raise ArtifactManagerError(
+                    f"{find_tombstone(store, name) or f'there is no run {name!r}'}; nothing was "
+                    "deleted"
+                )
+        gone = set(self.ids)
+        self.kept = {name: item for name, item in self.records.items() if name not in gone}
         self.plans = plans_of(store)
         self._every_object = every_object
-
-    @property
-    def _kept(self) -> dict[str, RunRecords]:
-        gone = set(self.ids)
-        return {name: item for name, item in self.records.items() if name not in gone}
+        self._looks: dict[str, list[str]] = {}
+        for name, item in self.kept.items():
+            if item.parent is not None:
+                self._looks.setdefault(item.parent, []).append(name)
 
     def objects(self) -> UnreachedObjects:
         """Return the objects that go."""
         among = {sha256 for name in self.ids for sha256 in self.records[name].objects}
-        return unreached_objects(self.store, self._kept, None if self._every_object else among)
+        return unreached_objects(self.store, self.kept, None if self._every_object else among)
 
     def deletion(self) -> Deletion:
         """Return what goes."""
@@ -234,7 +244,7 @@ class _Survey:
         size = freed_bytes([*paths, *objects.paths])
         return Deletion(
             runs,
-            len(self._kept),
+            len(self.kept),
             len(objects.paths),
             size - sum(run.bytes for run in runs),
             objects.reason,
@@ -242,21 +252,25 @@ class _Survey:
 
     def busy(self) -> dict[str, str]:
         """Return why runs cannot go now: they, or others of their batch, are being executed."""
-        held: dict[str, bool] = {}
-        found: dict[str, str] = {}
-        for name in self.ids:
-            mates = [mate for names in self.plans.values() if name in names for mate in names]
-            for mate in dict.fromkeys([name, *(item for item in mates if self._is_open(item))]):
-                if mate not in held:
-                    held[mate] = self._is_held(mate)
-                if held[mate]:
-                    whose = "" if mate == name else f", which is of one batch with {name},"
-                    found[name] = f"run {mate}{whose} is being executed"
-                    break
-        return found
+        found = {name: f"run {name} is being executed" for name in self.ids if self._is_held(name)}
+        asked = set(self.ids)
+        for names in self.plans.values():
+            chosen = asked.intersection(names)
+            if not chosen:
+                continue
+            held = next((mate for mate in names if self._is_open(mate)), None)
+            if held is not None:
+                for name in chosen - {held}:
+                    said = f"run {held}, which is of one batch with {name}, is being executed"
+                    found.setdefault(name, said)
+        return {name: found[name] for name in self.ids if name in found}
 
     def _is_open(self, name: str) -> bool:
-        return name in self.records and self.records[name].manifest.get("status") != "completed"
+        """Say whether a run has not ended well and somebody works on it."""
+        records = self.records.get(name)
+        if records is None or records.manifest.get("status") == "completed":
+            return False
+        return self._is_held(name)
 
     def _is_held(self, name: str) -> bool:
         with hold_run(self.store.run(name)) as is_free:
@@ -285,9 +299,8 @@ class _Survey:
             if tags:
                 yield f"it has the tag{'' if len(tags) == 1 else 's'} {', '.join(tags)}"
         name = records.backtest_id
-        for other in self._kept.values():
-            if (other.spec.get("parent") or {}).get("backtest_id") == name:
-                yield f"{other.backtest_id} is a look at its holdout, and stays"
+        for look in self._looks.get(name, ()):
+            yield f"{look} is a look at its holdout, and stays"
         asked = [item for names in self.plans.values() for item in names.get(name, ())]
         if asked:
             yield (

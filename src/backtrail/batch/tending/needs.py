@@ -57,6 +57,12 @@ class RunRecords:
         dataset: Mapping[str, Any] = self.identity.get("dataset", {})
         return dataset.get("dataset_id")
 
+    @property
+    def parent(self) -> str | None:
+        """The search at whose holdout it is a look; None of any other run."""
+        parent: Mapping[str, Any] = self.spec.get("parent") or {}
+        return parent.get("backtest_id")
+
     def began(self, run: RunDir) -> datetime | None:
         """Return when the run began, by its records; before that, when it was planned.
 

@@ -200,6 +200,19 @@ def test_an_object_stays_while_a_kept_run_cannot_say_what_it_needs(project, ids)
     assert not run.path.exists()
 
 
+def test_a_run_that_is_gone_is_named_and_stops_the_others(project, ids):
+    delete_runs(project.store, [ids["hold"]], now=NOW)
+    with pytest.raises(
+        ArtifactManagerError, match=rf"run {ids['hold']} \(hold, completed\) was del"
+    ):
+        delete_runs(project.store, [ids["sma"], ids["hold"]], now=NOW)
+    with pytest.raises(ArtifactManagerError, match="there is no run 'none'; nothing was deleted"):
+        delete_runs(project.store, [ids["sma"], "none"], now=NOW)
+    assert project.store.run(ids["sma"]).success.is_file()
+    done = delete_runs(project.store, [ids["sma"], "none"], now=NOW, pass_over_busy=True)
+    assert [run.backtest_id for run in done.runs] == [ids["sma"]]
+
+
 def test_a_run_whose_folder_was_deleted_by_hand_goes_for_good(project, ids):
     store = project.store
     shutil.rmtree(store.run(ids["hold"]).path)
