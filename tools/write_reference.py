@@ -314,9 +314,9 @@ Every run has these metrics: in `summary.parquet`, in `performance-metrics.json`
 on its pages. A function of `backtrail.metrics` with the name of a metric gives its number.
 
 - **r** are simple returns per bar; n bars have n − 1 of them, and the first begins with the
-  capital, see [decision 32](../decisions/0032-wealth-begins-with-the-capital.md). **b** are those of
-  the benchmark at the same bars, **rf** and **t** the risk-free rate per bar. **V** is the portfolio
-  value at a bar, and **pnl** the profit of a closed round trip, net of commission.
+  capital, see [decision 32](../decisions/0032-wealth-begins-with-the-capital.md). **b** are
+  those of the benchmark at the same bars, **rf** and **t** the risk-free rate per bar. **V** is the
+  portfolio value at a bar, and **pnl** the profit of a closed round trip, net of commission.
 - *Rests on* is what stands beside the number, here of a run of 252 bars a year without a risk-free
   rate.
 - *Null when* is what stands there where there is no number. Whatever is made of r is also null in a
@@ -468,6 +468,7 @@ _SEARCH = (
             ("search_forward", "search_forward SearchForward SearchedFold WindowResult"),
             ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
+            ("resampling", "resample_paths ResampledPaths"),
             ("reordering", "reorder_trades Reordering ruin_share"),
             ("noise", "parameter_noise price_noise Sensitivity"),
             ("luck", "measure_luck SearchLuck"),
