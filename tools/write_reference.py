@@ -1,4 +1,4 @@
-"""Write docs/reference: config, command line, tables and Python interface, from the code."""
+"""Write docs/reference: config, commands, artifacts, metrics, Python interface; from the code."""
 
 import argparse
 import ast
@@ -13,11 +13,13 @@ import polars as pl
 import sqlalchemy as sa
 
 import backtrail
+from backtrail import metrics
 from backtrail.artifacts import schemas
 from backtrail.batch.planning.config import load_schema
 from backtrail.catalog import tables
 from backtrail.catalog.frames import frame_of
 from backtrail.cli import build_parser
+from backtrail.metrics import MetricRow, summarize
 
 __all__ = [
     "api_page",
@@ -25,6 +27,7 @@ __all__ = [
     "catalog_page",
     "cli_page",
     "config_page",
+    "metrics_page",
     "pages",
     "search_page",
 ]
@@ -44,6 +47,7 @@ def pages() -> dict[str, str]:
         "catalog.md": catalog_page(),
         "cli.md": cli_page(),
         "config.md": config_page(),
+        "metrics.md": metrics_page(),
     }
 
 
@@ -348,6 +352,105 @@ def _sql_type(column: sa.Column[Any]) -> str:
     return f"{said}{key}{', or null' if column.nullable else ''}"
 
 
+# Metrics
+
+_ASSUMED = """\
+Every run has these metrics: in `summary.parquet`, in `performance-metrics.json`, in the catalog and
+on its pages. A function of `backtrail.metrics` with the name of a metric gives its number.
+
+- **r** are simple returns per bar; n bars have n − 1 of them, and the first begins with the
+  capital, see [decision 32](../decisions/0032-wealth-begins-with-the-capital.md). **b** are
+  those of the benchmark at the same bars, **rf** and **t** the risk-free rate per bar. **V** is the
+  portfolio value at a bar, and **pnl** the profit of a closed round trip, net of commission.
+- *Rests on* is what stands beside the number, here of a run of 252 bars a year without a risk-free
+  rate.
+- *Null when* is what stands there where there is no number. Whatever is made of r is also null in a
+  run of a single bar, and where equity fell to zero or below before the last one.
+
+"""
+_NO_RETURNS = frozenset({"a single bar", "equity fell to zero or below"})
+# Metrics without a function: what they are, and whose definition it is.
+_SUMS = {
+    "benchmark_total_return": ("prod(1 + b) - 1", "as total_return"),
+    "open_trades": ("the number of round trips that are open at the end", "own"),
+    "gross_pnl": ("net_pnl + total_commission + total_slippage", "own"),
+    "net_pnl": ("the last V less the capital", "own"),
+    "total_commission": ("sum(commission) over all fills", "own"),
+    "total_slippage": ("sum(slippage) over all fills, against the bars' prices", "own"),
+}
+
+
+def metrics_page() -> str:
+    """Return the page of metrics: formula, source, unit, assumption, and when each is null."""
+    text = _head("Metrics", "backtrail.metrics") + _ASSUMED
+    reasons = _null_reasons()
+    rows = []
+    for row in _example():
+        formula, source = _formula(row.metric)
+        found = "; ".join(reasons[row.metric]) or "–"
+        rows.append((f"`{row.metric}`", row.unit, formula, row.assumption, found, source))
+    columns = ("Metric", "Unit", "Formula", "Rests on", "Null when", "Source")
+    return f"{text}{_table(columns, rows)}".rstrip("\n") + "\n"
+
+
+def _formula(name: str) -> tuple[str, str]:
+    """Return what a metric's function says of it: the formula, and where it comes from."""
+    if name in _SUMS:
+        return _SUMS[name]
+    parts = str(inspect.getdoc(getattr(metrics, name))).split("\n\n")
+    said = [part for part in parts if not _SECTION.match(part)]
+    (source,) = [part.removeprefix("Source: ") for part in said if part.startswith("Source: ")]
+    words = " ".join(part for part in said if not part.startswith(("Source: ", "None ")))
+    words = " ".join(words.split()).removeprefix("Return ")
+    words = re.sub(r"(?:; |(?<=[.]) )None [^.]*[.]", ".", words).replace("..", ".")
+    return words.rstrip("."), " ".join(source.split()).rstrip(".")
+
+
+def _summary(equity: Sequence[float], **given: Any) -> list[MetricRow]:
+    return summarize(
+        equity, [day * 86_400_000_000 for day in range(len(equity))], periods_per_year=252, **given
+    )
+
+
+def _example() -> list[MetricRow]:
+    """Return the summary of a small run in which every metric has a value."""
+    return _summary(
+        [100.0, 102.0, 101.0, 104.0, 103.0],
+        benchmark_returns=[None, 0.01, -0.02, 0.02, 0.01],
+        trade_columns={"pnl": [3.0, -1.0], "bars_held": [2, 1], "is_open": [False, False]},
+        gross_exposure=[0.0, 1.0, 1.0, 1.0, 0.0],
+        fills={"value": [50.0, -51.0], "commission": [0.1, 0.1], "slippage": [0.0, 0.0]},
+    )
+
+
+def _null_reasons() -> dict[str, list[str]]:
+    """Return what each metric says where it is null, in runs that have nothing to measure."""
+    nothing: dict[str, list[float]] = {name: [] for name in ("value", "commission", "slippage")}
+    flat = {"benchmark_returns": [None, 0.0, 0.0, 0.0, 0.0], "fills": nothing}
+    runs = (
+        _summary([100.0]),
+        _summary([100.0, -1.0, 5.0]),
+        _summary([100.0] * 5, **flat),
+        _summary([100.0, 1.0], benchmark_returns=[None, 0.1], fills=nothing),
+        _summary([100.0, 101.0]),
+        _summary([1.0, 1e9, 1.0, 1e9], benchmark_returns=[None, 0.01, -0.02, 0.01]),
+        _summary([100.0, 102.0, 101.0, 104.0, 103.0]),
+        _summary(
+            [100.0, 102.0, 105.0, 106.0],
+            trade_columns={"pnl": [3.0], "bars_held": [1], "is_open": [False]},
+        ),
+        _summary(
+            [100.0, 99.0], trade_columns={"pnl": [-3.0], "bars_held": [1], "is_open": [False]}
+        ),
+    )
+    found: dict[str, dict[str, None]] = {row.metric: {} for row in runs[0]}
+    for row in (row for rows in runs for row in rows):
+        reason = row.assumption.removeprefix("undefined: ")
+        if row.value is None and reason not in _NO_RETURNS:
+            found[row.metric][reason] = None
+    return {name: list(reasons) for name, reasons in found.items()}
+
+
 # Python interface
 
 # Where each name is defined, and from where it is imported.
@@ -365,6 +468,13 @@ _API = (
     ("DataCatalog", "backtest/data_catalog.py", "backtrail.backtest"),
     ("adjusted_bars", "data/adjusted.py", "backtrail.data"),
     ("RunPaths", "artifacts/paths.py", "backtrail.artifacts.paths"),
+    ("Dataset", "data/datasets.py", "backtrail.data"),
+    ("load_bars", "data/arrays.py", "backtrail.data"),
+    ("Bars", "engine/bars.py", "backtrail.engine"),
+    ("EngineConfig", "engine/config.py", "backtrail.engine"),
+    ("ParameterDefinition", "optimization/parameters.py", "backtrail.optimization.parameters"),
+    ("summarize", "metrics/summary.py", "backtrail.metrics"),
+    ("metric", "metrics/own.py", "backtrail.metrics"),
 )
 _LIBRARY = Path(backtrail.__file__).parent
 _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):")
@@ -406,6 +516,7 @@ _SEARCH = (
             ("search_forward", "search_forward SearchForward SearchedFold WindowResult"),
             ("stability", "parameter_stability ParameterStability"),
             ("resampling", "bootstrap_intervals Interval block_length draw_positions"),
+            ("resampling", "resample_paths ResampledPaths"),
             ("reordering", "reorder_trades Reordering ruin_share"),
             ("noise", "parameter_noise price_noise Sensitivity"),
             ("luck", "measure_luck SearchLuck"),
@@ -442,7 +553,7 @@ _Definition = ast.ClassDef | ast.FunctionDef
 def _definition(name: str, file: str) -> _Definition:
     """Return the syntax of a class or function; reading it is the same on every Python."""
     tree = ast.parse((_LIBRARY / file).read_text(encoding="utf-8"))
-    for node in tree.body:
+    for node in reversed(tree.body):  # overloads come before what they are of
         if isinstance(node, _Definition) and node.name == name:
             return node
     raise ValueError(f"{file} defines no {name}")

@@ -24,7 +24,7 @@ from backtrail.batch.planning.requests import expand_batch
 from backtrail.cli import build_parser
 from backtrail.data import ingest_bundle
 from backtrail.engine import Bars, EngineConfig, load_strategy, run_event, run_signal
-from backtrail.metrics.summary import summarize_tables
+from backtrail.metrics.summary import metric_names, summarize_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -90,11 +90,56 @@ def commands() -> list[Any]:
 
 @pytest.mark.parametrize(
     "name",
-    ["api.md", "artifacts.md", "catalog.md", "cli.md", "config.md", "search-and-validation.md"],
+    [
+        "api.md",
+        "artifacts.md",
+        "catalog.md",
+        "cli.md",
+        "config.md",
+        "metrics.md",
+        "search-and-validation.md",
+    ],
 )
 def test_reference_page_is_what_make_docs_writes(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert load_tool("write_reference").pages()[name] == page, "run `make docs`"
+
+
+def test_every_metric_has_unit_formula_assumption_and_source() -> None:
+    page = load_tool("write_reference").metrics_page()
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    assert [row[0].strip(" `") for row in rows] == list(metric_names())
+    for row in rows:
+        assert len(row) == 6
+        assert all(len(cell.strip()) > 2 or cell.strip() == "–" for cell in row), row
+    told = {row[0].strip(" `"): [cell.strip() for cell in row[1:]] for row in rows}
+    assert told["sharpe_ratio"] == [
+        "ratio",
+        "mean(r - rf) / std(r - rf, ddof=1) * sqrt(periods_per_year). "
+        "The mean is the arithmetic one",
+        "arithmetic mean, 252 bars a year, risk-free rate 0 a year",
+        "the returns have no variance",
+        "Sharpe (1994), The Sharpe Ratio",
+    ]
+    assert told["cagr"][3] == "more than everything was lost, or the run is too short"
+    assert told["profit_factor"][3] == "no losing trade"
+
+
+def test_what_how_to_pages_import_stands_in_the_reference() -> None:
+    tool = load_tool("write_reference")
+    told = tool.api_page() + tool.search_page()
+    for name, said in {
+        "summarize": "summarize(\n    equity: npt.ArrayLike",
+        "metric": "metric(\n    function: Measure | None = None",
+        "load_bars": "load_bars(dataset: Dataset, symbols: Sequence[str]",
+        "Dataset": "One immutable dataset on disk",
+        "Bars": "Raw prices of one or more symbols",
+        "EngineConfig": "- `capital_base`: ",
+        "ParameterDefinition": "a stepped range or listed values",
+    }.items():
+        (entry,) = re.findall(rf"^## `{name}`\n(.*?)(?=^## |\Z)", told, re.MULTILINE | re.DOTALL)
+        assert said in entry, name
 
 
 def test_every_config_key_has_a_meaning() -> None:

@@ -30,9 +30,12 @@ _COLUMNS = (
 
 
 def break_even_cost(gross_pnl: float, traded_value: float) -> float | None:
-    """Return the cost, as a fraction of the traded value, at which the net profit is zero.
+    """Return gross_pnl / traded value: the cost at which the net profit of these fills is zero.
 
-    Negative where the fills lose without any cost; None where nothing was traded.
+    A fraction of the traded value. Negative where the fills lose without any cost; None where
+    nothing was traded.
+
+    Source: own.
     """
     return gross_pnl / traded_value if traded_value > 0.0 else None
 

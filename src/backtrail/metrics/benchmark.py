@@ -23,7 +23,10 @@ __all__ = [
 
 
 def beta(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
-    """Return cov(r, b) / var(b); None when the benchmark does not vary."""
+    """Return cov(r, b) / var(b); None when the benchmark does not vary.
+
+    Source: as empyrical and quantstats, of simple returns.
+    """
     return _beta(*checked_pair(returns, benchmark))
 
 
@@ -35,8 +38,9 @@ def alpha(
 ) -> float | None:
     """Return (1 + a)^periods_per_year - 1, a = mean(r) - beta mean(b) of excess returns per bar.
 
-    Jensen (1968), compounded over a year as empyrical does: the `alpha` of a summary. None when
-    beta is undefined, or a year of it is below -1 or no float.
+    Compounded over a year. None when beta is undefined, or a year of it is below -1 or no float.
+
+    Source: Jensen (1968), as empyrical.
     """
     left, right = checked_pair(returns, benchmark)
     value = _period_alpha(left - risk_free_per_period, right - risk_free_per_period)
@@ -62,7 +66,10 @@ def alpha_arithmetic(
 
 
 def r_squared(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
-    """Return the squared correlation; None when either series does not vary."""
+    """Return corr(r, b)^2, the squared correlation; None when either series does not vary.
+
+    Source: as quantstats.
+    """
     left, right = checked_pair(returns, benchmark)
     if not spread(left) or not spread(right):
         return None
@@ -72,7 +79,10 @@ def r_squared(returns: npt.ArrayLike, benchmark: npt.ArrayLike) -> float | None:
 def tracking_error(
     returns: npt.ArrayLike, benchmark: npt.ArrayLike, periods_per_year: float
 ) -> float | None:
-    """Return std(r - b, ddof=1) * sqrt(periods_per_year); None with a single return."""
+    """Return std(r - b, ddof=1) * sqrt(periods_per_year); None with a single return.
+
+    Source: Grinold and Kahn (2000), Active Portfolio Management.
+    """
     left, right = checked_pair(returns, benchmark)
     return spread(left - right) * math.sqrt(periods_per_year) if len(left) > 1 else None
 
@@ -82,7 +92,9 @@ def information_ratio(
 ) -> float | None:
     """Return mean(r - b) / std(r - b, ddof=1) * sqrt(periods_per_year).
 
-    Annual, as the `information_ratio` of a summary; None when the difference is constant.
+    Annual; None when the difference is constant.
+
+    Source: Goodwin (1998), The Information Ratio.
     """
     value = period_information_ratio(returns, benchmark)
     return None if value is None else value * math.sqrt(periods_per_year)

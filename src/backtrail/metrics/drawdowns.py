@@ -49,10 +49,12 @@ def drawdown_series(returns: npt.ArrayLike) -> FloatArray:
 
 
 def max_drawdown(returns: npt.ArrayLike) -> float:
-    """Return the largest fall of wealth from its running peak.
+    """Return min(W / cummax(W) - 1), the largest fall of wealth W from its running peak.
+
+    Source: as empyrical, quantstats, ffn, skfolio and backtesting.py.
 
     Returns:
-        min(W / cummax(W) - 1), zero or negative; -0.2 is a fall of twenty percent.
+        Zero or negative; -0.2 is a fall of twenty percent.
     """
     return float(np.min(_drawdowns(checked(returns))))
 
@@ -71,7 +73,10 @@ def deepest_drawdown(returns: npt.ArrayLike) -> Drawdown | None:
 
 
 def calmar_ratio(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
-    """Return `cagr` / |max_drawdown|: Young (1991). None without a drawdown or a growth rate."""
+    """Return cagr / |max_drawdown|; None without a drawdown or a growth rate.
+
+    Source: Young (1991).
+    """
     series = checked(returns)
     return _over_drawdown(cagr(series, periods_per_year), series)
 
@@ -83,7 +88,10 @@ def calmar_ratio_calendar(returns: npt.ArrayLike, first_us: int, last_us: int) -
 
 
 def ulcer_index(returns: npt.ArrayLike) -> float:
-    """Return sqrt(mean(drawdown^2)) over the n bars: Martin and McCann (1989)."""
+    """Return sqrt(mean(drawdown^2)) over the n bars.
+
+    Source: Martin and McCann (1989).
+    """
     return math.sqrt(float(np.mean(drawdown_series(returns) ** 2)))
 
 

@@ -58,14 +58,20 @@ def equity_returns(equity: npt.ArrayLike, capital_base: float | None = None) -> 
 
 
 def total_return(returns: npt.ArrayLike) -> float:
-    """Return prod(1 + r) - 1."""
+    """Return prod(1 + r) - 1.
+
+    Source: as empyrical and quantstats.
+    """
     return float(np.prod(1.0 + checked(returns)) - 1.0)
 
 
 def cagr(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
     """Return the compound annual growth rate by count of bars.
 
-    (prod(1 + r))^(periods_per_year / n) - 1, n = number of returns (as empyrical and quantstats).
+    (prod(1 + r))^(periods_per_year / n) - 1, n = number of returns.
+
+    Source: as empyrical and quantstats.
+
     None when more than everything was lost, or the time is so short that a year of it is no float.
     """
     series = checked(returns)
@@ -75,7 +81,9 @@ def cagr(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
 def cagr_calendar(returns: npt.ArrayLike, first_us: int, last_us: int) -> float | None:
     """Return the compound annual growth rate by the calendar.
 
-    (P_T / P_0)^(1 / years) - 1, years of 365.25 days (as ffn).
+    (P_T / P_0)^(1 / years) - 1, years of 365.25 days.
+
+    Source: as ffn.
 
     Args:
         returns: Returns between the two moments.
@@ -90,22 +98,34 @@ def cagr_calendar(returns: npt.ArrayLike, first_us: int, last_us: int) -> float 
 
 
 def annual_mean_return(returns: npt.ArrayLike, periods_per_year: float) -> float:
-    """Return the arithmetic mean times `periods_per_year`."""
+    """Return mean(r) * periods_per_year, the arithmetic mean of a year.
+
+    Source: as ffn and skfolio.
+    """
     return float(np.mean(checked(returns)) * periods_per_year)
 
 
 def best_return(returns: npt.ArrayLike) -> float:
-    """Return the largest return of a bar."""
+    """Return max(r), the largest return of a bar.
+
+    Source: as empyrical and quantstats.
+    """
     return float(np.max(checked(returns)))
 
 
 def worst_return(returns: npt.ArrayLike) -> float:
-    """Return the smallest return of a bar."""
+    """Return min(r), the smallest return of a bar.
+
+    Source: as empyrical and quantstats.
+    """
     return float(np.min(checked(returns)))
 
 
 def positive_share(returns: npt.ArrayLike) -> float:
-    """Return the share of bars with r > 0 among all bars."""
+    """Return the share of bars with r > 0 among all bars.
+
+    Source: own; `positive_share_nonzero` is the one of quantstats.
+    """
     return float(np.mean(checked(returns) > 0.0))
 
 
@@ -127,7 +147,7 @@ def gain_loss_ratio(returns: npt.ArrayLike) -> float | None:
 def omega_ratio(returns: npt.ArrayLike, threshold: float = 0.0) -> float | None:
     """Return sum(max(r - t, 0)) / sum(max(t - r, 0)); None when no return is below t.
 
-    Keating and Shadwick (2002), A Universal Performance Measure.
+    Source: Keating and Shadwick (2002), A Universal Performance Measure.
 
     Args:
         returns: Returns per bar.
@@ -139,14 +159,19 @@ def omega_ratio(returns: npt.ArrayLike, threshold: float = 0.0) -> float | None:
 
 
 def tail_ratio(returns: npt.ArrayLike) -> float | None:
-    """Return |95th percentile| / |5th percentile|, linear interpolation; None when that is 0."""
+    """Return |95th percentile| / |5th percentile|, linear interpolation; None when that is 0.
+
+    Source: as empyrical and quantstats.
+    """
     series = checked(returns)
     low, high = quantile(series, 0.05), quantile(series, 0.95)
     return abs(high) / abs(low) if low else None
 
 
 def stability(returns: npt.ArrayLike) -> float | None:
-    """Return R squared of a straight line through the cumulative log returns (as empyrical).
+    """Return R squared of a straight line through the cumulative log returns.
+
+    Source: as empyrical.
 
     None with fewer than three returns, a constant curve, or a loss of everything.
     """

@@ -37,7 +37,10 @@ def risk_free_per_period(annual_rate: float, periods_per_year: float) -> float:
 
 
 def annual_volatility(returns: npt.ArrayLike, periods_per_year: float) -> float | None:
-    """Return std(r, ddof=1) * sqrt(periods_per_year); None with a single return."""
+    """Return std(r, ddof=1) * sqrt(periods_per_year); None with a single return.
+
+    Source: as empyrical, quantstats, ffn and skfolio.
+    """
     series = checked(returns)
     return spread(series) * math.sqrt(periods_per_year) if len(series) > 1 else None
 
@@ -47,7 +50,9 @@ def sharpe_ratio(
 ) -> float | None:
     """Return mean(r - rf) / std(r - rf, ddof=1) * sqrt(periods_per_year).
 
-    Sharpe (1994), The Sharpe Ratio; arithmetic mean. None without variance.
+    The mean is the arithmetic one; None without variance.
+
+    Source: Sharpe (1994), The Sharpe Ratio.
 
     Args:
         returns: Returns per bar.
@@ -64,8 +69,9 @@ def sortino_ratio(
 ) -> float | None:
     """Return mean(r - t) / sqrt(sum(min(r - t, 0)^2) / n) * sqrt(periods_per_year).
 
-    n counts all returns, not only the negative ones: Sortino and Price (1994). None when no return
-    is below the target.
+    n counts all returns, not only the negative ones. None when no return is below the target.
+
+    Source: Sortino and Price (1994).
 
     Args:
         returns: Returns per bar.
@@ -80,12 +86,18 @@ def sortino_ratio(
 def downside_deviation(
     returns: npt.ArrayLike, periods_per_year: float, target_per_period: float = 0.0
 ) -> float:
-    """Return sqrt(sum(min(r - t, 0)^2) / n) * sqrt(periods_per_year), n = all returns."""
+    """Return sqrt(sum(min(r - t, 0)^2) / n) * sqrt(periods_per_year), n = all returns.
+
+    Source: Sortino and Price (1994), as empyrical.
+    """
     return _downside(checked(returns) - target_per_period) * math.sqrt(periods_per_year)
 
 
 def skewness(returns: npt.ArrayLike) -> float | None:
-    """Return m3 / m2^1.5, population moments; None without variance."""
+    """Return m3 / m2^1.5, population moments; None without variance.
+
+    Source: as skfolio; `skewness_unbiased` is the one of pandas.
+    """
     return _standard_moment(checked(returns), 3)
 
 
@@ -98,7 +110,10 @@ def skewness_unbiased(returns: npt.ArrayLike) -> float | None:
 
 
 def excess_kurtosis(returns: npt.ArrayLike) -> float | None:
-    """Return m4 / m2^2 - 3, population moments; None without variance."""
+    """Return m4 / m2^2 - 3, population moments; None without variance.
+
+    Source: as skfolio; `excess_kurtosis_unbiased` is the one of pandas.
+    """
     value = _standard_moment(checked(returns), 4)
     return None if value is None else value - 3.0
 
@@ -114,12 +129,18 @@ def excess_kurtosis_unbiased(returns: npt.ArrayLike) -> float | None:
 
 
 def value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:
-    """Return the `level` quantile of the returns, linear interpolation; a loss is negative."""
+    """Return the `level` quantile of the returns, linear interpolation; a loss is negative.
+
+    Source: the historical estimate, as `numpy.percentile`.
+    """
     return quantile(checked(returns), level)
 
 
 def conditional_value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float:
-    """Return the mean of the returns at or below `value_at_risk`; a loss is negative."""
+    """Return the mean of the returns at or below `value_at_risk`; a loss is negative.
+
+    Source: the historical estimate, as empyrical and quantstats.
+    """
     series = checked(returns)
     return float(np.mean(series[series <= value_at_risk(series, level)]))
 
@@ -139,8 +160,9 @@ def probabilistic_sharpe_ratio(
     """Return the probability that the true Sharpe ratio exceeds a benchmark.
 
     Phi[(SR - SR*) sqrt(n-1) / sqrt(1 - g3 SR + (g4-1)/4 SR^2)] with SR per bar (ddof 1) and
-    population moments, g4 raw: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient
-    Frontier. None without variance.
+    population moments, g4 raw. None without variance.
+
+    Source: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier.
 
     Args:
         returns: Returns per bar.

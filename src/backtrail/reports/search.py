@@ -25,7 +25,7 @@ from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
 from backtrail.reports.search_header import search_header
 from backtrail.reports.settings import ReportConfig
-from backtrail.reports.validation import LuckCard, luck_cards
+from backtrail.reports.validation import LuckCard, drawdown_words, luck_cards
 
 __all__ = ["SHOWN_SETS", "is_search", "render_search_report"]
 
@@ -78,6 +78,7 @@ def render_search_report(
     selection = _record(run, "selection.json")
     luck = _record(run, "validation/overfitting/overfitting.json", needed=False)
     verdict = _record(run, "validation/verdict.json", needed=False)
+    resampled = _record(run, "validation/monte-carlo/confidence-intervals.json", needed=False)
     shown = _shown(results)
     curves = _curves(run)
     return write_page(
@@ -116,6 +117,7 @@ def render_search_report(
         how=selection_words(selection),
         luck=[_sets_card(results.height), *luck_cards(luck)],
         verdict=verdict,
+        drawdown=drawdown_words(resampled),
         parameters=[name.removeprefix(_PARAMETER) for name in _parameters(results)],
         curves=bool(curves),
     )

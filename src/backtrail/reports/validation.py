@@ -67,6 +67,7 @@ class Validation:
         forward: Efficiency and degradation in words.
         stability: Name, range and share of each parameter's choices.
         intervals: Statistic, observed value and the bounds of its interval.
+        drawdown: How deep wealth falls in resampled histories, in words; empty where not drawn.
         paths: What other orders of the trades would have shown.
         checks: Of bias: title, whether it passed, the finding, the false-alarm rate.
         look: Of a run that looked at a holdout: `summary`, `contaminated`, `assumption`, and `rows`
@@ -82,6 +83,7 @@ class Validation:
     forward: Sequence[str]
     stability: Sequence[Mapping[str, Any]]
     intervals: Sequence[Mapping[str, Any]]
+    drawdown: str
     paths: Sequence[Mapping[str, Any]]
     checks: Sequence[Mapping[str, Any]]
     look: Mapping[str, Any]
@@ -101,6 +103,7 @@ def read_validation(run_dir: Path) -> Validation | None:
     forward = folder / "walk-forward"
     periods = _record(forward / "period-results.json")
     monte_carlo = folder / "monte-carlo"
+    resampled = _record(monte_carlo / "confidence-intervals.json")
     return Validation(
         verdict=verdict,
         gates=[
@@ -116,10 +119,8 @@ def read_validation(run_dir: Path) -> Validation | None:
             _stable(item)
             for item in _record(forward / "stability-metrics.json").get("parameters", ())
         ],
-        intervals=[
-            _interval(item)
-            for item in _record(monte_carlo / "confidence-intervals.json").get("intervals", ())
-        ],
+        intervals=[_interval(item) for item in resampled.get("intervals", ())],
+        drawdown=drawdown_words(resampled),
         paths=_paths(_record(monte_carlo / "simulation-results.json").get("reordering") or {}),
         checks=[
             {
@@ -134,6 +135,29 @@ def read_validation(run_dir: Path) -> Validation | None:
             _record(folder / "holdout" / "validation-results.json"),
             _record(folder / "holdout" / "holdout-config.json"),
         ),
+    )
+
+
+def drawdown_words(resampled: Mapping[str, Any]) -> str:
+    """Return how deep and how long wealth falls in resampled histories, as a sentence.
+
+    Args:
+        resampled: `confidence-intervals.json`; empty where nothing was drawn.
+    """
+    found = resampled.get("drawdown")
+    if found is None:
+        return ""
+    deep, long, ruin = found["max_drawdown"], found["longest_drawdown"], found["ruin"]
+    rest = metric_text(1.0 - found["level"], "fraction")
+    middle, worst, fall = (
+        metric_text(abs(value), "fraction")
+        for value in (deep["median"], deep["worst"], ruin["fall"])
+    )
+    return (
+        f"Of {found['histories']:,} histories drawn from its returns half fall by {middle} or more "
+        f"from a peak, {rest} by {worst} or more; half stay {long['median']:,.0f} bars or longer "
+        f"below a peak, {rest} {long['worst']:,.0f} or longer; "
+        f"{metric_text(ruin['probability'], 'fraction')} lose {fall} of the capital."
     )
 
 

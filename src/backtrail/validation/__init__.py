@@ -30,9 +30,11 @@ from backtrail.validation.reordering import (
 from backtrail.validation.resampling import (
     Interval,
     ResampledHistories,
+    ResampledPaths,
     block_length,
     bootstrap_intervals,
     draw_positions,
+    resample_paths,
 )
 from backtrail.validation.search_forward import (
     Evaluator,
@@ -83,6 +85,7 @@ __all__ = [
     "ParameterStability",
     "Reordering",
     "ResampledHistories",
+    "ResampledPaths",
     "SearchForward",
     "SearchLuck",
     "SearchPart",
@@ -124,6 +127,7 @@ __all__ = [
     "reality_check",
     "reorder_trades",
     "require_disjoint",
+    "resample_paths",
     "ruin_share",
     "scrambled_future",
     "search_forward",

@@ -18,10 +18,12 @@ from backtrail.metrics._series import FloatArray, checked
 __all__ = [
     "Interval",
     "ResampledHistories",
+    "ResampledPaths",
     "block_length",
     "bootstrap_intervals",
     "count_bars",
     "draw_positions",
+    "resample_paths",
 ]
 
 _AT_ONCE = 1_000_000  # positions drawn at a time, 8 MB
@@ -158,6 +160,60 @@ class ResampledHistories:
                 drawn.append(counts)
             yield counts
         self._kept = drawn
+
+
+@dataclass(frozen=True, slots=True)
+class ResampledPaths:
+    """What wealth did on its way through resampled histories; one value per history.
+
+    Attributes:
+        growth: Growth of 1 at the bars asked for, shape (samples, bars asked for).
+        max_drawdowns: Deepest fall from the running peak, a fraction, zero or negative.
+        longest_drawdowns: Bars in a row below the running peak, the start counted as one.
+        lowest: Lowest growth of 1.
+    """
+
+    growth: FloatArray
+    max_drawdowns: FloatArray
+    longest_drawdowns: FloatArray
+    lowest: FloatArray
+
+
+def resample_paths(
+    returns: npt.ArrayLike,
+    *,
+    block: float,
+    samples: int,
+    generator: np.random.Generator,
+    rows: npt.NDArray[np.int64],
+) -> ResampledPaths:
+    """Return the ways of wealth through histories of the stationary bootstrap.
+
+    Other orders of trades say how deep an account could fall that has trades; a book that never
+    goes flat has none to reorder, and its returns can be drawn all the same.
+
+    Args:
+        returns: Returns per bar, shape (n,); an account that lost everything stays at nothing.
+        block: Mean length of a block in bars.
+        samples: Number of histories.
+        generator: Source of the draws.
+        rows: Bars at which growth is kept.
+
+    Raises:
+        EmptySeriesError: If there is no return.
+        ValueError: If a return is not finite, or a number out of its range.
+    """
+    factors = np.maximum(1.0 + checked(returns), 0.0)
+    found: list[tuple[FloatArray, ...]] = []
+    for positions in draw_positions(len(factors), block, samples, generator):
+        growth = np.cumprod(factors[positions], axis=1, dtype=np.float64)
+        peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)
+        falls = growth / peaks - 1.0
+        bars = np.arange(1, growth.shape[1] + 1)
+        last_peak = np.maximum.accumulate(np.where(falls < 0.0, 0, bars), axis=1)
+        longest = (bars - last_peak).max(axis=1).astype(np.float64)
+        found.append((growth[:, rows], falls.min(axis=1), longest, growth.min(axis=1)))
+    return ResampledPaths(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
 
 def bootstrap_intervals(

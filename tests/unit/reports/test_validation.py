@@ -81,6 +81,12 @@ def test_every_finding_stands_on_the_page_with_its_numbers(store):
         ["slow", "60, –", "none", "–"],
     ]
     assert rows_of(page, "intervals") == [["CAGR", "5.33%", "0.29%", "10.5%", "95.0%"]]
+    (told,) = re.findall(r'id="drawdown-risk">([^<]*)<', page)
+    assert told == (
+        "Of 1,000 histories drawn from its returns half fall by 20.0% or more from a peak, 5.00% "
+        "by 40.0% or more; half stay 420 bars or longer below a peak, 5.00% 1,830 or longer; 1.20% "
+        "lose 50.0% of the capital."
+    )
     assert rows_of(page, "paths") == [["Max drawdown", "-18.0%", "-31.0%", "-20.0%", "-10.0%"]]
     assert rows_of(page, "checks") == [
         ["Look-ahead", "✗ no", "At bar 40 a decision changed.", "0.00%"]
@@ -139,3 +145,16 @@ def test_a_damaged_file_is_named(store):
     path.write_text("{")
     with pytest.raises(ArtifactManagerError, match=re.escape(str(path))):
         page_of(store)
+
+
+def test_the_page_of_a_search_says_how_deep_its_resampled_histories_fall(tmp_path):
+    store = runs.search_run(tmp_path)
+    out = tmp_path / "search.html"
+    render_search_report(store.run_dir, bundles_dir=store.bundles_dir, out=out)
+    assert 'id="drawdown-risk"' not in out.read_text(encoding="utf-8")
+    runs.write_validation(store)
+    render_search_report(store.run_dir, bundles_dir=store.bundles_dir, out=out)
+    (told,) = re.findall(r'id="drawdown-risk">([^<]*)<', out.read_text(encoding="utf-8"))
+    assert told.startswith(
+        "The selected set. Of 1,000 histories drawn from its returns half fall by"
+    )

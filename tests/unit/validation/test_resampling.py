@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from backtrail.errors import EmptySeriesError
-from backtrail.validation import block_length, bootstrap_intervals, draw_positions
+from backtrail.metrics import drawdown_series
+from backtrail.validation import (
+    block_length,
+    bootstrap_intervals,
+    draw_positions,
+    resample_paths,
+)
 
 
 def generator(seed=1):
@@ -139,3 +145,45 @@ def test_bad_input_is_refused(changes, error, words):
         bootstrap_intervals(
             given.pop("returns"), periods_per_year=252, generator=generator(), **given
         )
+
+
+def paths_of(returns, *, samples=5000, rows=(0,)):
+    return resample_paths(
+        returns, block=1.0, samples=samples, generator=generator(), rows=np.array(rows)
+    )
+
+
+def test_paths_fall_from_their_running_peak_and_the_start_is_one():
+    # Two bars of +100 % or -50 %: 1 -> 2 -> 4, 1 -> 2 -> 1, 1 -> 0.5 -> 1, 1 -> 0.5 -> 0.25.
+    drawn = paths_of([1.0, -0.5], rows=(0, 1))
+    found = np.column_stack(
+        [drawn.growth, drawn.max_drawdowns, drawn.longest_drawdowns, drawn.lowest]
+    )
+    kinds, counts = np.unique(found, axis=0, return_counts=True)
+    assert kinds.tolist() == [
+        [0.5, 0.25, -0.75, 2.0, 0.25],
+        [0.5, 1.0, -0.5, 1.0, 0.5],
+        [2.0, 1.0, -0.5, 1.0, 1.0],
+        [2.0, 4.0, 0.0, 0.0, 2.0],
+    ]
+    assert counts / 5000 == pytest.approx([0.25] * 4, abs=0.03)
+
+
+def test_a_path_that_lost_everything_stays_at_nothing():
+    drawn = paths_of([0.1, -1.2, 0.2, 0.1], rows=(3,))
+    lost = drawn.growth[:, 0] == 0.0
+    assert lost.mean() == pytest.approx(1 - 0.75**4, abs=0.03)
+    assert set(drawn.max_drawdowns[lost]) == {-1.0}
+    assert (drawn.lowest >= 0.0).all()
+
+
+def test_paths_have_the_drawdowns_of_the_metrics():
+    series = np.random.default_rng(3).normal(0.001, 0.02, 250)
+    drawn = paths_of(series, samples=20, rows=(249,))
+    again = np.concatenate(list(draw_positions(250, 1.0, 20, generator())))
+    for number, positions in enumerate(again):
+        falls = drawdown_series(series[positions])
+        assert drawn.max_drawdowns[number] == pytest.approx(falls.min(), rel=1e-12)
+        spans = "".join("u" if fall < 0.0 else "." for fall in falls).split(".")
+        longest = max(map(len, spans))
+        assert drawn.longest_drawdowns[number] == longest

@@ -11,27 +11,31 @@ import numpy.typing as npt
 from backtrail.batch.execution.laboratory import Laboratory, VariantFailedError
 from backtrail.engine import Bars
 from backtrail.errors import EmptySeriesError, OrderInvariantError
+from backtrail.metrics import drawdown_series
 from backtrail.validation import (
     PATH_STATISTICS,
     Interval,
     Reordering,
+    ResampledPaths,
     Sensitivity,
     block_length,
     bootstrap_intervals,
-    draw_positions,
     parameter_noise,
     price_noise,
     reorder_trades,
+    resample_paths,
     ruin_share,
 )
 
 __all__ = ["monte_carlo_answer"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _SHARES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _POINTS: Final = 200  # of the bands of paths
 _BAND_PATHS: Final = 1_000
+_WORST: Final = 0.95  # share of the resampled histories that fall less
 
 
 def monte_carlo_answer(lab: Laboratory) -> dict[str, Any]:
@@ -49,6 +53,10 @@ def monte_carlo_answer(lab: Laboratory) -> dict[str, Any]:
         generator=lab.generator("bootstrap"),
         level=options["confidence"],
     )
+    rows = np.unique(np.linspace(0, len(returns) - 1, min(_POINTS, len(returns))).astype(np.int64))
+    drawn = resample_paths(
+        returns, block=block, samples=_BAND_PATHS, generator=lab.generator("paths"), rows=rows
+    )
     return {
         "block": block,
         "bars": len(returns),
@@ -57,7 +65,8 @@ def monte_carlo_answer(lab: Laboratory) -> dict[str, Any]:
         "intervals": [_interval(item) for item in intervals],
         "parameter_noise": _parameter_noise(lab, options),
         "price_noise": _price_noise(lab, options),
-        "paths": _bands(lab, returns, block),
+        "drawdown": _drawdown_risk(returns, drawn, options["ruin"]),
+        "paths": _bands(returns, drawn, rows),
     }
 
 
@@ -169,17 +178,34 @@ def _sensitivity(found: Sensitivity) -> dict[str, Any]:
     return {**values, "samples": len(samples), "quantiles": quantiles}
 
 
-def _bands(lab: Laboratory, returns: FloatArray, block: float) -> dict[str, Any]:
+def _drawdown_risk(returns: FloatArray, drawn: ResampledPaths, ruin: float) -> dict[str, Any]:
+    """Return how deep and how long wealth falls in resampled histories, beside what happened."""
+    falls = drawdown_series(np.maximum(returns, -1.0))
+    bars = np.arange(1, len(falls) + 1)
+    under = bars - np.maximum.accumulate(np.where(falls < 0.0, 0, bars))
+    return {
+        "histories": len(drawn.lowest),
+        "max_drawdown": {
+            "observed": falls.min(),
+            "median": np.quantile(drawn.max_drawdowns, 0.5),
+            "worst": np.quantile(drawn.max_drawdowns, 1.0 - _WORST),
+        },
+        "longest_drawdown": {
+            "observed": under.max(),
+            "median": np.quantile(drawn.longest_drawdowns, 0.5),
+            "worst": np.quantile(drawn.longest_drawdowns, _WORST),
+        },
+        "level": _WORST,
+        "ruin": {"fall": ruin, "probability": np.mean(drawn.lowest <= 1.0 - ruin)},
+    }
+
+
+def _bands(returns: FloatArray, drawn: ResampledPaths, rows: IntArray) -> dict[str, Any]:
     """Return where growth lies in resampled histories, bar by bar or at some of them."""
-    rows = np.unique(np.linspace(0, len(returns) - 1, min(_POINTS, len(returns))).astype(np.int64))
-    drawn = draw_positions(len(returns), block, _BAND_PATHS, lab.generator("paths"))
-    growth = np.concatenate(
-        [np.cumprod(1.0 + returns[positions], axis=1)[:, rows] for positions in drawn]
-    )
-    bands = np.quantile(growth, _SHARES, axis=0)
+    bands = np.quantile(drawn.growth, _SHARES, axis=0)
     names = [f"quantile_{round(share * 100):02d}" for share in _SHARES]
     return {
         "bars": rows + 1,
-        "observed": np.cumprod(1.0 + returns)[rows],
+        "observed": np.cumprod(np.maximum(1.0 + returns, 0.0))[rows],
         **dict(zip(names, bands, strict=True)),
     }

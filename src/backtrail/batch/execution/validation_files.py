@@ -91,6 +91,7 @@ def monte_carlo_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dic
         f"{folder}/confidence-intervals.json": {
             "method": "percentiles over the stationary bootstrap of returns per bar",
             "intervals": answer["intervals"],
+            "drawdown": answer["drawdown"],
         },
         f"{folder}/paths.parquet": answer["paths"],
     }

@@ -243,6 +243,22 @@ def test_a_statistic_that_no_order_changes_takes_no_other_with_it():
     assert found["ruin"] == 0.0
 
 
+def test_a_book_that_never_goes_flat_has_a_drawdown_risk():
+    found = told("monte_carlo", holding((0, 420)))
+    assert found["reordering"]["trades"] == 0
+    risk = found["drawdown"]
+    assert (risk["histories"], risk["level"], risk["ruin"]["fall"]) == (1000, 0.95, 0.5)
+    deep, long = risk["max_drawdown"], risk["longest_drawdown"]
+    assert -1.0 < deep["worst"] < deep["median"] < 0.0
+    assert 0 < long["median"] < long["worst"] <= 419
+    assert 0.0 <= risk["ruin"]["probability"] < 0.5
+    lab = Laboratory(holding((0, 420)), asked_of("monte_carlo"), BARS, None, {})
+    curve = lab.result.tables["backtest_results"]["drawdown"]
+    assert deep["observed"] == pytest.approx(min(curve), rel=1e-12)
+    spans = "".join("u" if fall < 0.0 else "." for fall in curve).split(".")
+    assert long["observed"] == max(map(len, spans))
+
+
 def test_luck_is_measured_on_the_bars_after_the_warm_up():
     found = told("measure_overfitting")
     assert len(found["chosen"]) == 419 - 30

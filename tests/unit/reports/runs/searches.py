@@ -192,7 +192,14 @@ def write_validation(store: Store, **changes: Any) -> None:
                     "high": 0.1054,
                     "level": 0.95,
                 }
-            ]
+            ],
+            "drawdown": {
+                "histories": 1000,
+                "max_drawdown": {"observed": -0.18, "median": -0.2, "worst": -0.4},
+                "longest_drawdown": {"observed": 310, "median": 420, "worst": 1830},
+                "level": 0.95,
+                "ruin": {"fall": 0.5, "probability": 0.012},
+            },
         },
         "monte-carlo/simulation-results": {
             "reordering": {"max_drawdown": {"observed": -0.18, "quantiles": quantiles}}
