@@ -30,7 +30,7 @@ PIP_ONLY = frozenset(
 
 _HEAD = """\
 # Written by `make environment` from requirements.lock and pyproject.toml; do not edit.
-# The package itself is installed into it without dependencies:
+# The package itself is installed into it without dependencies, by environment.post-deploy.sh, or:
 #   pip install --no-deps --no-build-isolation -e .
 name: backtrail
 channels:

@@ -1,6 +1,7 @@
 """What every Snakemake job of this workflow does around its one library call."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,7 +12,19 @@ from typing import Any
 from backtrail.artifacts.refusals import refused
 from backtrail.errors import BacktrailError
 
-__all__ = ["failed_attempts", "job_logging"]
+__all__ = ["failed_attempts", "job_logging", "name_workflow_source"]
+
+
+def name_workflow_source(rules: Path) -> None:
+    """Set `BACKTRAIL_SOURCE` to the folder whose workflow is parsed.
+
+    `environment.post-deploy.sh` installs the library from there into an environment that Snakemake
+    makes. Snakemake runs a copy of it that lies elsewhere, so the script cannot find it by itself.
+
+    Args:
+        rules: The folder `workflow/rules`.
+    """
+    os.environ["BACKTRAIL_SOURCE"] = str(rules.resolve().parents[1])
 
 
 def failed_attempts(log: str) -> int:

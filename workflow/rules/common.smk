@@ -17,12 +17,14 @@ from backtrail.canonical import canonical_json
 from backtrail.data.lock import lock_checksum
 from backtrail.data.sources import source_checksum, useful_threads
 from backtrail.errors import BacktrailError
-from backtrail.jobs import failed_attempts
+from backtrail.jobs import failed_attempts, name_workflow_source
 from backtrail.provenance.fingerprint import INGEST_CODE, package_fingerprint
 from backtrail.reports.fingerprint import page_fingerprint
 from backtrail.reports.settings import REPORT_FILES, STORE_REPORTS
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+
+name_workflow_source(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)))
 
 STARTED = time.time()
 LOOKS = []  # what this call found damaged, each time it looked at every sealed run

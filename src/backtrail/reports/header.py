@@ -232,11 +232,12 @@ def header_of(
     if identity["execution"]["fill"] == "same_close":
         notes.append("Orders fill at the close of the bar they were decided on (same close).")
     if run.selection is not None:
-        sets = counted(run.selection["sets"], "parameter set")
-        notes.append(
-            f"These parameters were selected from {sets} on the same bars: every figure is in "
-            "sample, and the best of many looks good by luck alone."
-        )
+        if run.selection["sets"] > 1:
+            sets = counted(run.selection["sets"], "parameter set")
+            notes.append(
+                f"These parameters were selected from {sets} on the same bars: every figure is in "
+                "sample, and the best of many looks good by luck alone."
+            )
         notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
     if run.verdict is not None:
         passed = "passed" if run.verdict["passed"] else "not passed"

@@ -16,12 +16,13 @@ __all__ = ["search_header", "space_words"]
 
 
 def space_words(space: Sequence[Mapping[str, Any]]) -> str:
-    """Return a space in words, as `fast 5 to 30 by 5; slow 50, 100`.
+    """Return a space in words, as `fast 5 to 30 by 5; slow 50, 100`; `no parameters` where none is.
 
     Args:
         space: Axes with `name` and `values`: a list, or a mapping of `min`, `max` and `step`.
     """
-    return "; ".join(f"{axis['name']} {_axis_words(axis['values'])}" for axis in space)
+    words = "; ".join(f"{axis['name']} {_axis_words(axis['values'])}" for axis in space)
+    return words or "no parameters"
 
 
 def _axis_words(values: object) -> str:

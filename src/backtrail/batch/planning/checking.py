@@ -224,7 +224,7 @@ def _params_problem(request: RunRequest, error: str, source: str) -> Problem:
         keys = [f"{key}.{name}" for name in named for key in ("params", "grid", "optimize.space")]
         origin = request.origin(*(keys or ("params", "grid", "optimize")), "strategy")
         place = "params"
-        if request.search is not None and not {*named}.issubset(request.params):
+        if any(request.lineage.has(f"optimize.space.{name}") for name in named):
             place = "optimize.space"
         return Problem(f"{source}: batch.{origin}.{place}", error, f"mend it ({request.strategy})")
     origin = request.origin("params", "grid", "strategy")

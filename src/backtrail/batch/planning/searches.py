@@ -26,6 +26,7 @@ __all__ = [
 
 MOST_SETS: Final = 10_000_000
 _LOOKED_THROUGH: Final = 200_000  # combinations, for one that the condition lets pass
+_OF_ONE_SET: Final = frozenset({"bias", "monte_carlo", "gates"})
 _PROBES_PER_AXIS: Final = 64
 _PROBED_SETS: Final = 16
 # What `params_from` says of parameters one by one, whatever values the others have.
@@ -43,12 +44,16 @@ class Origins(Protocol):
 def search_settings(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what of a search enters the identity of its run; None for an entry without one.
 
+    An entry that is validated and searches nothing is the search of its one set: each parameter
+    that it names is an axis of one value.
+
     Args:
         entry: An entry whose keys have been checked.
     """
-    if entry.get("optimize") is None:
+    if entry.get("optimize") is None and entry.get("validate") is None:
         return None
-    values = entry_defaults("optimize", entry["optimize"])
+    own = {"space": {name: [value] for name, value in entry.get("params", {}).items()}}
+    values = entry_defaults("optimize", entry.get("optimize") or own)
     objective = values["objective"]
     return {
         "space": [
@@ -86,14 +91,32 @@ def search_problems(
         where = f"{source}: batch.{lineage.origin('optimize')}.optimize"
         yield from _optimize_problems(lineage, entry, where, source)
     elif entry.get("validate") is not None:
-        yield Problem(
-            f"{source}: batch.{lineage.origin('validate', 'optimize')}.validate",
-            "there is no search to validate",
-            "add 'optimize', with one value per axis to validate a single set, or drop 'validate'",
-        )
-        return
+        found = list(_single_problems(lineage, entry, source))
+        yield from found
+        if found:
+            return
     if entry.get("validate") is not None:
         yield from _validate_problems(lineage, entry, benchmark, source)
+
+
+def _single_problems(lineage: Origins, entry: Mapping[str, Any], source: str) -> Iterator[Problem]:
+    """Yield why an entry that searches nothing cannot be validated as it asks."""
+    if "grid" in entry:
+        yield Problem(
+            f"{source}: batch.{lineage.origin('grid', 'validate', 'optimize')}",
+            "'grid' and 'validate' stand together",
+            "a grid makes a run of every combination, and only a search of them is validated: move "
+            "the axes to optimize.space, or write 'validate: null' to drop an inherited one",
+        )
+    where = f"{source}: batch.{lineage.origin('validate', 'optimize')}.validate"
+    for key in sorted(entry["validate"].keys() - _OF_ONE_SET):
+        yield Problem(
+            f"{where}.{key}",
+            "there is no search to validate",
+            "add 'optimize', or drop it: of a single set 'bias' and 'monte_carlo' can be asked",
+        )
+    if not entry["validate"].keys() & {"bias", "monte_carlo"}:
+        yield Problem(where, "nothing is asked", "add 'bias' or 'monte_carlo'")
 
 
 def _optimize_problems(
@@ -262,8 +285,8 @@ def probed_params(
 def is_mistake(error: str, params: Mapping[str, Any], search: Mapping[str, Any] | None) -> bool:
     """Say whether what a strategy thinks of probed parameters is a mistake of the config.
 
-    Of a search only what is wrong with one axis is: a whole set that is refused is a row with its
-    error, and what else is wrong with it is told of its axes.
+    Of a search of several sets only what is wrong with one axis is: a whole set that is refused is
+    a row with its error, and what else is wrong with it is told of its axes.
 
     Args:
         error: What the strategy says.
@@ -273,8 +296,11 @@ def is_mistake(error: str, params: Mapping[str, Any], search: Mapping[str, Any] 
     if search is None:
         return True
     names = {item["name"] for item in search["space"]}
-    is_whole = len(names) > 1 and names <= params.keys()
-    return is_single_mistake(error) and not is_whole
+    is_whole = names <= params.keys()
+    axes = [item["values"] for item in search["space"]]
+    if is_whole and all(isinstance(axis, list) and len(axis) == 1 for axis in axes):
+        return True  # no other set could get through
+    return is_single_mistake(error) and not (is_whole and len(names) > 1)
 
 
 def is_single_mistake(error: str) -> bool:

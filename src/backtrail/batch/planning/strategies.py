@@ -43,10 +43,13 @@ def secret_waivers(settings: Mapping[str, Any]) -> list[SecretWaiver]:
 
 
 def has_search(values: Mapping[str, Any]) -> bool:
-    """Say whether an entry of a config searches."""
+    """Say whether an entry of a config searches, or is validated, which a search of one set is."""
     batch = values.get("batch")
     entries = batch.values() if isinstance(batch, dict) else ()
-    return any(isinstance(entry, dict) and bool(entry.get("optimize")) for entry in entries)
+    return any(
+        isinstance(entry, dict) and bool(entry.get("optimize") or entry.get("validate"))
+        for entry in entries
+    )
 
 
 def named_strategies(values: Mapping[str, Any]) -> list[str]:

@@ -118,12 +118,37 @@ def test_a_mistake_between_a_search_and_other_keys_is_told(keys, problem):
     assert problems(**keys) == [problem]
 
 
-def test_validation_without_a_search_is_refused_and_null_drops_what_is_inherited():
-    _, found = expand(batch={"s": entry(validate={"bias": {}})})
-    assert [str(problem) for problem in found] == [
-        "c: batch.s.validate: there is no search to validate; add 'optimize', with one value per "
-        "axis to validate a single set, or drop 'validate'"
-    ]
+def test_a_plain_entry_that_is_validated_is_the_search_of_its_one_set():
+    (request,), found = expand(batch={"s": entry(params={"fast": 2}, validate={"bias": {}})})
+    assert found == []
+    assert (request.params, request.search["space"]) == ({}, [{"name": "fast", "values": [2]}])
+    assert request.search["method"] == "grid"
+    assert request.validate["bias"]["random_entries"] == 1000
+    search = Search.of({"identity": {"search": request.search, "params": request.params, "seed": 1},
+                        "run_key": "0" * 64})  # fmt: skip
+    assert list(search.space.generate_combinations()) == [{"fast": 2}]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ({"validate": {"walk_forward": {"in_sample": 20, "out_of_sample": 5}, "bias": {}}},
+         "c: batch.s.validate.walk_forward: there is no search to validate; add 'optimize', or drop "
+         "it: of a single set 'bias' and 'monte_carlo' can be asked"),
+        ({"validate": {"gates": {}}},
+         "c: batch.s.validate: nothing is asked; add 'bias' or 'monte_carlo'"),
+        ({"validate": {"bias": {}}, "grid": {"fast": [2, 3]}},
+         "c: batch.s: 'grid' and 'validate' stand together; a grid makes a run of every "
+         "combination, and only a search of them is validated: move the axes to optimize.space, or "
+         "write 'validate: null' to drop an inherited one"),
+    ],
+)  # fmt: skip
+def test_what_only_a_search_of_several_sets_can_be_asked_is_refused(keys, found):
+    _, problems = expand(batch={"s": entry(**keys)})
+    assert [str(problem) for problem in problems] == [found]
+
+
+def test_null_drops_a_validation_that_is_inherited():
     requests, found = expand(
         batch={
             "plain": {"extends": "s", "optimize": None, "validate": None},
@@ -132,6 +157,12 @@ def test_validation_without_a_search_is_refused_and_null_drops_what_is_inherited
     )
     assert found == []
     assert [request.search is None for request in requests] == [True, False]
+
+
+def test_every_mistake_in_the_parameters_of_a_validated_entry_is_one_of_the_config(project):
+    config = batch_config(batch={"s": entry(params={"fast": 9}, validate={"bias": {}})})
+    (found,) = config_problems(project, config)
+    assert "strategy Sma refuses its parameters: fast=9 must be below slow=8" in found
 
 
 def test_a_search_that_is_extended_is_replaced_as_a_whole():

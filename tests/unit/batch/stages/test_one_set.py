@@ -1,0 +1,103 @@
+"""A plain entry that is validated: the search of the one set that it names."""
+
+import json
+
+import polars as pl
+import pytest
+
+from backtrail.batch import stages
+from backtrail.batch.planning.validation_steps import validation_steps
+from backtrail.reports.settings import ReportConfig
+from tests.unit.batch.support import batch_config, entry, functions
+
+ASKED = {
+    "bias": {"random_entries": 20, "noise": 0, "warm_up": 5},
+    "monte_carlo": {"paths": 100, "noise_runs": 2},
+}
+BRIEF = {"random_entries": 0, "noise": 0, "warm_up": None, "costs": False}
+HOLDER = functions(
+    initialize="context.bought = False",
+    handle_data="""
+        from backtrail.engine.api import order, symbol
+        if not context.bought:
+            context.bought = True
+            order(symbol("AAA"), 10)
+    """,
+)
+PEEKER = """
+def target_weights(bars, params):
+    close = bars.close
+    tomorrow = close.copy()
+    tomorrow[:-1] = close[1:]
+    return (tomorrow > close).astype(float)
+"""
+ALL = ReportConfig(kinds=("basic", "advanced", "search", "pdf"))
+
+
+def sealed(project, validate, **keys):
+    """Take the only entry through every stage, and return its run."""
+    project.configure(batch_config(batch={"one": entry(validate=validate, **keys)}))
+    plan = project.plan()
+    (planned,) = plan.runs
+    run = project.store.run(planned.backtest_id)
+    stages.capture_code(project.store, planned.backtest_id)
+    with project.executor() as executor:
+        for chunk in plan.searches[planned.backtest_id]:
+            stages.evaluate_chunk(project.store, planned.backtest_id, chunk, executor)
+        stages.select_parameters(project.store, planned.backtest_id, executor)
+        stages.run_backtest(project.store, planned.backtest_id, executor)
+        for step in validation_steps(run.read_spec()["identity"]):
+            stages.validate_run(project.store, planned.backtest_id, step, executor)
+        stages.seal_run(project.store, planned.backtest_id)
+    return run
+
+
+def read(run, name):
+    return json.loads((run.results / "validation" / name).read_bytes())
+
+
+@pytest.mark.parametrize("params", [None, {"fast": 2, "slow": 6}], ids=["no Params", "Params"])
+def test_a_plain_entry_is_checked_for_bias_and_by_monte_carlo(project, params):
+    project.write("strategies/hold.py", HOLDER)
+    strategy = "strategies/sma.py" if params else "strategies/hold.py"
+    run = sealed(project, ASKED, strategy=strategy, params=params or {})
+    manifest = run.read_manifest()
+    assert manifest["status"] == "completed"
+    assert (manifest["selection"]["params"], manifest["selection"]["sets"]) == (params or {}, 1)
+    assert pl.read_parquet(run.results / "optimization_results.parquet").height == 1
+    assert read(run, "controls/bias.json")["checks"].keys() == {
+        "costs", "look_ahead", "random_entries", "warm_up",
+    }  # fmt: skip
+    simulated = read(run, "monte-carlo/simulation-results.json")
+    assert (simulated["parameter_noise"] is None) == (params is None), "there is none to disturb"
+    assert simulated["price_noise"]["samples"] == 2
+    gates = {gate["name"] for gate in read(run, "verdict.json")["gates"]}
+    assert gates >= {"look_ahead", "warm_up", "costs", "random_entries", "price_noise"}
+    pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=ALL)
+    basic, _, search, _ = pages
+    assert "looks good by luck" not in basic.read_text(), "nothing was chosen"
+    assert ("fast 2; slow 6" if params else "no parameters") in search.read_text()
+    trials = json.loads(
+        project.store.trial_path(
+            manifest["identity"]["dataset"]["dataset_id"], manifest["run_key"]
+        ).read_bytes()
+    )
+    assert trials["sets"] == 1
+
+
+def test_the_figures_of_a_validated_entry_are_those_of_the_plain_one(project):
+    validated = sealed(project, {"bias": BRIEF}).read_manifest()
+    project.configure(batch_config())
+    plan, _ = project.run()
+    plain = project.store.run(plan.runs[0].backtest_id).read_manifest()
+    assert plain["run_key"] != validated["run_key"]
+    assert plain["metrics"] == validated["metrics"]
+
+
+def test_a_strategy_without_params_that_looks_ahead_is_caught(project):
+    project.write("strategies/peeker.py", PEEKER)
+    run = sealed(project, {"bias": BRIEF}, strategy="strategies/peeker.py")
+    check = read(run, "controls/bias.json")["checks"]["look_ahead"]
+    assert check["passed"] is False
+    assert check["figure"] > 0
+    assert read(run, "verdict.json")["passed"] is False
