@@ -10,6 +10,7 @@ from backtrail.batch.closing.linking import close_failed_batch
 from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
 from backtrail.batch.planning.dossier import batch_identity
+from backtrail.batch.planning.job_resources import job_megabytes, job_minutes, report_minutes
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import Plan, run_origin
 from backtrail.batch.planning.validation_steps import judged_files, validation_steps
@@ -47,6 +48,8 @@ BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
 PLANNED = BATCH.plan_path.parent.as_posix()
+RUN_MEGABYTES = job_megabytes(BATCH.limits)
+RUN_MINUTES = job_minutes(BATCH.limits)
 
 
 wildcard_constraints:
@@ -153,6 +156,14 @@ def reported(wildcards):
 
 def run_receipts(wildcards):
     return [f"{PLANNED}/runs/{shard}.json" for shard in planned().shards]
+
+
+def shard_minutes(wildcards):
+    return job_minutes(BATCH.limits, runs=len(planned().shards[wildcards.shard]))
+
+
+def report_shard_minutes(wildcards):
+    return report_minutes(len(planned().report_shards[wildcards.shard]))
 
 
 def receipts_of_reported(wildcards):
