@@ -1,7 +1,9 @@
 """The batch, the folders it works in, and the input functions; no rule lives here."""
 
+import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
@@ -43,6 +45,13 @@ try:
     config["batch_identity"] = batch_identity(BATCH)
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
+
+# A job of a cluster reads config and strategies when it starts, which may be after an edit of them;
+# its batch is the one that was planned where snakemake was called.
+if workflow.is_main_process:
+    os.environ["BACKTRAIL_BATCH_KEY"] = BATCH.batch_key
+else:
+    BATCH = replace(BATCH, batch_key=os.environ.get("BACKTRAIL_BATCH_KEY", BATCH.batch_key))
 
 BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
