@@ -21,6 +21,7 @@ PIP_ONLY = frozenset(
         "optuna",
         "snakefmt",
         "snakemake",
+        "snakemake-executor-plugin-slurm",
         "types-jsonschema",
         "types-pyyaml",
         "typst",

@@ -1,5 +1,6 @@
 """Writing that is never half-done, and leases that end with their process."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backtrail.canonical import pretty_json
+from backtrail.errors import StoreUnavailableError
 
 __all__ = [
     "atomic_path",
@@ -25,6 +27,7 @@ __all__ = [
 _TEMPORARY = ".tmp~"
 _HOST = os.uname().nodename.replace(".", "-")
 _STALE_SECONDS = 86_400
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
 def _is_stale(path: Path) -> bool:
@@ -132,6 +135,9 @@ def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
     Yields:
         Whether the lease is held (always true with `wait`).
+
+    Raises:
+        StoreUnavailableError: If the file system has no locks.
     """
     flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
     while True:
@@ -144,9 +150,15 @@ def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
             os.close(descriptor)
             yield False
             return
-        except FileNotFoundError:  # removed by the former holder between lock and look
+        except OSError as error:
             os.close(descriptor)
-            continue
+            # Removed by the former holder between lock and look; by one on another machine, NFS
+            # calls the file stale.
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                continue
+            if error.errno in _NO_LOCKS:
+                raise _without_locks(path, error) from error
+            raise
         held = os.fstat(descriptor)
         if (held.st_dev, held.st_ino) == (current.st_dev, current.st_ino):
             break
@@ -159,3 +171,13 @@ def lease(path: Path, *, wait: bool = True) -> Iterator[bool]:
             if (held.st_dev, held.st_ino) == (current.st_dev, current.st_ino):
                 path.unlink()
         os.close(descriptor)
+
+
+def _without_locks(path: Path, error: OSError) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"cannot lock {path}: {error.strerror}; the store has to lie on a file system with file "
+        "locks between its machines: mount Lustre with the option flock and NFS without nolock, "
+        "or name another folder",
+        str(path),
+        error.errno,
+    )

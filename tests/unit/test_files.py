@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -8,6 +10,7 @@ import threading
 
 import pytest
 
+from backtrail.errors import StoreUnavailableError
 from backtrail.files import (
     atomic_path,
     is_temporary,
@@ -222,3 +225,43 @@ def test_a_lease_passed_on_between_processes_lets_no_two_in_at_once(tmp_path):
     assert [worker.exitcode for worker in workers] == [0] * 6
     assert (tmp_path / "count").read_text() == "600"
     assert names(tmp_path) == ["count"]
+
+
+def refuse_locks(monkeypatch, *errors):
+    """Let the file system answer the first locks with errors, as those of other machines do."""
+    flock, left = fcntl.flock, list(errors)
+
+    def refused(descriptor, flags):
+        if left:
+            raise OSError(left[0], os.strerror(left.pop(0)))
+        flock(descriptor, flags)
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+
+
+def test_a_lock_file_that_another_machine_removed_is_made_anew(tmp_path, monkeypatch):
+    refuse_locks(monkeypatch, errno.ESTALE, errno.ESTALE)
+    with lease(tmp_path / ".lock") as held, lease(tmp_path / ".lock", wait=False) as second:
+        assert (held, second) == (True, False)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_an_error_that_says_how_to_mount_it(
+    tmp_path, monkeypatch, code
+):
+    refuse_locks(monkeypatch, code)
+    remedy = "mount Lustre with the option flock"
+    with (
+        pytest.raises(StoreUnavailableError, match=remedy) as error,
+        lease(tmp_path / ".lock"),
+    ):
+        pytest.fail("the block ran without a lock")
+    assert error.value.errno == code
+    assert str(tmp_path / ".lock") in str(error.value)
+
+
+def test_another_refusal_of_a_lock_is_told_as_it_is(tmp_path, monkeypatch):
+    refuse_locks(monkeypatch, errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"), lease(tmp_path / ".lock"):
+        pytest.fail("the block ran without a lock")

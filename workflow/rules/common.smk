@@ -1,7 +1,9 @@
 """The batch, the folders it works in, and the input functions; no rule lives here."""
 
+import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from backtrail.artifacts.manifest import is_sealed
@@ -10,6 +12,7 @@ from backtrail.batch.closing.linking import close_failed_batch
 from backtrail.batch.closing.summary import summarize_batch
 from backtrail.batch.planning import targets
 from backtrail.batch.planning.dossier import batch_identity
+from backtrail.batch.planning.job_resources import job_megabytes, job_minutes, report_minutes
 from backtrail.batch.planning.loading import open_batch
 from backtrail.batch.planning.plan import Plan, run_origin
 from backtrail.batch.planning.validation_steps import judged_files, validation_steps
@@ -45,10 +48,19 @@ try:
 except BacktrailError as error:
     raise WorkflowError(str(error)) from None
 
+# A job of a cluster reads config and strategies when it starts, which may be after an edit of them;
+# its batch is the one that was planned where snakemake was called.
+if workflow.is_main_process:
+    os.environ["BACKTRAIL_BATCH_KEY"] = BATCH.batch_key
+else:
+    BATCH = replace(BATCH, batch_key=os.environ.get("BACKTRAIL_BATCH_KEY", BATCH.batch_key))
+
 BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
 PLANNED = BATCH.plan_path.parent.as_posix()
+RUN_MEGABYTES = job_megabytes(BATCH.limits)
+RUN_MINUTES = job_minutes(BATCH.limits)
 
 
 wildcard_constraints:
@@ -155,6 +167,14 @@ def reported(wildcards):
 
 def run_receipts(wildcards):
     return [f"{PLANNED}/runs/{shard}.json" for shard in planned().shards]
+
+
+def shard_minutes(wildcards):
+    return job_minutes(BATCH.limits, runs=len(planned().shards[wildcards.shard]))
+
+
+def report_shard_minutes(wildcards):
+    return report_minutes(len(planned().report_shards[wildcards.shard]))
 
 
 def receipts_of_reported(wildcards):

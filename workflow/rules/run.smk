@@ -58,8 +58,8 @@ rule run_backtest:
     threads: 1
     # Resources enter no identity and no rerun trigger, so limits of one run travel here.
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -111,8 +111,8 @@ rule restore_artifact:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),

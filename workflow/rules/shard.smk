@@ -17,8 +17,8 @@ rule execute_shard:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime="12h",
+        mem_mb=RUN_MEGABYTES,
+        runtime=shard_minutes,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_IN_SHARDS),
@@ -46,7 +46,7 @@ rule report_shard:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="2h",
+        runtime=report_shard_minutes,
     params:
         base_dir=base_dir,
         bundles_dir=bundles_dir,

@@ -16,8 +16,8 @@ rule evaluate_chunk:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -50,8 +50,8 @@ rule select_parameters:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),

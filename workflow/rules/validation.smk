@@ -30,8 +30,8 @@ rule walk_forward:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -70,8 +70,8 @@ rule monte_carlo:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -103,8 +103,8 @@ rule measure_overfitting:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -134,8 +134,8 @@ rule check_bias:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
@@ -166,8 +166,8 @@ rule judge_run:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=500 + BATCH.limits.memory_bytes // 10**6,
-        runtime=2 + int(BATCH.limits.seconds // 60),
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
         run_seconds=int(BATCH.limits.seconds),
         run_memory_mb=BATCH.limits.memory_bytes // 10**6,
         csv_twins=int(CSV_TWINS),
