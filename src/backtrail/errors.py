@@ -24,6 +24,7 @@ __all__ = [
     "OrderError",
     "OrderInvariantError",
     "Problem",
+    "QueryError",
     "ReportTemplateError",
     "RiskViolationError",
     "RunFailedError",
