@@ -49,7 +49,7 @@ def _archive(options: argparse.Namespace) -> int:
     if options.out is not None:
         found, done = _write(options), "written"
     else:
-        from backtrail.batch.tending.archiving import check_archive
+        from backtrail.batch.tending.examining import check_archive
 
         found, done = check_archive(Path(options.check)), "intact"
     if options.json:

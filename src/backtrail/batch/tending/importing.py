@@ -26,9 +26,9 @@ from backtrail.batch.tending.archiving import (
     RUNS,
     Archive,
     ArchivedRun,
-    examine,
     ledger_paths,
 )
+from backtrail.batch.tending.examining import examine
 from backtrail.batch.tending.needs import RunRecords
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError

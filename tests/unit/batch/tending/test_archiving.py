@@ -16,7 +16,8 @@ import pytest
 from backtrail.artifacts.tags import edit_tags, read_tags
 from backtrail.batch.history.replay import replay_runs
 from backtrail.batch.history.verifying import verify_runs
-from backtrail.batch.tending.archiving import archive_runs, check_archive
+from backtrail.batch.tending.archiving import archive_runs
+from backtrail.batch.tending.examining import check_archive
 from backtrail.batch.tending.importing import import_archive
 from backtrail.canonical import pretty_json, sha256_bytes, sha256_json
 from backtrail.data.manifest import read_head
