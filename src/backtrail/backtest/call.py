@@ -50,6 +50,7 @@ from backtrail.errors import (
     RunFailedError,
     StrategyError,
 )
+from backtrail.files import lease
 from backtrail.project import find_project_root, project_root
 from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.detection import CAPTURE_MODES, CaptureMode, capture_closure
@@ -205,7 +206,6 @@ class RunCall:
         csv_twins = batch.config["execution"]["artifacts"] != "lean"
         with Executor(batch.places.bundles, batch.limits, csv_twins=csv_twins) as executor:
             resolved = self._resolve(batch, request, executor.sandbox)
-            store_code(batch.places.store, batch.root, [closure])
             return self._take_through(resolved, closure, executor)
 
     def _capture(self) -> tuple[CodeClosure, Mapping[str, str] | None]:
@@ -285,9 +285,12 @@ class RunCall:
         places = self.project.places
         store = places.store
         claimant = Claimant(store, self.project.root, strategy=self.source.described)
-        backtest_id, _ = claimant.claim(
-            resolved, closure, [self.arguments.name], backtest_id=self.backtest_id
-        )
+        store.plans.mkdir(parents=True, exist_ok=True)
+        with lease(store.plans / ".lock"):  # no cleanup takes the code before the run needs it
+            store_code(store, self.project.root, [closure])
+            backtest_id, _ = claimant.claim(
+                resolved, closure, [self.arguments.name], backtest_id=self.backtest_id
+            )
         run = store.run(backtest_id)
         reused = is_sealed(run)
         self._tell(backtest_id, run.path, reused=reused)

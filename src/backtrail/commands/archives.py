@@ -81,7 +81,7 @@ def _import(options: argparse.Namespace) -> int:
     found = import_archive(places.store, places.bundles, Path(options.into_store))
     try:
         link_catalog(places.catalog_url, places.store, places.bundles)
-        config = read_report_config(config_files(options), Path.cwd())
+        config = read_report_config(config_files(options), places.root)
         render_store_index(places.store, places.bundles, config=config)
     except BacktrailError as error:
         print(f"backtrail: the runs are in the store, but {error}", file=sys.stderr)

@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtrail.canonical import pretty_json
@@ -106,7 +105,7 @@ def _link(options: argparse.Namespace) -> None:
     places = read_places(options)
     try:
         link_catalog(places.catalog_url, places.store, places.bundles)
-        config = read_report_config(config_files(options), Path.cwd())
+        config = read_report_config(config_files(options), places.root)
         render_store_index(places.store, places.bundles, config=config)
     except BacktrailError as error:
         print(f"backtrail: the runs are deleted, but {error}", file=sys.stderr)

@@ -97,11 +97,15 @@ def test_the_class_of_the_guide_runs_itself(here):
 
 
 def test_the_other_examples_of_the_guide_run(here):
-    trend, _, quick, by_hand, catalog = examples("how-to/use-scripts-and-notebooks.md")
+    trend, _, quick, search, by_hand, catalog = examples("how-to/use-scripts-and-notebooks.md")
     before = len(here.store.run_dirs())
     names, printed = execute(here, quick, "quick.py")
     assert printed.strip() == str(names["quick"].metrics["total_return"])
     assert len(here.store.run_dirs()) == before
+    short = search.replace('{"min": 50, "max": 200, "step": 50}', "[12, 20]")
+    names, printed = execute(here, short, "search.py")
+    assert names["result"].selection["params"]["slow"] in (12, 20)
+    assert "The best of 4 sets" in printed
     names, printed = execute(here, by_hand, "by_hand.py")
     assert printed == "['answer.txt']\n"
     manager = names["manager"]

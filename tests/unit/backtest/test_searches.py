@@ -92,7 +92,9 @@ def test_mistakes_are_told_in_the_words_of_the_call(project):
     assert "run_algorithm: optimize.space.fast: [] does not fit" in text
     assert "run_algorithm: validate.bais: the key 'bais' is unknown; did you mean 'bias'?" in text
     assert "batch." not in text
-    with pytest.raises(ConfigError, match=r"run_algorithm: validate: there is no search"):
+    with pytest.raises(
+        ConfigError, match=r"run_algorithm: validate.walk_forward: there is no search"
+    ):
         search(project, optimize=None, where=None, validate=JUDGED)
     assert not project.store.base_dir.exists()
 

@@ -115,7 +115,7 @@ def _single_problems(lineage: Origins, entry: Mapping[str, Any], source: str) ->
             "there is no search to validate",
             "add 'optimize', or drop it: of a single set 'bias' and 'monte_carlo' can be asked",
         )
-    if not entry["validate"].keys() & {"bias", "monte_carlo"}:
+    if not entry["validate"].keys() - {"gates"}:
         yield Problem(where, "nothing is asked", "add 'bias' or 'monte_carlo'")
 
 
