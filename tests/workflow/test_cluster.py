@@ -69,7 +69,7 @@ def asked_for(cluster):
         (3, ["rule_ingest_bundle", *["rule_execute_shard"] * 2, "rule_report_shard"]),
     ],
 )
-def test_a_batch_on_a_cluster_has_the_bytes_of_a_local_one(
+def test_a_batch_edited_while_on_a_cluster_has_the_bytes_of_the_local_one_that_was_planned(
     tmp_path, cluster, finished, runs_per_job, expected
 ):
     execution = {
@@ -80,7 +80,15 @@ def test_a_batch_on_a_cluster_has_the_bytes_of_a_local_one(
     }
     earlier = len(asked_for(cluster))
     project = Project.make(tmp_path / "project", batch_config(execution=execution))
-    output = finish(start(project, cluster))
+    process = start(project, cluster)
+    while not (plans := list(project.store.glob(".plans/*/plan.json"))) and process.poll() is None:
+        time.sleep(0.1)
+    # Jobs read strategies when they start, and run what was planned all the same.
+    planned = (project.root / "strategies/sma.py").read_text()
+    project.write("strategies/sma.py", f"{planned}\nEDITED = True\n")
+    output = finish(process)
+    assert list(project.store.glob(".plans/*/plan.json")) == plans, "no job plans another batch"
+    project.write("strategies/sma.py", planned)
     assert "4 runs: 4 new, 0 reused, 0 failed" in output
     assert results_by_key(project) == results_by_key(finished)
     assert project.temporary_files() == []
