@@ -69,7 +69,7 @@ def asked_for(cluster):
         (3, ["rule_ingest_bundle", *["rule_execute_shard"] * 2, "rule_report_shard"]),
     ],
 )
-def test_a_batch_on_a_cluster_has_the_bytes_of_a_local_one(
+def test_a_batch_edited_while_on_a_cluster_has_the_bytes_of_the_local_one_that_was_planned(
     tmp_path, cluster, finished, runs_per_job, expected
 ):
     execution = {
@@ -80,7 +80,15 @@ def test_a_batch_on_a_cluster_has_the_bytes_of_a_local_one(
     }
     earlier = len(asked_for(cluster))
     project = Project.make(tmp_path / "project", batch_config(execution=execution))
-    output = finish(start(project, cluster))
+    process = start(project, cluster)
+    while not (plans := list(project.store.glob(".plans/*/plan.json"))) and process.poll() is None:
+        time.sleep(0.1)
+    # Jobs read strategies when they start, and run what was planned all the same.
+    planned = (project.root / "strategies/sma.py").read_text()
+    project.write("strategies/sma.py", f"{planned}\nEDITED = True\n")
+    output = finish(process)
+    assert list(project.store.glob(".plans/*/plan.json")) == plans, "no job plans another batch"
+    project.write("strategies/sma.py", planned)
     assert "4 runs: 4 new, 0 reused, 0 failed" in output
     assert results_by_key(project) == results_by_key(finished)
     assert project.temporary_files() == []
@@ -123,13 +131,34 @@ def test_a_strategy_that_raises_on_a_cluster_is_catalogued_and_the_others_finish
     assert project.runs()[run.name]["attempt"] == 2
 
 
-def test_a_job_that_is_cancelled_is_made_by_the_next_call(tmp_path, cluster):
+def waiting_project(tmp_path, gate):
+    """Return a project of which one run waits for a file."""
     config = batch_config()
     del config["batch"]["sma-grid"]
     config["batch"]["waiting"] = {**config["batch"]["hold"], "strategy": "strategies/waiting.py"}
     project = Project.make(tmp_path / "project", config)
-    gate = tmp_path / "gate"
     project.write("strategies/waiting.py", WAITING.format(gate=str(gate)))
+    return project
+
+
+def test_a_job_that_slurm_starts_anew_as_after_the_loss_of_a_node_is_finished(tmp_path, cluster):
+    gate = tmp_path / "gate"
+    project = waiting_project(tmp_path, gate)
+    process = start(project, cluster)
+    job = wait_for_run(process, cluster, project)
+    slurm.call(["scontrol", "requeue", job], cluster)
+    gate.touch()
+    assert "3 runs: 3 new, 0 reused, 0 failed" in finish(process)
+    said = slurm.call(["scontrol", "show", "job", job], cluster)
+    assert "Restarts=1" in said
+    assert "JobState=COMPLETED" in said
+    assert project.temporary_files() == []
+    assert "3 intact" in project.backtrail("verify")
+
+
+def test_a_job_that_is_cancelled_is_made_by_the_next_call(tmp_path, cluster):
+    gate = tmp_path / "gate"
+    project = waiting_project(tmp_path, gate)
     process = start(project, cluster)
     job = wait_for_run(process, cluster, project)
     slurm.call(["scancel", job], cluster)

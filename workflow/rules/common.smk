@@ -52,9 +52,14 @@ except BacktrailError as error:
 # its batch is the one that was planned where snakemake was called.
 if workflow.is_main_process:
     os.environ["BACKTRAIL_BATCH_KEY"] = BATCH.batch_key
-else:
-    BATCH = replace(BATCH, batch_key=os.environ.get("BACKTRAIL_BATCH_KEY", BATCH.batch_key))
 
+
+# Whatever the executor, its jobs are given it.
+envvars:
+    "BACKTRAIL_BATCH_KEY",
+
+
+BATCH = replace(BATCH, batch_key=os.environ["BACKTRAIL_BATCH_KEY"])
 BASE = BATCH.places.base_dir.as_posix()
 BUNDLES = BATCH.places.bundles_dir.as_posix()
 PLAN = BATCH.plan_path.as_posix()
