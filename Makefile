@@ -16,7 +16,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 
 # What `make lock` and the tests of the lock agree on.
 UV := 0.13.8
-LOCK := uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+# Not `slurm`: Snakemake imports every plugin that it finds, and each call would take longer.
+EXTRAS := calendars ccxt dev duckdb notebook optuna pdf postgres sweep yfinance
+LOCK := uv pip compile pyproject.toml $(EXTRAS:%=--extra %) --universal --python-version 3.11 \
 	--generate-hashes --no-header --quiet -o requirements.lock
 
 .PHONY: help setup run test test-full lint lock environment docs picture clean

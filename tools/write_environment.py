@@ -21,13 +21,15 @@ PIP_ONLY = frozenset(
         "optuna",
         "snakefmt",
         "snakemake",
-        "snakemake-executor-plugin-slurm",
         "types-jsonschema",
         "types-pyyaml",
         "typst",
         "yfinance",
     }
 )
+
+# Extras that are not locked; the Makefile says why.
+NOT_LOCKED = frozenset({"slurm"})
 
 _HEAD = """\
 # Written by `make environment` from requirements.lock and pyproject.toml; do not edit.
@@ -49,15 +51,15 @@ def normalized(name: str) -> str:
 
 
 def direct_requirements(pyproject: str) -> dict[str, str]:
-    """Return every distribution that pyproject.toml names, with its extras as written.
+    """Return every distribution of pyproject.toml that is locked, with its extras as written.
 
     Args:
         pyproject: Text of pyproject.toml.
     """
     project = tomllib.loads(pyproject)["project"]
     named = list(project["dependencies"])
-    for extra in project["optional-dependencies"].values():
-        named += extra
+    for extra, requirements in project["optional-dependencies"].items():
+        named += [] if extra in NOT_LOCKED else requirements
     found = {}
     for requirement in named:
         match = _REQUIREMENT.match(requirement)

@@ -16,6 +16,7 @@ import backtrail
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+NOT_LOCKED = {"slurm"}  # its plugin would make every call of snakemake longer
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 
@@ -38,9 +39,17 @@ def lock_entries() -> list[str]:
 def requirements() -> list[Requirement]:
     project = tomllib.loads(PYPROJECT)
     named = list(project["project"]["dependencies"]) + list(project["build-system"]["requires"])
-    for extra in project["project"]["optional-dependencies"].values():
-        named += extra
+    extras = project["project"]["optional-dependencies"]
+    for extra in extras.keys() - NOT_LOCKED:
+        named += extras[extra]
     return [Requirement(item) for item in named]
+
+
+def test_the_lock_is_made_of_every_extra_but_that_of_clusters() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^EXTRAS := (.*)$", makefile, re.MULTILINE)
+    extras = tomllib.loads(PYPROJECT)["project"]["optional-dependencies"]
+    assert line.split() == sorted(extras.keys() - NOT_LOCKED)
 
 
 def pinned() -> dict[str, str]:
@@ -109,6 +118,7 @@ def test_environment_has_the_pins_of_the_lock_for_every_direct_requirement() -> 
 
 def test_environment_is_what_make_environment_writes() -> None:
     tool = load_tool("write_environment")
+    assert set(tool.NOT_LOCKED) == NOT_LOCKED
     assert tool.environment_text(PYPROJECT, LOCK) == ENVIRONMENT, "run `make environment`"
 
 
