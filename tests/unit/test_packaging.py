@@ -40,7 +40,7 @@ def requirements() -> list[Requirement]:
     project = tomllib.loads(PYPROJECT)
     named = list(project["project"]["dependencies"]) + list(project["build-system"]["requires"])
     extras = project["project"]["optional-dependencies"]
-    for extra in extras.keys() - NOT_LOCKED:
+    for extra in sorted(extras.keys() - NOT_LOCKED):
         named += extras[extra]
     return [Requirement(item) for item in named]
 
