@@ -81,6 +81,7 @@ def test_the_script_is_valid_for_the_shell_that_its_first_line_names():
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_workflow_source_is_linked_into_the_environment_and_compiled(prefix, tmp_path):
     python = prefix / "bin/python"
     asked = [str(python), "-c", "import backtrail.jobs; print(backtrail.jobs.__file__)"]

@@ -100,6 +100,7 @@ def test_a_captured_file_altered_in_place_is_restored_once_it_is_deleted(project
     assert nothing_to_do(project.snakemake())
 
 
+@pytest.mark.slow
 def test_a_new_run_mends_a_damaged_shared_file_and_altered_runs_stay_altered(project):
     run, users = project.named("sma"), users_of_windows(project)
     alter(run / "code" / WINDOWS)

@@ -12,6 +12,7 @@ def names(project: Project) -> list[str]:
     return sorted(row["name"] for row in project.backtrail_json("list"))
 
 
+@pytest.mark.slow
 def test_a_deleted_run_is_made_anew_only_when_a_batch_asks_for_it(project: Project) -> None:
     old, kept = project.named("hold").name, project.named("sma").name
     project.replace("config/config.yaml", "  hold:", "  held:")

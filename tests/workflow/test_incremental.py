@@ -44,6 +44,7 @@ def test_touching_strategies_bundles_config_and_scripts_runs_nothing(project: Pr
     assert len(project.run_ids()) == 4
 
 
+@pytest.mark.slow
 def test_a_source_that_cannot_be_ingested_stops_every_call_until_it_is_mended(
     project: Project,
 ) -> None:

@@ -4,6 +4,8 @@ import csv
 import json
 from collections import Counter
 
+import pytest
+
 from tests.workflow.project import batch_config, nothing_to_do
 
 LIMITS = {"time_limit": "90s", "memory_limit": "700MB"}
@@ -27,6 +29,7 @@ def test_shards_ask_for_the_time_and_memory_that_their_runs_may_take(fresh):
     assert asked_for(fresh, "report_shard") == {(11, 1000): 1}
 
 
+@pytest.mark.slow
 def test_other_limits_are_asked_for_by_new_runs_and_make_no_sealed_run_again(project):
     before = project.checksums()
     config = project.config() | {"execution": LIMITS}

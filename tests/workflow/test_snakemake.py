@@ -90,6 +90,7 @@ def test_every_job_leaves_a_log_and_a_benchmark(project):
         assert "s\t" in (project.root / f"logs/{rule}/{run}.tsv").read_text()
 
 
+@pytest.mark.slow
 def test_editing_a_strategy_while_its_batch_runs_has_no_effect_on_it(fresh):
     config = fresh.config()
     config["execution"] = {"runs_per_job": 1}

@@ -326,6 +326,7 @@ def sums(close, length):
     return math.tanh((same[0] + count + cubed + rest + math.pi + (length << 2)) / 1e4)
 
 
+@pytest.mark.slow
 def test_guards_change_no_number(caplog):
     bars = random_bars(7)
     sets = [{"length": length} for length in range(1, 30)]

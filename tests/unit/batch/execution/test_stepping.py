@@ -104,6 +104,7 @@ def test_the_metrics_of_a_set_are_those_of_a_run_of_it(project):
     assert {"levels.py", "stepping.py"} < {path.name for path in made.code.rglob("*.py")}
 
 
+@pytest.mark.slow
 def test_a_step_that_numba_cannot_compile_is_said_in_the_log_of_its_chunk(project, tmp_path):
     _, rows = searched(project)
     text = STEP.replace("return 1.0\n", "return {'in': 1.0, 2: 'out'}['in']\n")

@@ -385,6 +385,7 @@ print(seen)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_import_shows_whole_runs_alone_and_the_next_one_ends_it(packed, tmp_path):
     home = Path(__file__).resolve().parents[4]
 
