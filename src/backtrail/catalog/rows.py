@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import BigInteger, Column, Table
+from sqlalchemy import BigInteger, Table
 
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
@@ -272,27 +273,35 @@ def _plain(text: str | None) -> str | None:
 
 def _require_storable(table: Table, row: Row) -> None:
     """Refuse a value that not every database would take: one run must not stop the others."""
-    for column in table.columns:
-        value = row[column.name]
-        if value is None and column.nullable:
+    for name, nullable, kind, most in _limits(table):
+        value = row[name]
+        if value is None and nullable:
             continue
-        if not _is_storable(column, value):
-            raise ValueError(f"{column.name} is {value!r:.60}")
+        if not _is_storable(value, kind, most):
+            raise ValueError(f"{name} is {value!r:.60}")
 
 
-def _is_storable(column: Column[Any], value: object) -> bool:
-    kind = column.type.python_type
+@cache
+def _limits(table: Table) -> tuple[tuple[str, bool, type[Any], int | None], ...]:
+    """Return name, whether it may be null, type and largest size of every column."""
+    found = []
+    for column in table.columns:
+        most = getattr(column.type, "length", None)
+        if column.type.python_type is int:
+            most = 1 << (63 if isinstance(column.type, BigInteger) else 31)
+        found.append((column.name, bool(column.nullable), column.type.python_type, most))
+    return tuple(found)
+
+
+def _is_storable(value: Any, kind: type[Any], most: int | None) -> bool:
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+        return type(value) in (int, float) and math.isfinite(value)
     if type(value) is not kind:
         return False
-    if isinstance(value, int):
-        bits = 63 if isinstance(column.type, BigInteger) else 31
-        return abs(value) < 1 << bits
-    assert isinstance(value, str)
-    value.encode()  # half a character is a ValueError
-    length: int | None = getattr(column.type, "length", None)
-    return "\0" not in value and (length is None or len(value) <= length)
+    if kind is str:
+        value.encode()  # half a character is a ValueError
+        return "\0" not in value and (most is None or len(value) <= most)
+    return most is None or abs(value) < most
 
 
 def bundle_rows(bundles_dir: Path, unreadable: dict[str, str]) -> tuple[list[Row], list[Row]]:

@@ -1,9 +1,10 @@
 """Verifying an archive: its files, the seals and records of its runs, its datasets."""
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from backtrail.artifacts.manifest import inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir, read_record
@@ -23,6 +24,9 @@ from backtrail.data.datasets import dataset_damage
 from backtrail.errors import ArtifactManagerError, BacktrailError
 
 __all__ = ["check_archive", "examine"]
+
+_BUNDLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DATASET: Final = re.compile(r"[0-9a-f]{16}")
 
 
 def check_archive(path: Path) -> Archive:
@@ -58,6 +62,13 @@ def examine(path: Path, folder: Path) -> Archive:
         absent = tuple((str(bundle), str(name)) for bundle, name in values["absent"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactManagerError(f"the list of {path} is no list of runs ({error!r})") from None
+    used = tuple((run.bundle, run.dataset_id) for run in runs)
+    for bundle, dataset_id in (*datasets, *absent, *used):  # they become folders
+        if not (_BUNDLE.fullmatch(bundle) and _DATASET.fullmatch(dataset_id)):
+            raise ArtifactManagerError(
+                f"{path} names a dataset {dataset_id!r} of a bundle {bundle!r}: no such names are "
+                "ever given"
+            )
     for run in runs:
         _examine_run(path, folder, run)
     for bundle, dataset_id in datasets:

@@ -334,6 +334,18 @@ FORGED = {
         ),
         "invalid backtest id",
     ),
+    "a bundle that leads out": (
+        lambda members: relisted(
+            members, lambda values: values["absent"].append(["../runs", "0" * 16])
+        ),
+        "no such names are ever given",
+    ),
+    "a dataset that leads out": (
+        lambda members: relisted(
+            members, lambda values: values["runs"][0].update(dataset_id="../../runs")
+        ),
+        "no such names are ever given",
+    ),
 }  # fmt: skip
 
 
