@@ -22,6 +22,7 @@ def asked_for(project, rule, job="*"):
     return asked
 
 
+@pytest.mark.slow
 def test_shards_ask_for_the_time_and_memory_that_their_runs_may_take(fresh):
     fresh.configure(batch_config(execution={**LIMITS, "runs_per_job": 3}))
     fresh.snakemake("--benchmark-extended")

@@ -20,6 +20,7 @@ def index_grades(project):
     return dict(zip(ids, grades, strict=True))
 
 
+@pytest.mark.slow
 def test_every_run_of_a_batch_replays_and_the_next_call_makes_no_run(project):
     before = {
         name: checksum
