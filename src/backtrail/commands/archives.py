@@ -1,13 +1,13 @@
 """The command `archive`: runs in one file, for another machine or for later."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backtrail.canonical import pretty_json
-from backtrail.commands.options import add_command, config_files, existing_store, read_places
+from backtrail.commands.options import add_command, existing_store, read_places
+from backtrail.commands.showing import show_in_store
 from backtrail.errors import BacktrailError
 from backtrail.wording import counted
 
@@ -72,19 +72,11 @@ def _write(options: argparse.Namespace) -> "Archive":
 
 
 def _import(options: argparse.Namespace) -> int:
-    from backtrail.batch.closing.index import render_store_index
-    from backtrail.batch.closing.linking import link_catalog
-    from backtrail.batch.planning.reporting import read_report_config
     from backtrail.batch.tending.importing import import_archive
 
     places = read_places(options)
     found = import_archive(places.store, places.bundles, Path(options.into_store))
-    try:
-        link_catalog(places.catalog_url, places.store, places.bundles)
-        config = read_report_config(config_files(options), places.root)
-        render_store_index(places.store, places.bundles, config=config)
-    except BacktrailError as error:
-        print(f"backtrail: the runs are in the store, but {error}", file=sys.stderr)
+    show_in_store(options, "the runs are in the store")
     if options.json:
         print(pretty_json(found.to_dict()), end="")
     else:

@@ -1,13 +1,11 @@
 """The commands that look back: `replay`, `why` and `diff`."""
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from backtrail.batch.planning.places import Places
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import (
     add_command,
@@ -16,8 +14,8 @@ from backtrail.commands.options import (
     existing_store,
     read_places,
 )
+from backtrail.commands.showing import show_in_store
 from backtrail.errors import BacktrailError
-from backtrail.reports.settings import ReportConfig
 from backtrail.wording import counted
 
 if TYPE_CHECKING:
@@ -56,7 +54,6 @@ def _replay(options: argparse.Namespace) -> int:
     from backtrail.batch.history.reading import find_run
     from backtrail.batch.history.replay import replay_runs
     from backtrail.batch.planning.limits import read_limits
-    from backtrail.batch.planning.reporting import read_report_config
 
     places = read_places(options)
     limits = read_limits(config_files(options), places.root)
@@ -73,7 +70,7 @@ def _replay(options: argparse.Namespace) -> int:
             for line in _replay_lines(replay):
                 print(line, flush=True)
     if any(replay.attestation for replay in replays):
-        _show_grades(places, read_report_config(config_files(options), places.root))
+        show_in_store(options, "the replays are attested")
     if options.json:
         print(pretty_json([replay.to_dict() for replay in replays]), end="")
     else:
@@ -82,18 +79,6 @@ def _replay(options: argparse.Namespace) -> int:
         said = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
         print(said or "no sealed runs")
     return 0 if all(replay.agrees for replay in replays) else 1
-
-
-def _show_grades(places: Places, config: ReportConfig) -> None:
-    """Take new grades over into catalog and comparison page; the ledger has them in any case."""
-    from backtrail.batch.closing.index import render_store_index
-    from backtrail.batch.closing.linking import link_catalog
-
-    try:
-        link_catalog(places.catalog_url, places.store, places.bundles)
-        render_store_index(places.store, places.bundles, config=config)
-    except BacktrailError as error:
-        print(f"backtrail: the replays are attested, but {error}", file=sys.stderr)
 
 
 def _replay_lines(replay: "Replay") -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The commands that make room: `delete` and `cleanup`."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from backtrail.canonical import pretty_json
 from backtrail.commands.options import (
     add_command,
-    config_files,
     count_from_zero,
     existing_store,
-    read_places,
 )
-from backtrail.errors import BacktrailError
+from backtrail.commands.showing import show_in_store
 from backtrail.wording import counted
 
 if TYPE_CHECKING:
@@ -65,7 +62,7 @@ def _delete(options: argparse.Namespace) -> int:
     ids = list(dict.fromkeys(find_claimed(store, name) for name in options.runs))
     if options.yes:
         found = delete_runs(store, ids, now=datetime.now(UTC))
-        _link(options)
+        show_in_store(options, "the runs are deleted")
     else:
         found = preview_deletion(store, ids)
     print(pretty_json(found.to_dict()) if options.json else _text(found), end="")
@@ -85,7 +82,7 @@ def _cleanup(options: argparse.Namespace) -> int:
     )
     if options.yes:
         found = clean_store(store, choice, now=now)
-        _link(options)
+        show_in_store(options, "the runs are deleted")
     else:
         found = preview_cleanup(store, choice, now=now)
     if options.json:
@@ -94,21 +91,6 @@ def _cleanup(options: argparse.Namespace) -> int:
         for line in _cleanup_lines(found, with_undated=choice.older_than is not None):
             print(line)
     return 0
-
-
-def _link(options: argparse.Namespace) -> None:
-    """Let catalog and comparison page forget what was deleted; they can also do so later."""
-    from backtrail.batch.closing.index import render_store_index
-    from backtrail.batch.closing.linking import link_catalog
-    from backtrail.batch.planning.reporting import read_report_config
-
-    places = read_places(options)
-    try:
-        link_catalog(places.catalog_url, places.store, places.bundles)
-        config = read_report_config(config_files(options), places.root)
-        render_store_index(places.store, places.bundles, config=config)
-    except BacktrailError as error:
-        print(f"backtrail: the runs are deleted, but {error}", file=sys.stderr)
 
 
 def _cleanup_lines(found: "Cleanup", *, with_undated: bool) -> Iterator[str]:
