@@ -1,27 +1,29 @@
 """What happens to an account, as it is written down: fills, corporate actions, holdings."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from backtrail.engine.config import CommissionConfig, ExecutionRules, SlippageConfig
-from backtrail.engine.ledger import Amount, Amounts
+from backtrail.engine.ledger import Amount, Amounts, Numbers
 from backtrail.engine.market import Market
 from backtrail.engine.notices import RiskViolation
 from backtrail.engine.trips import Trips
 
 __all__ = [
     "Action",
+    "Columns",
     "Fill",
     "Finished",
     "Holding",
     "Placed",
     "Record",
     "Steps",
+    "columns_of",
     "steps_of",
+    "taken",
 ]
 
 
@@ -88,29 +90,62 @@ Steps = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Rows, the first one and ascending, and the value from each on; the last one of a row counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+Columns = Mapping[str, Numbers]
+"""What was written down, by name of the fields of one of the kinds above."""
+
+
+def columns_of(kind: type[tuple[Any, ...]], entries: Iterable[tuple[Any, ...]]) -> Columns:
+    """Return entries of a kind as columns."""
+    names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
+    columns = list(map(list, zip(*entries, strict=True))) or [[] for _ in names]
+    return dict(zip(names, columns, strict=True))
+
+
+def taken(columns: Columns, places: npt.NDArray[np.int64]) -> Columns:
+    """Return columns with what stands at some places, in their order."""
+    at = places.tolist()
+    return {
+        name: values[places] if isinstance(values, np.ndarray) else [values[place] for place in at]
+        for name, values in columns.items()
+    }
+
+
+class Record(Protocol):
     """All that a finished account leaves behind; the tables but the curve are made of it.
 
     Attributes:
         market: Prices.
         amounts: What computed them.
         rules: How orders became fills.
-        orders: Values of `Placed` for each order, by id.
-        journal: Fills and corporate actions, oldest first.
-        holdings: Changes of holdings, oldest first.
         violations: (row, violation), oldest first.
-        trips: Round trips, where they are known without the journal.
     """
 
-    market: Market
-    amounts: Amounts
-    rules: ExecutionRules
-    orders: Sequence[tuple[Any, ...]]
-    journal: Sequence[Fill | Action]
-    holdings: Sequence[Holding]
-    violations: Sequence[tuple[int, RiskViolation]]
-    trips: Trips | None = None
+    @property
+    def market(self) -> Market: ...  # noqa: D102
+
+    @property
+    def amounts(self) -> Amounts: ...  # noqa: D102
+
+    @property
+    def rules(self) -> ExecutionRules: ...  # noqa: D102
+
+    @property
+    def violations(self) -> Sequence[tuple[int, RiskViolation]]: ...  # noqa: D102
+
+    def orders(self) -> Columns:
+        """Return columns of `Placed`, by order id."""
+
+    def fills(self) -> Columns:
+        """Return columns of `Fill`, oldest first."""
+
+    def actions(self) -> Columns:
+        """Return columns of `Action`, oldest first."""
+
+    def positions(self) -> Columns:
+        """Return columns of `Holding`: the last of each bar and symbol, by bar and name."""
+
+    def trips(self) -> Trips:
+        """Return the round trips."""
 
 
 class Finished(Protocol):

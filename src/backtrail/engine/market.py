@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from backtrail.engine.bars import FIELDS, Bars
 from backtrail.engine.indicators import Averages, common_tick
+from backtrail.engine.ledger import Numbers
 
 __all__ = ["Market"]
 
@@ -65,6 +66,13 @@ class Market:
     def mark_column(self, column: int) -> FloatArray:
         """Return the marks of one symbol as an array, shape (n,)."""
         return np.asarray(self.marks[column])
+
+    def marked(self, rows: Numbers, columns: Numbers) -> Numbers:
+        """Return the marks of rows and columns, one by one."""
+        if len(self.marks) == 1:
+            return self.mark_column(0).take(np.asarray(rows, dtype=np.int64))
+        marks = self.marks
+        return [marks[column][row] for row, column in zip(rows, columns, strict=True)]
 
     def adjusted(self, field: str) -> FloatArray:
         """Return one field of all symbols, forward split-adjusted: raw times F, shape (n, k).

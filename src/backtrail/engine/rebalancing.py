@@ -19,6 +19,7 @@ from backtrail.engine.journal import Action, Fill, Holding, Record, Steps, steps
 from backtrail.engine.ledger import Amount, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.orders import Order
+from backtrail.engine.record import Journaled
 
 __all__ = ["Rebalancing", "rebalance"]
 
@@ -131,14 +132,13 @@ class Rebalancing:
 
     def record(self) -> Record:
         """Return what the tables are made of."""
-        return Record(
+        return Journaled(
             self.market,
             self.ledger,
             self.config.rules,
             [order.placed() for order in self.orders],
             self.journal,
             self.holdings,
-            (),
         )
 
     def _decide(self, row: int, weights: Sequence[tuple[int, float]]) -> None:

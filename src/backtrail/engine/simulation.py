@@ -14,6 +14,7 @@ from backtrail.engine.ledger import Amount, Ledger, make_ledger
 from backtrail.engine.market import Market
 from backtrail.engine.notices import Notices, TradeExecutionData, moment
 from backtrail.engine.orders import MARKET, Order, OrderBook, Style, check_amount, sized
+from backtrail.engine.record import Journaled
 from backtrail.errors import ConfigError, OrderError, Problem
 
 __all__ = ["Simulation"]
@@ -213,7 +214,7 @@ class Simulation:
 
     def record(self) -> Record:
         """Return what the tables are made of."""
-        return Record(
+        return Journaled(
             self.market,
             self.ledger,
             self.config.rules,

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
+import numpy as np
+
 from backtrail.engine.bars import Bars
 from backtrail.engine.curve import curve_table
-from backtrail.engine.journal import Action, Fill, Finished, Placed, Record
-from backtrail.engine.ledger import LOT, MONEY_QUANTUM
+from backtrail.engine.journal import Finished, Record
+from backtrail.engine.ledger import LOT, MONEY_QUANTUM, Numbers, listed
 from backtrail.engine.market import Market
 from backtrail.engine.result import RunResult, Table, Tables
 from backtrail.engine.trades import trade_table
@@ -66,74 +68,67 @@ def build_result(
 
 
 def _order_table(record: Record) -> Table:
-    at = record.market.bars.timestamps.item
-    symbols, exactly = record.market.bars.symbols, record.amounts.exactly
-    columns = list(zip(*record.orders, strict=True)) or [()] * len(Placed._fields)
-    orders = dict(zip(Placed._fields, columns, strict=True))
+    bars, exactly = record.market.bars, record.amounts.exactly
+    orders = record.orders()
     return {
-        "order_id": list(range(1, len(record.orders) + 1)),
-        "created_at": [at(row) for row in orders["row"]],
-        "symbol": [symbols[column] for column in orders["column"]],
-        "style": list(orders["style"]),
-        "sizing": list(orders["sizing"]),
-        "amount": list(orders["amount"]),
-        "limit_price": list(orders["limit"]),
-        "stop_price": list(orders["stop"]),
+        "order_id": _counted(orders["row"]),
+        "created_at": _moments(bars, orders["row"]),
+        "symbol": _names(bars, orders["column"]),
+        "style": listed(orders["style"]),
+        "sizing": listed(orders["sizing"]),
+        "amount": listed(orders["amount"]),
+        "limit_price": listed(orders["limit"]),
+        "stop_price": listed(orders["stop"]),
         "quantity": exactly(orders["quantity"], LOT),
         "filled_quantity": exactly(orders["filled"], LOT),
-        "status": list(orders["status"]),
-        "reason": list(orders["reason"]),
-        "filled_at": [None if row is None else at(row) for row in orders["filled_row"]],
+        "status": listed(orders["status"]),
+        "reason": listed(orders["reason"]),
+        "filled_at": _moments(bars, orders["filled_row"]),
     }
 
 
 def _fill_table(record: Record) -> Table:
-    at = record.market.bars.timestamps.item
-    symbols, amounts = record.market.bars.symbols, record.amounts
-    fills = [entry for entry in record.journal if isinstance(entry, Fill)]
-    exactly = amounts.exactly
+    bars, amounts = record.market.bars, record.amounts
+    fills, exactly = record.fills(), amounts.exactly
     return {
-        "fill_id": list(range(1, len(fills) + 1)),
-        "order_id": [fill.order_id for fill in fills],
-        "timestamp": [at(fill.row) for fill in fills],
-        "symbol": [symbols[fill.column] for fill in fills],
-        "quantity": exactly([fill.quantity for fill in fills], LOT),
-        "price": exactly([amounts.number(fill.price) for fill in fills], MONEY_QUANTUM),
-        "value": exactly([fill.value for fill in fills], MONEY_QUANTUM),
-        "commission": exactly([fill.commission for fill in fills], MONEY_QUANTUM),
-        "slippage": exactly([fill.slippage for fill in fills], MONEY_QUANTUM),
-        "cash_after": exactly([fill.cash_after for fill in fills], MONEY_QUANTUM),
-        "reason": [fill.reason for fill in fills],
+        "fill_id": _counted(fills["row"]),
+        "order_id": listed(fills["order_id"]),
+        "timestamp": _moments(bars, fills["row"]),
+        "symbol": _names(bars, fills["column"]),
+        "quantity": exactly(fills["quantity"], LOT),
+        "price": exactly(amounts.numbers(fills["price"]), MONEY_QUANTUM),
+        "value": exactly(fills["value"], MONEY_QUANTUM),
+        "commission": exactly(fills["commission"], MONEY_QUANTUM),
+        "slippage": exactly(fills["slippage"], MONEY_QUANTUM),
+        "cash_after": exactly(fills["cash_after"], MONEY_QUANTUM),
+        "reason": listed(fills["reason"]),
     }
 
 
 def _position_table(record: Record) -> Table:
-    market, amounts = record.market, record.amounts
-    at, symbols, exactly = market.bars.timestamps.item, market.bars.symbols, amounts.exactly
-    last = {(holding.row, symbols[holding.column]): holding for holding in record.holdings}
-    ordered = [last[key] for key in sorted(last)]
-    costs = [one.average_cost if one.quantity else None for one in ordered]
-    prices = [amounts.number(market.marks[one.column][one.row]) for one in ordered]
+    bars, amounts = record.market.bars, record.amounts
+    found, exactly = record.positions(), amounts.exactly
+    held = zip(listed(found["average_cost"]), listed(found["quantity"]), strict=True)
+    prices = record.market.marked(found["row"], found["column"])
     return {
-        "timestamp": [at(one.row) for one in ordered],
-        "symbol": [symbols[one.column] for one in ordered],
-        "quantity": exactly([one.quantity for one in ordered], LOT),
-        "average_cost": exactly(costs, MONEY_QUANTUM),
-        "last_price": exactly(prices, MONEY_QUANTUM),
+        "timestamp": _moments(bars, found["row"]),
+        "symbol": _names(bars, found["column"]),
+        "quantity": exactly(found["quantity"], LOT),
+        "average_cost": exactly([cost if shares else None for cost, shares in held], MONEY_QUANTUM),
+        "last_price": exactly(amounts.numbers(prices), MONEY_QUANTUM),
     }
 
 
 def _action_table(record: Record) -> Table:
-    at, symbols = record.market.bars.timestamps.item, record.market.bars.symbols
-    actions = [entry for entry in record.journal if isinstance(entry, Action)]
-    exactly = record.amounts.exactly
+    bars, exactly = record.market.bars, record.amounts.exactly
+    actions = record.actions()
     return {
-        "timestamp": [at(action.row) for action in actions],
-        "symbol": [symbols[action.column] for action in actions],
-        "kind": [action.kind for action in actions],
-        "quantity_before": exactly([action.before for action in actions], LOT),
-        "quantity_after": exactly([action.after for action in actions], LOT),
-        "cash": exactly([action.cash for action in actions], MONEY_QUANTUM),
+        "timestamp": _moments(bars, actions["row"]),
+        "symbol": _names(bars, actions["column"]),
+        "kind": listed(actions["kind"]),
+        "quantity_before": exactly(actions["before"], LOT),
+        "quantity_after": exactly(actions["after"], LOT),
+        "cash": exactly(actions["cash"], MONEY_QUANTUM),
     }
 
 
@@ -153,3 +148,22 @@ def _recorded_table(market: Market, recorded: Recorded) -> Table:
         "name": [name for _, name in last],
         "value": list(last.values()),
     }
+
+
+def _counted(entries: Numbers) -> list[int]:
+    return list(range(1, len(entries) + 1))
+
+
+def _names(bars: Bars, columns: Numbers) -> list[str]:
+    symbols = bars.symbols
+    if len(symbols) == 1:
+        return list(symbols) * len(columns)
+    return [symbols[column] for column in listed(columns)]
+
+
+def _moments(bars: Bars, rows: Numbers) -> list[int | None]:
+    """Return times of bars; None stays."""
+    if isinstance(rows, np.ndarray):
+        return listed(bars.timestamps.take(rows))
+    at = bars.timestamps.item
+    return [None if row is None else at(row) for row in rows]

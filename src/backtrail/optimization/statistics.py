@@ -12,7 +12,6 @@ from backtrail.engine.journal import Finished
 from backtrail.engine.market import Market
 from backtrail.engine.rebalancing import rebalance
 from backtrail.engine.settling import settle
-from backtrail.engine.trades import trips_of
 
 __all__ = ["STATISTICS", "ArrayAccount", "statistics_of"]
 
@@ -79,7 +78,7 @@ def statistics_of(equity: FloatArray, account: Finished) -> list[float]:
         returns = equity[1:] / equity[:-1] - 1.0
     losses = np.minimum(returns, 0.0)
     record = account.record()
-    trips = trips_of(record)
+    trips = record.trips()
     gains = record.amounts.floats(
         [cash for cash, row in zip(trips.cash, trips.exit_rows.tolist(), strict=True) if row >= 0]
     ).tolist()

@@ -40,6 +40,10 @@ class Amounts(ABC):
     def number(self, value: float | int | Decimal) -> Amount:
         """Return a value as an amount; floats enter by `repr`."""
 
+    def numbers(self, values: Numbers) -> Numbers:
+        """Return values as amounts."""
+        return [self.number(value) for value in listed(values)]
+
     @abstractmethod
     def value(self, quantity: Amount, price: float) -> Amount:
         """Return quantity times price, rounded as money."""

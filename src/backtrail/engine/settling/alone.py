@@ -9,11 +9,14 @@ import numpy.typing as npt
 
 from backtrail.engine.config import ExecutionRules
 from backtrail.engine.decisions import Decisions
+from backtrail.engine.journal import Columns, taken
 from backtrail.engine.settling.arithmetic import Arithmetic, Number, Sizers
 from backtrail.engine.settling.fills import Fills
 
 __all__ = ["Course", "follow_one"]
 
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 Outcome = tuple[Number | None, Number, str, str | None]
 """Shares of an order, shares that it fills, its status and the reason."""
 
@@ -58,12 +61,14 @@ class Course:
         count, rows = len(self.traded), decisions.rows
         # A fill's value is a difference of cash, less its commission.
         amounts = arithmetic.array([arithmetic.capital, *self.cash, *self.commissions])
-        order_ids = np.arange(1, len(rows) + 1)
+        order_ids: IntArray = np.arange(1, len(rows) + 1)
         if self.unfilled:
-            of = self.outcomes
-            places = [at for at in range(len(rows)) if at not in of or (of[at] or (0, 0))[1]]
-            order_ids -= np.cumsum([at in of and of[at] is None for at in range(len(rows))])
-            rows, prices, order_ids = rows[places], prices[places], order_ids[places]
+            ordered, filled = self._became(len(rows))
+            rows, prices, order_ids = (
+                rows[filled],
+                prices[filled],
+                np.cumsum(ordered, dtype=np.int64)[filled],
+            )
         shares: npt.NDArray[Any] = np.fromiter(self.traded, amounts.dtype, count)
         held: npt.NDArray[Any] = np.zeros(count + 1, dtype=amounts.dtype)
         np.cumsum(shares, out=held[1:])
@@ -80,30 +85,50 @@ class Course:
             before=held[:-1],
         )
 
-    def orders(self, decisions: Decisions) -> list[tuple[Any, ...]]:
-        """Return the values of `Placed` for each order.
+    def orders(self, decisions: Decisions, fills: Fills) -> Columns:
+        """Return columns of `Placed`.
 
         Args:
             decisions: That led to them.
+            fills: Of them.
         """
-        orders, traded = [], iter(self.traded)
-        given = zip(decisions.rows.tolist(), decisions.weights.tolist(), strict=True)
-        for number, (row, weight) in enumerate(given):
-            if number in self.outcomes:
-                outcome = self.outcomes[number]
-                if outcome is None:
-                    continue
-                asked, filled, status, reason = outcome
-                if filled:
-                    next(traded)
-            else:
-                asked = filled = next(traded)
-                status, reason = "filled", None
-            orders.append(
-                (row, 0, "market", "target_percent", weight, None, None,
-                 asked, filled, status, reason, row + 1 if filled else None)
-            )  # fmt: skip
-        return orders
+        count, rows = len(decisions), decisions.rows
+        ordered, filled = self._became(count)
+        traded: npt.NDArray[Any] = np.zeros(count, dtype=fills.shares.dtype)
+        traded[filled] = fills.shares
+        asked, status = traded.tolist(), ["filled"] * count
+        reason: list[str | None] = [None] * count
+        for number, outcome in self.outcomes.items():
+            if outcome is not None:
+                asked[number], _, status[number], reason[number] = outcome
+        found: Columns = {
+            "row": rows,
+            "column": decisions.columns,
+            "style": ["market"] * count,
+            "sizing": ["target_percent"] * count,
+            "amount": decisions.weights,
+            "limit": [None] * count,
+            "stop": [None] * count,
+            "quantity": asked,
+            "filled": traded,
+            "status": status,
+            "reason": reason,
+            "filled_row": rows + 1 if filled.all() else _where(filled, rows + 1),
+        }
+        return found if ordered.all() else taken(found, ordered.nonzero()[0])
+
+    def _became(self, count: int) -> tuple[BoolArray, BoolArray]:
+        """Return which of the decisions became orders, and which became fills."""
+        ordered, filled = np.ones(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
+        for number, outcome in self.outcomes.items():
+            ordered[number] = outcome is not None
+            filled[number] = outcome is not None and bool(outcome[1])
+        return ordered, filled
+
+
+def _where(known: BoolArray, values: npt.NDArray[Any]) -> list[Any]:
+    pairs = zip(known.tolist(), values.tolist(), strict=True)
+    return [value if is_known else None for is_known, value in pairs]
 
 
 def follow_one(

@@ -188,6 +188,13 @@ class Exact(Arithmetic, Amounts):
         ticks: int = round(value * self._scale)
         return ticks * self.unit
 
+    def numbers(self, values: Numbers) -> Numbers:  # noqa: D102
+        known: FloatArray = np.asarray(values, dtype=np.float64)
+        if np.abs(known).max(initial=0.0) * 10**_MONEY > _SAFE:
+            return super().numbers(values)
+        ticks: npt.NDArray[Any] = np.rint(known * self._scale).astype(np.int64) * self.unit
+        return ticks
+
     def value(self, quantity: int, price: float) -> int:  # noqa: D102
         return quantity * self.number(price)
 

@@ -16,11 +16,11 @@ def paired_trips(
 ) -> Trips | None:
     """Return the round trips of one symbol; None where a trip has more than two fills.
 
-    The sums are those of `backtrail.engine.trades`, for all trips at once.
+    The sums are those of `backtrail.engine.round_trips`, for all trips at once.
 
     Args:
         fills: Of one symbol; one or more.
-        prices: Of its fills, by row.
+        prices: Of one share of each fill.
         arithmetic: What computed them.
     """
     shares, values = fills.shares, fills.values
@@ -31,7 +31,7 @@ def paired_trips(
     back, spent, exits = values[1::2], fills.commissions[1::2], fills.rows[1::2]
     averages = arithmetic.averages(fills)
     sold: Numbers = averages[1::2]
-    exit_prices = prices[exits]
+    exit_prices = prices[1::2]
     held = np.zeros_like(sizes)
     if is_open:
         held[-1] = sizes[-1]

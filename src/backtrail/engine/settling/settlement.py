@@ -1,6 +1,6 @@
 """From decisions to what became of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,14 +9,25 @@ import numpy.typing as npt
 from backtrail.engine.bars import Bars
 from backtrail.engine.config import EngineConfig, ExecutionRules
 from backtrail.engine.decisions import Decisions
-from backtrail.engine.journal import Fill, Holding, Record, Steps
-from backtrail.engine.later import Later
+from backtrail.engine.journal import (
+    Action,
+    Columns,
+    Fill,
+    Placed,
+    Record,
+    Steps,
+    columns_of,
+    taken,
+)
+from backtrail.engine.ledger import Numbers, listed
 from backtrail.engine.market import Market
+from backtrail.engine.round_trips import round_trips
 from backtrail.engine.settling.alone import follow_one
 from backtrail.engine.settling.arithmetic import Arithmetic, arithmetic_for
 from backtrail.engine.settling.fills import Fills
 from backtrail.engine.settling.pairs import paired_trips
 from backtrail.engine.settling.several import follow_several
+from backtrail.engine.trips import Trips
 
 __all__ = ["Settlement", "settle"]
 
@@ -40,10 +51,10 @@ def settle(market: Market, config: EngineConfig, decisions: Decisions) -> "Settl
     ends = bool(rows[-1] == len(bars.timestamps) - 1)
     if not is_alone:
         fills, orders = follow_several(rules, arithmetic, decisions, ticks, ends=ends)
-        return Settlement(market, config, arithmetic, fills, orders)
+        return Settlement(market, config, arithmetic, fills, lambda: columns_of(Placed, orders))
     course = follow_one(rules, arithmetic, decisions, ticks, ends=ends)
     fills = course.fills(arithmetic, decisions, ticks[1])
-    return Settlement(market, config, arithmetic, fills, Later(lambda: course.orders(decisions)))
+    return Settlement(market, config, arithmetic, fills, lambda: course.orders(decisions, fills))
 
 
 def _known_prices(bars: Bars, rules: ExecutionRules, rows: IntArray) -> FloatArray:
@@ -61,19 +72,22 @@ def _known_prices(bars: Bars, rules: ExecutionRules, rows: IntArray) -> FloatArr
 
 
 class Settlement:
-    """What became of decisions.
+    """What became of decisions: a finished account, and its record.
 
     Args:
         market: Prices.
         config: Rules and costs.
         arithmetic: What computed.
         fills: Oldest first.
-        orders: Values of `Placed`, by order id.
+        orders: Returns columns of `Placed`, by order id.
 
     Attributes:
         market: Prices.
         commission: What fills cost.
         slippage: What fills lost: nothing.
+        rules: How orders became fills.
+        amounts: What computed them.
+        violations: Of rules of risk: none.
     """
 
     def __init__(
@@ -82,12 +96,14 @@ class Settlement:
         config: EngineConfig,
         arithmetic: Arithmetic,
         fills: Fills,
-        orders: Sequence[tuple[Any, ...]],
+        orders: Callable[[], Columns],
     ) -> None:
         self.market: Final = market
         self.commission: Final = config.commission
         self.slippage: Final = config.slippage
-        self._rules: Final = config.rules
+        self.rules: Final = config.rules
+        self.amounts: Final = arithmetic.amounts
+        self.violations: Final = ()
         self._arithmetic: Final = arithmetic
         self._fills: Final = fills
         self._orders: Final = orders
@@ -110,32 +126,71 @@ class Settlement:
 
     def record(self) -> Record:
         """Return what the tables are made of."""
-        market, amounts, trips = self.market, self._arithmetic.amounts, None
-        if len(self._fills) and len(market.bars.symbols) == 1:
-            trips = paired_trips(self._fills, np.asarray(self._prices[0]), self._arithmetic)
-        return Record(
-            market, amounts, self._rules, self._orders, Later(self._journal),
-            Later(self._holdings), (), trips,
-        )  # fmt: skip
+        return self
 
-    @property
-    def _prices(self) -> Sequence[memoryview]:
-        return self.market.opens if self._rules.fill == "next_open" else self.market.closes
+    def orders(self) -> Columns:
+        """Return columns of `Placed`, by order id."""
+        return self._orders()
 
-    def _journal(self) -> list[Fill]:
-        prices, zero = self._prices, self._arithmetic.amounts.zero
-        return [
-            Fill(row, column, number, shares, prices[column][row], value, cost, cash, "order", zero)
-            for row, column, number, shares, _, value, cost, cash, _ in self._fills
-        ]
+    def fills(self) -> Columns:
+        """Return columns of `Fill`, oldest first."""
+        fills, bars = self._fills, self.market.bars
+        prices = bars.open if self.rules.fill == "next_open" else bars.close
+        return {
+            "row": fills.rows,
+            "column": fills.columns,
+            "order_id": fills.order_ids,
+            "quantity": fills.shares,
+            "price": prices[fills.rows, fills.columns],
+            "value": fills.values,
+            "commission": fills.commissions,
+            "cash_after": fills.cash,
+            "reason": ["order"] * len(fills),
+            "slippage": np.zeros_like(fills.values),
+        }
 
-    def _holdings(self) -> list[Holding]:
-        amounts, unit = self._arithmetic.amounts, self._arithmetic.unit
+    def actions(self) -> Columns:
+        """Return columns of `Action`: there are none."""
+        return columns_of(Action, ())
+
+    def positions(self) -> Columns:
+        """Return columns of `Holding`, by bar and name; a symbol has one fill a bar at most."""
+        fills, symbols = self._fills, self.market.bars.symbols
+        after = fills.before + fills.shares
+        found = {
+            "row": fills.rows,
+            "column": fills.columns,
+            "quantity": after,
+            "average_cost": self._average_costs(after),
+        }
+        if len(symbols) == 1:
+            return found
+        ranks = np.empty(len(symbols), dtype=np.int64)
+        ranks[sorted(range(len(symbols)), key=symbols.__getitem__)] = np.arange(len(symbols))
+        return taken(found, np.lexsort((ranks[fills.columns], fills.rows)))
+
+    def trips(self) -> Trips:
+        """Return the round trips."""
+        found, columns = None, self.fills()
+        if len(self._fills) and len(self.market.bars.symbols) == 1:
+            found = paired_trips(self._fills, np.asarray(columns["price"]), self._arithmetic)
+        if found is not None:
+            return found
+        fills = zip(*(listed(columns[name]) for name in Fill._fields), strict=True)
+        return round_trips(map(Fill._make, fills), self.amounts)
+
+    def _average_costs(self, after: npt.NDArray[Any]) -> Numbers:
+        fills, arithmetic = self._fills, self._arithmetic
+        before = fills.before
+        if not (((before > 0) & (after > 0)) | ((before < 0) & (after < 0))).any():
+            prices: npt.NDArray[Any] = fills.prices * arithmetic.unit
+            return prices
+        amounts, unit = arithmetic.amounts, arithmetic.unit
         found, averages = [], [amounts.zero] * len(self.market.bars.symbols)
-        for row, column, _, shares, price, _, _, _, before in self._fills:
-            average = amounts.moved_average(averages[column], before, shares, price * unit)
+        for _, column, _, shares, price, _, _, _, held in fills:
+            average = amounts.moved_average(averages[column], held, shares, price * unit)
             averages[column] = average
-            found.append(Holding(row, column, before + shares, average))
+            found.append(average)
         return found
 
 
