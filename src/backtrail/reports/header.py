@@ -103,12 +103,22 @@ def _limits(identity: Mapping[str, Any]) -> tuple[Fact, ...]:
     return tuple(found)
 
 
+def _look_ahead(identity: Mapping[str, Any]) -> str:
+    """Return what keeps decisions from knowing the bars after them."""
+    if identity["strategy"]["form"] not in ("signal", "step"):
+        return "none: data ends with the bar that is decided on"
+    if (identity.get("validate") or {}).get("bias") is not None:
+        return "checked, see Validation"
+    return "not checked: this form gets whole columns; validate: {bias: {}} checks it"
+
+
 def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[Fact, ...]:
     identity = run.identity
     strategy, dataset, rules = identity["strategy"], identity["dataset"], identity["execution"]
     period = f"{identity['start']} to {identity['end']}"
     return (
         Fact("Strategy", f"{strategy['entry']} ({strategy['form']} form)"),
+        Fact("Look-ahead", _look_ahead(identity)),
         Fact("Parameters", params_text(identity["params"])),
         Fact("Symbols", plain_text(identity["symbols"])),
         Fact("Period", period if bars is None else f"{period}, {bars:,} bars"),
@@ -144,6 +154,33 @@ def _search_facts(run: RunRecord, looks: HoldoutLooks) -> tuple[Fact, ...]:
     elif looks.count:
         found.append(Fact("Holdout of the dataset", looks.words))
     return tuple(found)
+
+
+def _notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
+    """Return what a reader has to know before the numbers."""
+    notes = []
+    if run.identity["execution"]["fill"] == "same_close":
+        notes.append("Orders fill at the close of the bar they were decided on (same close).")
+    if run.selection is not None:
+        if run.selection["sets"] > 1:
+            sets = counted(run.selection["sets"], "parameter set")
+            notes.append(
+                f"These parameters were selected from {sets} on the same bars: every figure is in "
+                "sample, and the best of many looks good by luck alone."
+            )
+        notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
+    if run.verdict is not None:
+        passed = "passed" if run.verdict["passed"] else "not passed"
+        scope = (
+            f" Its PSR is of the bars after the first {run.left_out:,}, the warm-up; the PSR among "
+            "the metrics is of all bars."
+            if run.left_out
+            else ""
+        )
+        notes.append(f"Validation {passed}. {run.verdict['summary']}{scope}")
+    if "look" in run.spec:
+        notes.append(_look_words(run))
+    return (*notes, *_looks_notes(run, looks))
 
 
 def _looks_notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
@@ -228,29 +265,6 @@ def header_of(
     """
     identity = run.identity
     costs = costs or {}
-    notes = []
-    if identity["execution"]["fill"] == "same_close":
-        notes.append("Orders fill at the close of the bar they were decided on (same close).")
-    if run.selection is not None:
-        if run.selection["sets"] > 1:
-            sets = counted(run.selection["sets"], "parameter set")
-            notes.append(
-                f"These parameters were selected from {sets} on the same bars: every figure is in "
-                "sample, and the best of many looks good by luck alone."
-            )
-        notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
-    if run.verdict is not None:
-        passed = "passed" if run.verdict["passed"] else "not passed"
-        scope = (
-            f" Its PSR is of the bars after the first {run.left_out:,}, the warm-up; the PSR among "
-            "the metrics is of all bars."
-            if run.left_out
-            else ""
-        )
-        notes.append(f"Validation {passed}. {run.verdict['summary']}{scope}")
-    if "look" in run.spec:
-        notes.append(_look_words(run))
-    notes += _looks_notes(run, looks)
     symbols = [str(symbol) for symbol in identity["symbols"]]
     what = symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
     title, *others = run.names
@@ -274,6 +288,6 @@ def header_of(
         grade_meaning=GRADE_MEANINGS.get(str(stated), ""),
         gaps=_gaps(run),
         synthetic=None if dataset is None else bool(dataset.get("synthetic", False)),
-        notes=tuple(notes),
+        notes=_notes(run, looks),
         looks=looks,
     )

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from backtrail.reports.header import Fact, header_of
 from backtrail.reports.rundata import read_run
 
@@ -15,6 +17,7 @@ def test_every_assumption_behind_the_numbers_is_stated(tmp_path):
     facts = {fact.name: fact.value for fact in header(tmp_path).facts}
     assert facts == {
         "Strategy": "strategies/sma_cross.py (class form)",
+        "Look-ahead": "none: data ends with the bar that is decided on",
         "Parameters": "fast=10, slow=30",
         "Symbols": "SPX",
         "Period": "1999-01-04 to 2018-12-31, 60 bars",
@@ -35,6 +38,23 @@ def test_every_assumption_behind_the_numbers_is_stated(tmp_path):
         "Code": "c0de" * 16,
         "Library": "f1b5" * 16,
     }
+
+
+@pytest.mark.parametrize("form", ["signal", "step"])
+def test_a_form_that_gets_whole_columns_says_whether_look_ahead_was_checked(tmp_path, form):
+    strategy = {"entry": "strategies/s.py", "form": form, "code_hash": "c0de" * 16}
+    asked = {"unchecked": {}, "luck_alone": {"monte_carlo": {}}, "checked": {"bias": {}}}
+    said = {
+        name: {
+            fact.name: fact.value
+            for fact in header(tmp_path / name, strategy=strategy, validate=validate).facts
+        }["Look-ahead"]
+        for name, validate in asked.items()
+    }
+    assert said["checked"] == "checked, see Validation"
+    assert said["unchecked"] == said["luck_alone"]
+    assert said["unchecked"].startswith("not checked: ")
+    assert "validate: {bias: {}}" in said["unchecked"]
 
 
 def test_a_raised_grade_replaces_the_sealed_one(tmp_path):

@@ -150,8 +150,8 @@ def _reached_by_runs(store: RunStore) -> Iterator[tuple[str, str]]:
         if not known and (run.spec.exists() or run.manifest.exists()):
             raise ArtifactManagerError(
                 f"it cannot be told which dataset run {name} uses: neither {run.spec} nor "
-                f"{run.manifest} can be read; mend the run, or delete its folder. Nothing was "
-                "deleted"
+                f"{run.manifest} can be read; mend the run, or take it away with `backtrail delete "
+                f"{name}`. Nothing was deleted"
             )
         yield from known
 

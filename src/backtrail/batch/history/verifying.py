@@ -258,8 +258,8 @@ def _remedy(damage: Damage, home: str, names: Sequence[str], bundle: str | None)
     known = f" ({', '.join(names)} on bundle {bundle})" if names else ""
     if set(_LOST).intersection(damage.missing + damage.altered):
         return (
-            "what the run promised is lost: delete its folder, and the next call of a batch that "
-            f"has the run{known} makes it again"
+            f"what the run promised is lost: `backtrail delete {Path(home).name}` takes away what "
+            f"is left, and the next call of a batch that has the run{known} makes it again"
         )
     steps = []
     if damage.unlisted:

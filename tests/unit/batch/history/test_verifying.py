@@ -108,7 +108,9 @@ def test_a_run_that_lost_what_names_it_is_still_named(two, name):
     assert found.runs[0].names == ("sma",)
     assert "(sma on bundle prices)" in found.runs[0].remedy
     if name == "run.json":
-        assert found.runs[0].remedy.startswith("what the run promised is lost: delete its folder")
+        assert found.runs[0].remedy.startswith(
+            f"what the run promised is lost: `backtrail delete {found.runs[0].backtest_id}`"
+        )
 
 
 def test_runs_without_a_seal_promise_nothing(project):
