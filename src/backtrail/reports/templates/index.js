@@ -86,16 +86,20 @@
     key, label, left: true, shown, width, value: (i) => text[key][i],
     cell: (i) => cell(text[key][i] ?? "–"),
   });
+  // What the longest text of a column needs, up to a limit; it gets that where the window has room.
+  const wish = (texts, extra = 0) =>
+    Math.min(340, 26 + extra + 7.6 * texts.reduce((most, one) => Math.max(most, one?.length ?? 0), 0));
   const columns = [
     { key: "tick", label: "", left: true, shown: true, always: true, width: 36, cell: tick },
     { key: "name", label: "Name", left: true, shown: true, always: true, width: 195,
+      wish: wish(text.name, synthetic.some(Boolean) ? 76 : 0),
       value: (i) => text.name[i], cell: name },
     { key: "strategy", label: "Strategy", left: true, shown: false, width: 150,
       value: (i) => text.strategy[i],
       cell: (i) => { const made = cell((text.strategy[i] ?? "–").split("/").pop());
         made.title = text.strategy[i] ?? ""; return made; } },
     { key: "params", label: "Parameters", left: true, shown: true, width: 125,
-      value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
+      wish: wish(paramText), value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
     { key: "tags", label: "Tags", left: true, shown: hasTags, width: 150,
       value: (i) => tagText[i] || null,
       cell: (i) => { const made = element("td", { className: "left", title: tagText[i] });
@@ -120,7 +124,8 @@
     plain("start", "Start", false), plain("end", "End", false),
     plain("dataset_id", "Dataset", false, 150), plain("code_hash", "Code", false, 150),
     plain("backtest_id", "Backtest", false, 172),
-    { key: "reports", label: "Reports", left: true, shown: true, width: 176, cell: reports },
+    { key: "reports", label: "Reports", left: true, shown: true,
+      width: text.search.some(Boolean) ? 192 : 140, cell: reports },
   ];
   const chosen = () => columns.filter((column) => column.shown);
 
@@ -163,7 +168,11 @@
     waiting = true;
     requestAnimationFrame(() => { waiting = false; draw(false); });
   }, { passive: true });
-  new ResizeObserver(() => draw(false)).observe(view);
+  let broad = 0;
+  new ResizeObserver(() => {
+    if (broad !== view.clientWidth) head();
+    draw(false);
+  }).observe(view);
 
   const sort = (column, down) => {
     [sorted, descending] = [column.key, down];
@@ -179,11 +188,17 @@
   };
   const head = () => {
     const shown = chosen();
-    node.style.width = shown.reduce((sum, column) => sum + column.width, 0) + "px";
-    node.tHead.replaceChildren(element("tr", {}, ...shown.map((column) => {
+    const least = shown.reduce((sum, column) => sum + column.width, 0);
+    const wishes = shown.map((column) => Math.max(0, (column.wish ?? 0) - column.width));
+    const wanted = wishes.reduce((sum, more) => sum + more, 0);
+    broad = view.clientWidth;
+    const given = wanted ? Math.min(1, Math.max(0, broad - least) / wanted) : 0;
+    const widths = shown.map((column, k) => Math.floor(column.width + given * wishes[k]));
+    node.style.width = widths.reduce((sum, width) => sum + width, 0) + "px";
+    node.tHead.replaceChildren(element("tr", {}, ...shown.map((column, k) => {
       const mark = sorted === column.key ? (descending ? " ▼" : " ▲") : "";
       const made = element("th", { scope: "col", className: column.left ? "left" : "" });
-      made.style.width = column.width + "px";
+      made.style.width = widths[k] + "px";
       if (column.key === "tick") made.className = "tick";
       if (!column.value) { made.append(column.label || element("span", { className: "sr" }, "Tick"));
         return made; }
