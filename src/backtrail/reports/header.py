@@ -7,6 +7,7 @@ from typing import Any
 
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.provenance.git import git_words
+from backtrail.reports.cost_grid import break_even_words
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord
@@ -248,6 +249,9 @@ def header_of(
             else ""
         )
         notes.append(f"Validation {passed}. {run.verdict['summary']}{scope}")
+    even = break_even_words(run.run_dir)
+    if even is not None:
+        notes.append(f"At other costs: {even[:1].lower()}{even[1:]}")
     if "look" in run.spec:
         notes.append(_look_words(run))
     notes += _looks_notes(run, looks)

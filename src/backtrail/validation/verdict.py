@@ -26,6 +26,7 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
         "ruin": 0.05,
         "parameter_noise": 0.5,
         "price_noise": 0.5,
+        "break_even": None,
         "look_ahead": 0.0,
         "warm_up": 0.0,
         "noise": 0.0,
@@ -83,6 +84,7 @@ def judge(
     trials: int,
     benchmark: str,
     metric: str = "Sharpe ratio",
+    cost_unit: str = "basis points of the value of each fill",
     gates: Mapping[str, float | None] = DEFAULT_GATES,
     reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
@@ -90,7 +92,8 @@ def judge(
 
     Args:
         figures: What was measured, by names of `DEFAULT_GATES`: probabilities, p-values, the
-            efficiency of the walk forward, and shares of variants that kept half of the figure.
+            efficiency of the walk forward, shares of variants that kept half of the figure, and the
+            greatest cost with a profit.
             Names without a gate are not judged, and a gate whose figure was not asked for is left
             out. None is a figure that was asked for and could not be computed: it does not pass.
         checks: Of bias, by name; their own thresholds hold, but for `random_entries`.
@@ -98,6 +101,7 @@ def judge(
         trials: Number of trials ever made, for the words.
         benchmark: What `spa` is against, in words such as `holding SPX`.
         metric: What noise is measured by, in words.
+        cost_unit: What the break-even cost is counted in, in words.
         gates: Thresholds; None is no gate, and so is a name that is missing.
         reasons: Why figures could not be computed, as clauses, as far as it is known.
 
@@ -107,7 +111,7 @@ def judge(
     unknown = sorted(set(gates) - set(DEFAULT_GATES))
     if unknown:
         raise ValueError(f"there is no gate {unknown[0]!r}; use {', '.join(DEFAULT_GATES)}")
-    words = _Words(sets, trials, benchmark, metric, reasons)
+    words = _Words(sets, trials, benchmark, metric, cost_unit, reasons)
     found = []
     for name in DEFAULT_GATES:
         threshold = gates.get(name)
@@ -145,6 +149,7 @@ class _Words:
     trials: int
     benchmark: str
     metric: str
+    cost_unit: str
     reasons: Mapping[str, str]
 
     def of(self, name: str, figure: float | None, threshold: float, passed: bool) -> str:
@@ -210,6 +215,11 @@ class _Words:
             f"(asked {threshold:.0%})"
         )
 
+    def _break_even(self, figure: float, threshold: float, passed: bool) -> str:
+        if not figure:
+            return f"there is no profit even without costs (asked up to {threshold:g})"
+        return f"its profit lasts up to {figure:,.4g} {self.cost_unit} (asked {threshold:g})"
+
 
 _TITLES: Final = {
     "psr": "the probabilistic Sharpe ratio",
@@ -221,6 +231,7 @@ _TITLES: Final = {
     "walk_forward_efficiency": "the efficiency of the walk forward",
     "parameter_noise": "the share of neighbors that keep the result",
     "price_noise": "the share of disturbed histories that keep the result",
+    "break_even": "the break-even cost",
 }
 
 
