@@ -156,9 +156,7 @@ rule measure_costs:
         selection=rules.select_parameters.output.selection,
         equity=rules.run_backtest.output.equity,
     output:
-        sensitivity=update(
-            f"{BASE}/{{backtest_id}}/results/validation/costs/cost-sensitivity.json"
-        ),
+        sensitivity=update(f"{BASE}/{{backtest_id}}/results/validation/costs/cost-sensitivity.json"),
         grid=update(f"{BASE}/{{backtest_id}}/results/validation/costs/grid.parquet"),
     log:
         "logs/measure_costs/{backtest_id}.log",

@@ -216,7 +216,7 @@ VALIDATION_SCHEMAS: dict[str, ArtifactSchema] = {
     # The run at its own costs, then executed again at each pair of levels of commission and
     # slippage. Figures are null where a metric is undefined, or the strategy failed.
     "costs/grid": {
-        "commission": pl.Float64(),  # level, in the unit of cost-sensitivity.json; null at own costs
+        "commission": pl.Float64(),  # level, in the unit of the JSON beside it; null at own costs
         "slippage": pl.Float64(),  # likewise
         "own": pl.Boolean(),  # whether it is the run itself, at its own costs
         "total_return": pl.Float64(),

@@ -27,6 +27,7 @@ _LISTED: Final = (
     "total_trades",
     "fills",
 )
+_ALIKE: Final = ("total_commission", "total_slippage", "final_equity")
 _FULLEST: Final = 70  # percent of a color, as in the months
 _UNITS: Final = {
     "basis_points": "basis points of the value of each fill",
@@ -44,7 +45,7 @@ class CostGrid:
         unit: What levels are, in words.
         slippages: Levels across.
         maps: Of each metric its name and title, and rows of a level and cells: text, number, class,
-            strength of the color, and whether its levels are the run's own.
+            strength of the color, and whether the same was paid and left as by the run itself.
         columns: Headings of the list of all figures, after those of the two levels.
         rows: Of the run itself, then of each cell: a name, text and number of levels and figures,
             and why the strategy failed.
@@ -86,11 +87,9 @@ def read_cost_grid(run_dir: Path) -> CostGrid | None:
     times = "×" if found["unit"] == "multiples" else ""
     own = found["own"]
     by_strategy = [f", {name} set by the strategy" for name in own["set_by_strategy"]]
-    paid = own["paid_basis_points"]
     return CostGrid(
         words=found["break_even"]["words"],
-        own=f"commission {own['commission']}, slippage {own['slippage']}{''.join(by_strategy)}"
-        + ("" if paid is None else f"; {paid:,.2f} basis points of what was traded"),
+        own=f"commission {own['commission']}, slippage {own['slippage']}{''.join(by_strategy)}",
         unit=_UNITS[found["unit"]],
         slippages=[f"{level:g}{times}" for level in found["slippage"]],
         maps=[_map(name, cells, times) for name in _MAPPED],
@@ -123,7 +122,7 @@ def _cells(path: Path) -> list[dict[str, Any]]:
 
 def _map(name: str, cells: Sequence[Mapping[str, Any]], times: str) -> dict[str, Any]:
     """Return a metric by commission and slippage, colored by sign and size."""
-    inside = [cell for cell in cells if not cell["own"]]
+    itself, *inside = cells
     largest = max((abs(cell[name] or 0.0) for cell in inside), default=0.0) or 1.0
     rows: dict[float, list[dict[str, Any]]] = {}
     for cell in inside:
@@ -134,16 +133,14 @@ def _map(name: str, cells: Sequence[Mapping[str, Any]], times: str) -> dict[str,
                 "value": value,
                 "tone": "" if not value else "gain" if value > 0 else "loss",
                 "heat": 0 if value is None else round(abs(value) / largest * _FULLEST),
-                "own": bool(times) and cell["commission"] == cell["slippage"] == 1.0,
+                "own": all(cell[paid] == itself[paid] for paid in _ALIKE) and cell["fills"] != 0,
                 "hint": _hint(cell),
             }
         )
     return {
         "name": name,
         "title": metric_label(name),
-        "rows": [
-            {"level": f"{level:g}{times}", "cells": found} for level, found in rows.items()
-        ],
+        "rows": [{"level": f"{level:g}{times}", "cells": found} for level, found in rows.items()],
     }
 
 
@@ -166,7 +163,7 @@ def _row(cell: Mapping[str, Any], times: str) -> dict[str, Any]:
         for name in _LISTED
     ]
     return {
-        "name": "The run itself" if cell["own"] else "At other costs",
+        "name": "own" if cell["own"] else "other",
         "figures": [{"value": value, "text": text} for value, text in (*levels, *figures)],
         "error": cell["error"],
     }

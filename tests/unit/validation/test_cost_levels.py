@@ -7,9 +7,7 @@ from backtrail.errors import ConfigError
 from backtrail.validation import BreakEven, break_even, costs_at, has_costs, most_level
 
 SHARES = CommissionConfig("per_share", Decimal("0.005"), Decimal("1.5"))
-IMPACT = SlippageConfig(
-    "volume_share", volume_limit=Decimal("0.025"), price_impact=Decimal("0.1")
-)
+IMPACT = SlippageConfig("volume_share", volume_limit=Decimal("0.025"), price_impact=Decimal("0.1"))
 
 
 def test_basis_points_take_the_place_of_the_costs_and_leave_the_volume_limit():

@@ -6,6 +6,7 @@ again: sizes, clipped buys and all that follows from them depend on what was pai
 
 import random
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -48,22 +49,19 @@ def costs_answer(lab: Laboratory) -> dict[str, Any]:
     grid = _Grid(lab)
     _check_multiples(options, grid.own)
     commissions, slippages = (sorted(map(float, options[name])) for name in _NAMES)
-    levels = [(commission, slippage) for commission in commissions for slippage in slippages]
-    cells = [grid.cell(*level) for level in levels]
+    rows: list[dict[str, Any]] = [{"own": True, **grid.figures}]
+    for commission, slippage in product(commissions, slippages):
+        figures, error = grid.cell(commission, slippage)
+        levels = {"commission": commission, "slippage": slippage}
+        rows.append({"own": False, **levels, **figures, "error": error})
     found = grid.break_even()
     refused = _KEEPS_STATE if grid.keeps_state() else None
     if refused is not None:
-        cells, found = [({}, refused) for _ in cells], {"level": None, "upper": None, "why": None}
-    rows = [(None, None, True, grid.figures, None)]
-    rows += [(*level, False, *cell) for level, cell in zip(levels, cells, strict=True)]
+        rows[1:] = [{**row, **dict.fromkeys(_COLUMNS), "error": refused} for row in rows[1:]]
+        found = {"level": None, "upper": None, "why": None}
+    columns = ("commission", "slippage", "own", *_COLUMNS, "error")
     return {
-        "cells": {
-            "commission": [row[0] for row in rows],
-            "slippage": [row[1] for row in rows],
-            "own": [row[2] for row in rows],
-            **{name: [row[3].get(name) for row in rows] for name in _COLUMNS},
-            "error": [row[4] for row in rows],
-        },
+        "cells": {name: [row.get(name) for row in rows] for name in columns},
         "own": grid.own_words,
         "break_even": found,
         "refused": refused,
@@ -73,8 +71,9 @@ def costs_answer(lab: Laboratory) -> dict[str, Any]:
 def _check_multiples(options: Mapping[str, Any], own: Costs) -> None:
     if options["unit"] != "multiples":
         return
-    kinds = dict(zip(_NAMES, own, strict=True))
-    lacking = [name for name in _NAMES if not has_costs(kinds[name])]
+    commission, slippage = own
+    has = {"commission": has_costs(commission), "slippage": has_costs(slippage)}
+    lacking = [name for name in _NAMES if not has[name]]
     problems = [
         Problem(
             f"validate.costs.{name}",
@@ -104,9 +103,7 @@ class _Grid:
     def _run(self, costs: Costs | None) -> RunResult:
         random.setstate(self._chance[0])
         np.random.set_state(self._chance[1])  # noqa: NPY002
-        return self._lab.run(
-            self._lab.bars, benchmark=self._lab.identity["benchmark"], costs=costs
-        )
+        return self._lab.run(self._lab.bars, benchmark=self._lab.identity["benchmark"], costs=costs)
 
     def cell(self, commission: float, slippage: float) -> tuple[Figures, str | None]:
         """Return the figures at a pair of levels, or none and why the strategy failed there."""

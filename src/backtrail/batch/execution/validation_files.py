@@ -165,9 +165,11 @@ def _break_even_words(unit: str, answer: Mapping[str, Any]) -> str:
     if found["level"] is None:
         return "There is no break-even cost: without any costs there is no profit either."
     words = f"{found['level']:,.4g} {COST_UNIT_WORDS[unit]}"
+    paid = f"the run itself paid {answer['own']['paid_basis_points']:,.4g} basis points"
     if found["upper"] is None:
-        return f"The profit is never gone: there is still one at {words}, the most that was tried."
-    return f"The profit is gone above {words}."
+        most = "the most that was tried"
+        return f"The profit is never gone: there is still one at {words}, {most}; {paid}."
+    return f"The profit is gone above {words}; {paid}."
 
 
 def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from tests.unit.batch.execution.test_validation_answers import (
     SIGNAL,
     STEP,
     Params,
-    asked_of,
     holding,
     moving,
     told,
@@ -32,7 +31,9 @@ def grid(strategy=SIGNAL, bars=BARS, *, unit="basis_points", across=(0,), down=(
     asked = {"unit": unit, "commission": list(down), "slippage": list(across)}
     found = told("measure_costs", strategy, bars, validate={"costs": asked, "gates": {}}, **changes)
     columns = found["cells"]
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
     own, *cells = rows
     assert (own["own"], own["commission"], own["slippage"]) == (True, None, None)
     return found, {(cell["commission"], cell["slippage"]): cell for cell in cells}, own
@@ -175,7 +176,7 @@ def test_multiples_of_a_cost_that_the_run_has_not_are_refused():
         (holding(), BARS, "There is no break-even cost: nothing was traded."),
         (holding((0, 60)), moving(*[5.0] * 59),
          "The profit is never gone: there is still one at 1,000 basis points of the value of each "
-         "fill, the most that was tried."),
+         "fill, the most that was tried; the run itself paid 0 basis points."),
     ],
     ids=["loses", "idle", "never"],
 )  # fmt: skip
@@ -208,9 +209,7 @@ def test_chance_from_shared_generators_is_the_same_at_every_cost():
         more = np.random.random(len(bars.close))  # noqa: NPY002
         return ((np.array(draws) + more)[:, np.newaxis] > 1.0) * 1.0
 
-    found, cells, own = grid(
-        Strategy("dice", "signal", Params, target_weights=dice), down=(10, 20)
-    )
+    found, cells, own = grid(Strategy("dice", "signal", Params, target_weights=dice), down=(10, 20))
     assert found["refused"] is None
     assert cells[10.0, 0.0]["final_equity"] == own["final_equity"]
     assert cells[20.0, 0.0]["fills"] == own["fills"]

@@ -172,7 +172,7 @@ def test_a_gate_asks_how_much_the_profit_has_to_bear(project):
 
 
 def test_multiples_of_a_cost_that_nobody_gave_fail_the_run_of_an_event_strategy(project):
-    with pytest.raises(RunFailedError, match="neither config nor strategy gives the run a slippage"):
+    with pytest.raises(RunFailedError, match="nor strategy gives the run a slippage"):
         sealed(project, {"costs": {"unit": "multiples"}},
                commission={"model": "per_dollar", "cost": 0.001})  # fmt: skip
 
