@@ -524,6 +524,7 @@ _SEARCH = (
             ("checks", "Check"),
             ("foresight", "check_look_ahead check_warm_up cuts_between"),
             ("controls", "check_random_entries check_noise check_costs"),
+            ("cost_levels", "costs_at break_even BreakEven most_level has_costs"),
             ("histories", "scrambled_future noise_bars disturbed_bars still_bars"),
             ("histories", "truncated_bars without_first shared_rows"),
         )

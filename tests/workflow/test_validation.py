@@ -19,6 +19,7 @@ VALIDATE = {
     "monte_carlo": {"paths": 200, "noise_runs": 20},
     "overfitting": {"blocks": 4, "bootstraps": 100, "warm_up": 30},
     "bias": {"warm_up": 40, "random_entries": 99, "noise": 20},
+    "costs": {"commission": [0, 10], "slippage": [0, 5]},
 }
 FILES = {
     "walk-forward/walk-forward-config.json", "walk-forward/period-results.json",
@@ -26,7 +27,7 @@ FILES = {
     "walk-forward/equity.parquet", "monte-carlo/simulation-config.json",
     "monte-carlo/simulation-results.json", "monte-carlo/confidence-intervals.json",
     "monte-carlo/paths.parquet", "overfitting/overfitting.json", "controls/bias.json",
-    "verdict.json",
+    "costs/cost-sensitivity.json", "costs/grid.parquet", "verdict.json",
 }  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def test_the_store_says_what_its_searches_came_to_in_files_that_fit_their_schema
     assert summary["searches"]["parameter_sets"]["failed"] == 4
     assert summary["stages"] == {
         "walk_forward": 1, "monte_carlo": 1, "measure_overfitting": 1, "check_bias": 1,
-        "judge_run": 1,
+        "measure_costs": 1, "judge_run": 1,
     }  # fmt: skip
     assert summary["gates"]["dsr"] == {
         "searches": 1, "passed": sum(g["passed"] for g in verdict["gates"] if g["name"] == "dsr"),
@@ -146,6 +147,8 @@ def test_the_store_says_what_its_searches_came_to_in_files_that_fit_their_schema
     simulated = read(validated, "monte-carlo/simulation-results.json")
     assert risks["reordered"]["max_drawdown"] == simulated["reordering"].get("max_drawdown")
     assert len(risks["intervals"]) == 3
+    even = read(validated, "costs/cost-sensitivity.json")["break_even"]
+    assert risks["break_even"] == {"unit": "basis_points", **even}
     assert risks["metrics"]["max_drawdown"] == metrics["max_drawdown"]["value"]
     (validated.store / "risk-analysis.json").unlink()
     before = (validated.store / "index.html").read_bytes()

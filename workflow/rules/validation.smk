@@ -148,6 +148,38 @@ rule check_bias:
         "../../scripts/check_bias.py"
 
 
+rule measure_costs:
+    input:
+        spec=rules.capture_code.output.spec,
+        code=rules.capture_code.output.code,
+        dataset=ancient(dataset_manifest),
+        selection=rules.select_parameters.output.selection,
+        equity=rules.run_backtest.output.equity,
+    output:
+        sensitivity=update(f"{BASE}/{{backtest_id}}/results/validation/costs/cost-sensitivity.json"),
+        grid=update(f"{BASE}/{{backtest_id}}/results/validation/costs/grid.parquet"),
+    log:
+        "logs/measure_costs/{backtest_id}.log",
+    benchmark:
+        "logs/measure_costs/{backtest_id}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=RUN_MEGABYTES,
+        runtime=RUN_MINUTES,
+        run_seconds=int(BATCH.limits.seconds),
+        run_memory_mb=BATCH.limits.memory_bytes // 10**6,
+        csv_twins=int(CSV_TWINS),
+    params:
+        base_dir=base_dir,
+        bundles_dir=bundles_dir,
+    message:
+        "Running {wildcards.backtest_id} again at other costs"
+    script:
+        "../../scripts/measure_costs.py"
+
+
 rule judge_run:
     input:
         spec=rules.capture_code.output.spec,

@@ -213,6 +213,23 @@ VALIDATION_SCHEMAS: dict[str, ArtifactSchema] = {
         "quantile_75": pl.Float64(),
         "quantile_95": pl.Float64(),
     },
+    # The run at its own costs, then executed again at each pair of levels of commission and
+    # slippage. Figures are null where a metric is undefined, or the strategy failed.
+    "costs/grid": {
+        "commission": pl.Float64(),  # level, in the unit of the JSON beside it; null at own costs
+        "slippage": pl.Float64(),  # likewise
+        "own": pl.Boolean(),  # whether it is the run itself, at its own costs
+        "total_return": pl.Float64(),
+        "cagr": pl.Float64(),
+        "sharpe_ratio": pl.Float64(),
+        "max_drawdown": pl.Float64(),  # zero or negative
+        "total_commission": pl.Float64(),  # money paid
+        "total_slippage": pl.Float64(),  # money lost against the bars' prices
+        "total_trades": pl.Int64(),  # closed round trips
+        "final_equity": pl.Float64(),  # at the last close
+        "fills": pl.Int64(),
+        "error": pl.String(),  # why the strategy failed at these costs; null when it got through
+    },
 }
 
 

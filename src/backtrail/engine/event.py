@@ -9,7 +9,7 @@ from backtrail.engine.account import Context
 from backtrail.engine.agenda import Agenda
 from backtrail.engine.algorithm import Actions, TradingAlgorithm
 from backtrail.engine.bars import Bars
-from backtrail.engine.config import EngineConfig
+from backtrail.engine.config import CommissionConfig, EngineConfig, SlippageConfig
 from backtrail.engine.data_view import BarData
 from backtrail.engine.result import RunResult
 from backtrail.engine.schedule import SessionSource
@@ -31,6 +31,7 @@ def run_event(
     benchmark_bars: Bars | None = None,
     attributes: Mapping[str, object] | None = None,
     sessions: SessionSource | None = None,
+    costs: tuple[CommissionConfig, SlippageConfig] | None = None,
 ) -> RunResult:
     """Run a strategy in class or function form over bars.
 
@@ -63,6 +64,8 @@ def run_event(
         attributes: Set on `context` (and on the instance of the class form) before `initialize`.
         sessions: Where the calendar's sessions come from, when a strategy asks for them; without it
             sessions are what the bars show.
+        costs: Commission and slippage that hold in place of those of config and strategy, whatever
+            `initialize` sets.
 
     Returns:
         The run's tables; equal arguments give equal tables.
@@ -86,6 +89,8 @@ def run_event(
     with api.running(actions):
         if callbacks.initialize is not None:
             callbacks.initialize(context)
+        if costs is not None:
+            simulation.replace_costs(*costs)
         benchmark = _chosen_benchmark(benchmark, actions.benchmark)
         check_benchmark(benchmark, bars, benchmark_bars)
         agenda = Agenda(

@@ -157,6 +157,12 @@ class Simulation:
             if given is not None and own.model != "none":
                 found = f"the strategy sets {given.model}, the config {own.model}"
                 raise ConfigError([Problem(name, found, "say it in one place")])
+        self.replace_costs(commission, slippage)
+
+    def replace_costs(
+        self, commission: CommissionConfig | None, slippage: SlippageConfig | None
+    ) -> None:
+        """Take other costs from now on, whoever said those that held before."""
         if commission is not None:
             self.commission = commission
             self.ledger.set_commission(commission)

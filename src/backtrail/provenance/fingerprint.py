@@ -73,6 +73,7 @@ SEARCH_CODE = (
     "batch/execution/searching.py",
     "batch/execution/asking.py",
     "batch/execution/bias_checking.py",
+    "batch/execution/cost_grid.py",
     "batch/execution/evaluated_sets.py",
     "batch/execution/holdout_files.py",
     "batch/execution/laboratory.py",

@@ -7,12 +7,13 @@ from typing import Any
 
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.provenance.git import git_words
+from backtrail.reports.cost_grid import break_even_words
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord
 from backtrail.wording import counted
 
-__all__ = ["Fact", "Header", "header_of", "selection_words"]
+__all__ = ["Fact", "Header", "header_of", "selection_words", "verdict_words"]
 
 _SHOWN_GAPS = 8
 _AGREEMENT = 1e-3  # of the account's growth
@@ -170,14 +171,16 @@ def _notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
             )
         notes += _disagreements(run.selection, run.manifest.get("metrics", {}))
     if run.verdict is not None:
-        passed = "passed" if run.verdict["passed"] else "not passed"
         scope = (
             f" Its PSR is of the bars after the first {run.left_out:,}, the warm-up; the PSR among "
             "the metrics is of all bars."
             if run.left_out
             else ""
         )
-        notes.append(f"Validation {passed}. {run.verdict['summary']}{scope}")
+        notes.append(f"{verdict_words(run.verdict)} {run.verdict['summary']}{scope}")
+    even = break_even_words(run.run_dir)
+    if even is not None:
+        notes.append(f"At other costs: {even[:1].lower()}{even[1:]}")
     if "look" in run.spec:
         notes.append(_look_words(run))
     return (*notes, *_looks_notes(run, looks))
@@ -209,6 +212,13 @@ def selection_words(selection: Mapping[str, Any]) -> str:
         admissible = f"{selection['admissible']:,} sets meet"
         text += f"; {admissible} {' and '.join(selection['constraints'])}"
     return f"{text}; {selection['tie_rule']}"
+
+
+def verdict_words(verdict: Mapping[str, Any]) -> str:
+    """Return a verdict in a sentence of few words."""
+    if not verdict.get("judged", True):
+        return "Checked, and not judged."
+    return "Validation passed." if verdict["passed"] else "Validation not passed."
 
 
 def _look_words(run: RunRecord) -> str:

@@ -19,7 +19,7 @@ from backtrail.reports.formatting import (
     params_text,
     plain_text,
 )
-from backtrail.reports.header import header_of, selection_words
+from backtrail.reports.header import header_of, selection_words, verdict_words
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.pages import write_page
 from backtrail.reports.rundata import RunRecord, read_dataset_manifest, read_run
@@ -117,6 +117,7 @@ def render_search_report(
         how=selection_words(selection),
         luck=[_sets_card(results.height), *luck_cards(luck)],
         verdict=verdict,
+        verdict_words=verdict_words(verdict) if verdict else "",
         drawdown=drawdown_words(resampled),
         parameters=[name.removeprefix(_PARAMETER) for name in _parameters(results)],
         curves=bool(curves),

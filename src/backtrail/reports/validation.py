@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtrail.errors import ArtifactManagerError
+from backtrail.reports.cost_grid import CostGrid, read_cost_grid
 from backtrail.reports.formatting import (
     NO_VALUE,
     UNITS,
@@ -30,6 +31,7 @@ _TITLES: Final = {
     "ruin": "Ruin",
     "parameter_noise": "Parameter noise",
     "price_noise": "Price noise",
+    "break_even": "Break-even cost",
     "look_ahead": "Look-ahead",
     "warm_up": "Warm-up",
     "noise": "Noise",
@@ -72,6 +74,7 @@ class Validation:
         checks: Of bias: title, whether it passed, the finding, the false-alarm rate.
         look: Of a run that looked at a holdout: `summary`, `contaminated`, `assumption`, and `rows`
             of metric, holdout, in sample; empty for any other run.
+        costs: What it comes to at other costs; None where that was not asked for.
     """
 
     verdict: Mapping[str, Any]
@@ -87,6 +90,7 @@ class Validation:
     paths: Sequence[Mapping[str, Any]]
     checks: Sequence[Mapping[str, Any]]
     look: Mapping[str, Any]
+    costs: CostGrid | None
 
 
 def read_validation(run_dir: Path) -> Validation | None:
@@ -135,6 +139,7 @@ def read_validation(run_dir: Path) -> Validation | None:
             _record(folder / "holdout" / "validation-results.json"),
             _record(folder / "holdout" / "holdout-config.json"),
         ),
+        costs=read_cost_grid(run_dir),
     )
 
 

@@ -9,6 +9,14 @@ from backtrail.validation.block_moments import BlockMoments
 from backtrail.validation.checks import Check
 from backtrail.validation.clusters import Clusters, cluster_trials, spread_evenly
 from backtrail.validation.controls import check_costs, check_noise, check_random_entries
+from backtrail.validation.cost_levels import (
+    BreakEven,
+    Costs,
+    break_even,
+    costs_at,
+    has_costs,
+    most_level,
+)
 from backtrail.validation.foresight import check_look_ahead, check_warm_up, cuts_between
 from backtrail.validation.histories import (
     disturbed_bars,
@@ -75,8 +83,10 @@ __all__ = [
     "PATH_STATISTICS",
     "BlockMoments",
     "BootstrapMaxima",
+    "BreakEven",
     "Check",
     "Clusters",
+    "Costs",
     "Evaluator",
     "Fold",
     "Gate",
@@ -100,12 +110,14 @@ __all__ = [
     "backtest_overfitting",
     "block_length",
     "bootstrap_intervals",
+    "break_even",
     "check_costs",
     "check_look_ahead",
     "check_noise",
     "check_random_entries",
     "check_warm_up",
     "cluster_trials",
+    "costs_at",
     "cuts_between",
     "deflated_sharpe_ratio",
     "disturbed_bars",
@@ -114,10 +126,12 @@ __all__ = [
     "expected_maximum",
     "expected_maximum_sharpe",
     "first_best",
+    "has_costs",
     "judge",
     "least_years",
     "make_folds",
     "measure_luck",
+    "most_level",
     "most_trials",
     "noise_bars",
     "overfitting_of",

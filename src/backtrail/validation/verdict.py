@@ -26,6 +26,7 @@ DEFAULT_GATES: Final[Mapping[str, float | None]] = MappingProxyType(
         "ruin": 0.05,
         "parameter_noise": 0.5,
         "price_noise": 0.5,
+        "break_even": None,
         "look_ahead": 0.0,
         "warm_up": 0.0,
         "noise": 0.0,
@@ -67,11 +68,14 @@ class Verdict:
         gates: In the order of `DEFAULT_GATES`.
         passed: Whether every gate is passed, and one of them takes the search into account: `dsr`,
             `reality_check` or `spa`.
+        judged: Whether there is a verdict at all: a gate is not passed, or one takes the search
+            into account. Checks that found nothing prove no edge.
         summary: In plain words.
     """
 
     gates: tuple[Gate, ...]
     passed: bool
+    judged: bool
     summary: str
 
 
@@ -83,6 +87,7 @@ def judge(
     trials: int,
     benchmark: str,
     metric: str = "Sharpe ratio",
+    cost_unit: str = "basis points of the value of each fill",
     gates: Mapping[str, float | None] = DEFAULT_GATES,
     reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
@@ -90,7 +95,8 @@ def judge(
 
     Args:
         figures: What was measured, by names of `DEFAULT_GATES`: probabilities, p-values, the
-            efficiency of the walk forward, and shares of variants that kept half of the figure.
+            efficiency of the walk forward, shares of variants that kept half of the figure, and the
+            greatest cost with a profit.
             Names without a gate are not judged, and a gate whose figure was not asked for is left
             out. None is a figure that was asked for and could not be computed: it does not pass.
         checks: Of bias, by name; their own thresholds hold, but for `random_entries`.
@@ -98,6 +104,7 @@ def judge(
         trials: Number of trials ever made, for the words.
         benchmark: What `spa` is against, in words such as `holding SPX`.
         metric: What noise is measured by, in words.
+        cost_unit: What the break-even cost is counted in, in words.
         gates: Thresholds; None is no gate, and so is a name that is missing.
         reasons: Why figures could not be computed, as clauses, as far as it is known.
 
@@ -107,7 +114,7 @@ def judge(
     unknown = sorted(set(gates) - set(DEFAULT_GATES))
     if unknown:
         raise ValueError(f"there is no gate {unknown[0]!r}; use {', '.join(DEFAULT_GATES)}")
-    words = _Words(sets, trials, benchmark, metric, reasons)
+    clauses = _Words(sets, trials, benchmark, metric, cost_unit, reasons)
     found = []
     for name in DEFAULT_GATES:
         threshold = gates.get(name)
@@ -122,11 +129,13 @@ def judge(
                 figure <= threshold if at_most else figure >= threshold
             )
             found.append(
-                Gate(name, figure, threshold, passed, words.of(name, figure, threshold, passed))
+                Gate(name, figure, threshold, passed, clauses.of(name, figure, threshold, passed))
             )
     knows_luck = any(gate.name in _LUCK for gate in found)
-    passed_all = knows_luck and all(gate.passed for gate in found)
-    return Verdict(tuple(found), passed_all, _summary(found, figures, sets, passed_all))
+    fails = not all(gate.passed for gate in found)
+    passed = knows_luck and not fails
+    words = _summary(found, figures, sets, passed)
+    return Verdict(tuple(found), passed, knows_luck or fails, words)
 
 
 def _check_gate(check: Check, threshold: float) -> Gate:
@@ -145,6 +154,7 @@ class _Words:
     trials: int
     benchmark: str
     metric: str
+    cost_unit: str
     reasons: Mapping[str, str]
 
     def of(self, name: str, figure: float | None, threshold: float, passed: bool) -> str:
@@ -210,6 +220,11 @@ class _Words:
             f"(asked {threshold:.0%})"
         )
 
+    def _break_even(self, figure: float, threshold: float, passed: bool) -> str:
+        if not figure:
+            return f"there is no profit even without costs (asked up to {threshold:g})"
+        return f"its profit lasts up to {figure:,.4g} {self.cost_unit} (asked {threshold:g})"
+
 
 _TITLES: Final = {
     "psr": "the probabilistic Sharpe ratio",
@@ -221,6 +236,7 @@ _TITLES: Final = {
     "walk_forward_efficiency": "the efficiency of the walk forward",
     "parameter_noise": "the share of neighbors that keep the result",
     "price_noise": "the share of disturbed histories that keep the result",
+    "break_even": "the break-even cost",
 }
 
 
@@ -252,7 +268,8 @@ def _summary(
     faulty = any(gate.name in _FAULTS for gate in failed)
     end = "the result cannot be trusted" if faulty else "no edge"
     if not clauses and all(gate.passed for gate in gates):
-        return f"{opening}; no gate takes the search into account, so it does not pass."
+        held = "its gate" if len(gates) == 1 else f"all {len(gates)} gates"
+        return f"{opening}; it passes {held}, none of which takes the search into account."
     if not clauses:
         return f"{opening}: {end}."
     joint = ", but " if psr is not None and psr >= _GOOD else ", and "

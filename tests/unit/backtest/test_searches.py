@@ -99,6 +99,26 @@ def test_mistakes_are_told_in_the_words_of_the_call(project):
     assert not project.store.base_dir.exists()
 
 
+def test_a_script_asks_what_a_run_comes_to_at_other_costs(project):
+    asked = {"validate": {"costs": {"commission": [0, 25], "slippage": [0]}}}
+    found = run_algorithm(project.sma, **WINDOW, symbols=["AAA"], **asked)
+    grid = found.table("validation/costs/grid")
+    own, free, dear = (row for row in grid.iter_rows(named=True))
+    assert own["total_return"] == found.metrics["total_return"]
+    assert free["final_equity"] > dear["final_equity"]
+    assert dear["total_commission"] > 0.0
+    assert found.verdict["gates"] == []
+
+
+@pytest.mark.parametrize("level", [float("nan"), float("inf"), -1])
+def test_a_level_of_costs_that_is_no_cost_is_refused(project, level):
+    with pytest.raises(ConfigError, match=r"run_algorithm: validate\.costs\.slippage\[1\]"):
+        run_algorithm(
+            project.sma, **WINDOW, symbols=["AAA"], validate={"costs": {"slippage": [0, level]}}
+        )
+    assert not project.store.base_dir.exists()
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [({"code_capture_mode": None}, "code_capture_mode is None"), ({"enabled": False}, "is False")],

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from backtrail.reports.header import Fact, header_of
+from backtrail.reports.header import Fact, header_of, verdict_words
 from backtrail.reports.rundata import read_run
 
 from . import runs
@@ -38,6 +38,14 @@ def test_every_assumption_behind_the_numbers_is_stated(tmp_path):
         "Code": "c0de" * 16,
         "Library": "f1b5" * 16,
     }
+
+
+def test_a_verdict_is_passed_not_passed_or_none_at_all():
+    said = {"summary": "Words."}
+    assert verdict_words({"passed": True, "judged": True, **said}) == "Validation passed."
+    assert verdict_words({"passed": False, "judged": True, **said}) == "Validation not passed."
+    assert verdict_words({"passed": False, **said}) == "Validation not passed."
+    assert verdict_words({"passed": False, "judged": False, **said}) == "Checked, and not judged."
 
 
 @pytest.mark.parametrize("form", ["signal", "step"])

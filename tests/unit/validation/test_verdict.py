@@ -197,18 +197,19 @@ def test_gates_are_those_of_the_config():
     )
     assert strict.gates[1].words == "0.0% of other orders of its trades end in ruin (at most 0%)"
     unasked = judged(gates={"psr": 0.95, "ruin": 0.05})
-    assert unasked.passed is False
+    assert (unasked.passed, unasked.judged) == (False, False)
     assert unasked.summary == (
-        "The best of 72 sets looks superb by itself (PSR 0.994); no gate takes the search into "
-        "account, so it does not pass."
+        "The best of 72 sets looks superb by itself (PSR 0.994); it passes all 2 gates, none of "
+        "which takes the search into account."
     )
+    assert (strict.passed, strict.judged) == (False, True)
     alone = judge({"ruin": 0.5}, {}, sets=1, trials=1, benchmark="cash")
     assert alone.summary == (
         "The strategy was not compared with luck, and 50.0% of other orders of its trades end in "
         "ruin (at most 5%): no edge."
     )
     nothing = judged(gates={})
-    assert nothing.passed is False
+    assert (nothing.passed, nothing.judged) == (False, False)
     assert nothing.summary == "The best of 72 sets was not judged: no gate was set or measured."
     with pytest.raises(ValueError, match="there is no gate 'sharpe'; use psr, dsr"):
         judged(gates={"sharpe": 1.0})

@@ -171,6 +171,7 @@ def _risk(run: RunDir, row: Row, rank: int, judged: JudgedRun) -> dict[str, Any]
     reordering = simulated.get("reordering", {})
     intervals = _read(run, "monte-carlo/confidence-intervals.json") or {"intervals": []}
     bias = _read(run, "controls/bias.json") or {"checks": {}}
+    costs = _read(run, "costs/cost-sensitivity.json")
     looked = judged.holdout
     return {
         "rank": rank,
@@ -186,6 +187,7 @@ def _risk(run: RunDir, row: Row, rank: int, judged: JudgedRun) -> dict[str, Any]
             for name in ("parameter_noise", "price_noise")
         },
         "bias": {name: check["passed"] for name, check in bias["checks"].items()},
+        "break_even": None if costs is None else {"unit": costs["unit"], **costs["break_even"]},
         "holdout": None
         if looked is None
         else {name: looked["holdout"].get(name) for name in ("max_drawdown", "annual_volatility")},

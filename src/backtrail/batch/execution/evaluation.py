@@ -34,6 +34,7 @@ __all__ = [
     "about_strategy",
     "calendar_sessions",
     "check_params",
+    "costs_in_words",
     "engine_config",
     "evaluate_run",
     "holdout_tables",
@@ -142,7 +143,7 @@ def _with_analysis(
     metrics = summarize_tables(
         result.tables,
         periods_per_year=periods_per_year,
-        costs=_costs_in_words(result, config),
+        costs=costs_in_words(result, config),
         own=own,
         capital_base=float(config.capital_base),
     )
@@ -205,7 +206,7 @@ def engine_config(identity: Mapping[str, Any], seed: int) -> EngineConfig:
     )
 
 
-def _costs_in_words(result: RunResult, config: EngineConfig) -> dict[str, str]:
+def costs_in_words(result: RunResult, config: EngineConfig) -> dict[str, str]:
     """Return what the run's costs rest on; a strategy may have set what the config leaves open."""
     words = {}
     for name in ("commission", "slippage"):

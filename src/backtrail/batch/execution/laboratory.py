@@ -5,6 +5,7 @@ a bar of the holdout: the child is not given any.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy, params_from
 from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
-from backtrail.validation import shared_rows
+from backtrail.validation import Costs, shared_rows
 
 __all__ = ["Laboratory", "VariantFailedError"]
 
@@ -158,14 +159,19 @@ class Laboratory:
         """The engine's run of the selected set, beside the benchmark."""
         return self.run(self.bars, benchmark=self.identity["benchmark"])
 
-    def run(self, bars: Bars, *, benchmark: str | None = None) -> RunResult:
-        """Run the selected set on some bars by the engine itself."""
+    def run(
+        self, bars: Bars, *, benchmark: str | None = None, costs: Costs | None = None
+    ) -> RunResult:
+        """Run the selected set on some bars by the engine itself, or at other costs."""
         others = self.benchmark_bars if benchmark is not None else None
         if self.strategy.gives_weights:
+            config = self.config
+            if costs is not None:
+                config = replace(config, commission=costs[0], slippage=costs[1])
             return run_signal(
                 self.strategy,
                 bars,
-                self.config,
+                config,
                 benchmark=benchmark,
                 benchmark_bars=others,
                 params=self.params,
@@ -179,6 +185,7 @@ class Laboratory:
             params=self.params,
             attributes=self._attributes,
             sessions=partial(calendar_sessions, bars),
+            costs=costs,
         )
 
     def decisions(self, bars: Bars) -> FloatArray:

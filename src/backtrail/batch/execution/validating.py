@@ -18,6 +18,7 @@ from backtrail.batch.execution.evaluated_sets import EvaluatedSets, searched_num
 from backtrail.batch.execution.outcome import Outcome
 from backtrail.batch.execution.validation_files import (
     bias_file,
+    cost_files,
     monte_carlo_files,
     overfitting_file,
     walk_forward_files,
@@ -125,4 +126,5 @@ _WRITERS: Final[Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], di
     "walk_forward": walk_forward_files,
     "monte_carlo": monte_carlo_files,
     "check_bias": bias_file,
+    "measure_costs": cost_files,
 }

@@ -1,4 +1,4 @@
-"""The answers of a validation child: walk forward, Monte Carlo, luck of the search, checks of bias.
+"""The answers of a validation child: walk forward, Monte Carlo, luck, checks of bias, costs.
 
 Each is plain values, ready to be written as JSON and tables by who started the child.
 """
@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from backtrail.batch.execution.bias_checking import bias_answer
+from backtrail.batch.execution.cost_grid import costs_answer
 from backtrail.batch.execution.laboratory import Laboratory
 from backtrail.batch.execution.set_evaluation import without_ruin
 from backtrail.batch.execution.simulating import monte_carlo_answer
@@ -89,4 +90,5 @@ TASKS: Final[Mapping[str, Callable[[Laboratory], dict[str, Any]]]] = {
     "monte_carlo": monte_carlo_answer,
     "measure_overfitting": _overfitting,
     "check_bias": bias_answer,
+    "measure_costs": costs_answer,
 }

@@ -13,8 +13,10 @@ from backtrail.validation.superiority import SuperiorityTest
 from backtrail.validation.trials import most_trials
 
 __all__ = [
+    "COST_UNIT_WORDS",
     "benchmark_words",
     "bias_file",
+    "cost_files",
     "monte_carlo_files",
     "overfitting_file",
     "walk_forward_files",
@@ -32,6 +34,26 @@ _STABLE_WORDS: Final = (
     "shortest run of neighboring values with three quarters of the choices; null when it takes "
     "more than half of the values"
 )
+
+COST_UNIT_WORDS: Final[Mapping[str, str]] = {
+    "basis_points": "basis points of the value of each fill",
+    "multiples": "times its own commission and slippage",
+}
+_UNIT_WORDS: Final = {
+    "basis_points": "levels are basis points of the value of each fill, bought or sold: a "
+    "commission per dollar and a move of the price against the order, in place of the run's own; "
+    "a volume limit of its own slippage stays",
+    "multiples": "levels multiply the run's own costs: rate or amount and least commission, "
+    "spread, basis points and price impact; a volume limit stays",
+}
+_SEARCHED: Final = (
+    "tried upward along 0, 1, 2, 5, 10, 20 up to 1,000 and halved in to a thousandth; a profit "
+    "that ends and comes back between two of these is not seen"
+)
+_BREAK_EVEN_WORDS: Final = {
+    "basis_points": f"the break-even cost is a commission without slippage, {_SEARCHED}",
+    "multiples": f"the break-even cost multiplies commission and slippage alike, {_SEARCHED}",
+}
 
 
 def walk_forward_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +123,53 @@ def bias_file(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, A
     """Return the file of the checks of bias, as `walk_forward_files`."""
     checks = {check["name"]: _without(check, "name") for check in answer["checks"]}
     return {"controls/bias.json": {"checks": checks, "window": _in_sample(spec)}}
+
+
+def cost_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files of the grid of costs, as `walk_forward_files`."""
+    options, own = spec["identity"]["validate"]["costs"], answer["own"]
+    return {
+        "costs/cost-sensitivity.json": {
+            **{name: sorted(options[name]) for name in ("commission", "slippage")},
+            "unit": options["unit"],
+            "own": own,
+            "break_even": {
+                **{name: answer["break_even"][name] for name in ("level", "upper")},
+                "words": _break_even_words(options["unit"], answer),
+            },
+            "refused": answer["refused"],
+            "window": _in_sample(spec),
+            "assumptions": [
+                "Every cell is the engine's own run of the same strategy, parameters and bars with "
+                "nothing but its costs changed, so sizes and all later orders are those of it",
+                _UNIT_WORDS[options["unit"]],
+                *(
+                    f"{name} is set by the strategy in initialize; the grid takes its place after "
+                    "that"
+                    for name in own["set_by_strategy"]
+                ),
+                _BREAK_EVEN_WORDS[options["unit"]],
+            ],
+        },
+        "costs/grid.parquet": answer["cells"],
+    }
+
+
+def _break_even_words(unit: str, answer: Mapping[str, Any]) -> str:
+    """Return at which cost the profit is gone, as a sentence."""
+    found = answer["break_even"]
+    if answer["refused"] is not None:
+        return f"The break-even cost is not known: {answer['refused']}."
+    if found["why"] is not None:
+        return f"There is no break-even cost: {found['why']}."
+    if found["level"] is None:
+        return "There is no break-even cost: without any costs there is no profit either."
+    words = f"{found['level']:,.4g} {COST_UNIT_WORDS[unit]}"
+    paid = f"the run itself paid {answer['own']['paid_basis_points']:,.4g} basis points"
+    if found["upper"] is None:
+        most = "the most that was tried"
+        return f"The profit is never gone: there is still one at {words}, {most}; {paid}."
+    return f"The profit is gone above {words}; {paid}."
 
 
 def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) -> dict[str, Any]:

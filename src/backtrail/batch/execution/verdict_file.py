@@ -7,7 +7,7 @@ from typing import Any
 
 from backtrail.artifacts.exports import strategy_config
 from backtrail.artifacts.rundir import RunDir
-from backtrail.batch.execution.validation_files import benchmark_words
+from backtrail.batch.execution.validation_files import COST_UNIT_WORDS, benchmark_words
 from backtrail.batch.planning.validation_steps import judged_files
 from backtrail.canonical import sha256_file
 from backtrail.files import write_json
@@ -40,11 +40,13 @@ def write_verdict(spec: Mapping[str, Any], target: RunDir) -> None:
         trials=selection["sets"] if overfitting is None else overfitting["trials"]["all"],
         benchmark=benchmark_words(identity) if overfitting is not None else "cash",
         metric=_words(objective if isinstance(objective, str) else "sharpe_ratio"),
+        **_cost_unit(identity["validate"]),
         gates=_gates(identity["validate"]["gates"]),
         reasons=reasons,
     )
     told = {
         "passed": verdict.passed,
+        "judged": verdict.judged,
         "summary": verdict.summary,
         "gates": [asdict(gate) for gate in verdict.gates],
         "set": selection["set"],
@@ -72,6 +74,11 @@ def _read(target: RunDir, name: str) -> dict[str, Any]:
 def _gates(options: Mapping[str, Any]) -> dict[str, float | None]:
     gates = {name: options[name] for name in DEFAULT_GATES if name in options}
     return {**gates, **dict.fromkeys(_FAULTS, 0.0 if options["bias"] else None)}
+
+
+def _cost_unit(options: Mapping[str, Any]) -> dict[str, str]:
+    asked = options.get("costs")
+    return {} if asked is None else {"cost_unit": COST_UNIT_WORDS[asked["unit"]]}
 
 
 def _figures(
@@ -103,6 +110,13 @@ def _figures(
         if simulated["price_noise"] is None and options["monte_carlo"]["noise_runs"]:
             figures["price_noise"] = None
             reasons["price_noise"] = f"its {metric} is undefined"
+    costs = found.get("validation/costs/cost-sensitivity.json")
+    if costs is not None:
+        even = costs["break_even"]
+        is_known = even["level"] is not None or even["upper"] is not None
+        figures["break_even"] = (even["level"] or 0.0) if is_known else None
+        if not is_known:
+            reasons["break_even"] = even["words"].partition(": ")[2].rstrip(".")
     return figures, reasons
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-__all__ = ["exact_settings", "setting_problems"]
+__all__ = ["exact_settings", "multiples_problems", "setting_problems"]
 
 # The values of each model: those it needs, and those it may have with what stands in for them.
 _MODELS: Final[Mapping[str, Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]]] = {
@@ -48,6 +48,29 @@ def setting_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]
         elif lot % Decimal("1e-9"):
             found = f"{symbol} has the lot {lot}"
             yield "instruments", found, "make it a multiple of 1e-9"
+
+
+def multiples_problems(
+    grid: Mapping[str, Any], costs: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield key, finding and remedy of a grid of multiples of costs that a run has not.
+
+    Args:
+        grid: `validate.costs` with its defaults.
+        costs: Commission and slippage of a run, as `exact_settings` gives them.
+    """
+    if grid["unit"] != "multiples":
+        return
+    # Neither a model nor a limit of volume is a cost.
+    lacking = [
+        name
+        for name, model in costs.items()
+        if not any(value for key, value in model.items() if key not in ("model", "volume_limit"))
+    ]
+    for name in lacking:
+        if len(grid[name]) > 1 or len(lacking) == len(costs):
+            found = f"multiples are asked for, and the run has no {name}"
+            yield name, found, "give it one, name a single level, or use unit: basis_points"
 
 
 def exact_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from backtrail.batch.execution.sandbox import Outcome, Sandbox
+from backtrail.batch.planning.costs import multiples_problems
 from backtrail.batch.planning.loading import Batch
 from backtrail.batch.planning.requests import RunRequest
 from backtrail.batch.planning.searches import is_mistake, probed_params
@@ -23,6 +24,8 @@ from backtrail.provenance.detection import importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
 __all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
+
+_WITHOUT_INITIALIZE: Final = frozenset({"signal", "step"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ def _parameters(
             for index, group in zip(indices, probes, strict=True):
                 request, found_ones = requests[index], list(islice(answers, len(group)))
                 problems += _mistakes(request, group, found_ones, batch.source)
+                problems += _cost_mistakes(request, form, batch.source)
                 resolved[index] = _Known(form, _kept_params(request, found_ones), trades)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -182,6 +186,17 @@ def _mistakes(
             origin = request.origin("params", "grid", "optimize", "strategy")
             where = f"{source}: batch.{origin}.params"
             yield Problem(where, item["error"], f"see Params in {request.strategy}")
+
+
+def _cost_mistakes(request: RunRequest, form: str | None, source: str) -> Iterator[Problem]:
+    grid = (request.validate or {}).get("costs")
+    if grid is None or form not in _WITHOUT_INITIALIZE:
+        return  # a strategy that has it may set its costs there, which its run will tell
+    settings = request.settings
+    costs = {"commission": settings.commission, "slippage": settings.slippage}
+    for name, found, remedy in multiples_problems(grid, costs):
+        where = f"{source}: batch.{request.origin('validate')}.validate.costs.{name}"
+        yield Problem(where, found, remedy)
 
 
 def _kept_params(request: RunRequest, answers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

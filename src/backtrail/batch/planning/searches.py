@@ -26,7 +26,7 @@ __all__ = [
 
 MOST_SETS: Final = 10_000_000
 _LOOKED_THROUGH: Final = 200_000  # combinations, for one that the condition lets pass
-_OF_ONE_SET: Final = frozenset({"bias", "monte_carlo", "gates"})
+_OF_ONE_SET: Final = frozenset({"bias", "costs", "monte_carlo", "gates"})
 _PROBES_PER_AXIS: Final = 64
 _PROBED_SETS: Final = 16
 # What `params_from` says of parameters one by one, whatever values the others have.
@@ -113,10 +113,11 @@ def _single_problems(lineage: Origins, entry: Mapping[str, Any], source: str) ->
         yield Problem(
             f"{where}.{key}",
             "there is no search to validate",
-            "add 'optimize', or drop it: of a single set 'bias' and 'monte_carlo' can be asked",
+            "add 'optimize', or drop it: of a single set 'bias', 'costs' and 'monte_carlo' can be "
+            "asked",
         )
     if not entry["validate"].keys() - {"gates"}:
-        yield Problem(where, "nothing is asked", "add 'bias' or 'monte_carlo'")
+        yield Problem(where, "nothing is asked", "add 'bias', 'costs' or 'monte_carlo'")
 
 
 def _optimize_problems(

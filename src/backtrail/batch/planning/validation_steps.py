@@ -33,6 +33,11 @@ _STEPS: Final = (
     ),
     ("measure_overfitting", "overfitting", ("validation/overfitting/overfitting.json",)),
     ("check_bias", "bias", ("validation/controls/bias.json",)),
+    (
+        "measure_costs",
+        "costs",
+        ("validation/costs/cost-sensitivity.json", "validation/costs/grid.parquet"),
+    ),
 )
 _VERDICT: Final = ("judge_run", ("validation/verdict.json",))
 

@@ -67,5 +67,5 @@ def _close_search(store: RunStore, run: RunDir, record: dict[str, Any]) -> dict[
     judged = {}
     if verdict.exists():
         found = json.loads(verdict.read_bytes())
-        judged = {"verdict": {name: found[name] for name in ("passed", "summary")}}
+        judged = {"verdict": {name: found[name] for name in ("passed", "judged", "summary")}}
     return {**closed, "selection": run.read_selection(), **judged}

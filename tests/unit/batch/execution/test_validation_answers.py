@@ -103,15 +103,18 @@ VALIDATE = {
 }  # fmt: skip
 
 
-def asked_of(task, *, cost="0.001", objective="sharpe_ratio", select="best", params=None):
-    """Return a request as the parent makes it."""
+def asked_of(
+    task, *, cost="0.001", objective="sharpe_ratio", select="best", params=None, validate=VALIDATE,
+    execution=None, **changes,
+):  # fmt: skip
+    """Return a request as the parent makes it; other keys are those of the identity."""
     identity = {
         "ledger": "float64",
         "execution": {
             "fill": "next_open", "size_at": "signal_close", "shares": "fractional",
-            "cash_policy": "clip",
+            "cash_policy": "clip", **(execution or {}),
         },
-        "commission": {"model": "per_dollar", "cost": cost},
+        "commission": {"model": "per_dollar" if float(cost) else "none", "cost": cost},
         "capital_base": "100000",
         "params": {},
         "benchmark": "A",
@@ -123,7 +126,8 @@ def asked_of(task, *, cost="0.001", objective="sharpe_ratio", select="best", par
             "where": None, "method": "grid", "samples": None, "objective": objective,
             "constraints": [], "select": select,
         },
-        "validate": VALIDATE,
+        "validate": validate,
+        **changes,
     }  # fmt: skip
     return {
         "task": task, "identity": identity, "run_key": "ab" * 32, "numbers": None, "seed": 1,

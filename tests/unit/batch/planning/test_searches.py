@@ -134,9 +134,9 @@ def test_a_plain_entry_that_is_validated_is_the_search_of_its_one_set():
     [
         ({"validate": {"walk_forward": {"in_sample": 20, "out_of_sample": 5}, "bias": {}}},
          "c: batch.s.validate.walk_forward: there is no search to validate; add 'optimize', or drop "
-         "it: of a single set 'bias' and 'monte_carlo' can be asked"),
+         "it: of a single set 'bias', 'costs' and 'monte_carlo' can be asked"),
         ({"validate": {"gates": {}}},
-         "c: batch.s.validate: nothing is asked; add 'bias' or 'monte_carlo'"),
+         "c: batch.s.validate: nothing is asked; add 'bias', 'costs' or 'monte_carlo'"),
         ({"validate": {"bias": {}}, "grid": {"fast": [2, 3]}},
          "c: batch.s: 'grid' and 'validate' stand together; a grid makes a run of every "
          "combination, and only a search of them is validated: move the axes to optimize.space, or "
@@ -185,6 +185,33 @@ def test_values_that_the_schema_refuses_are_named():
         "c: batch.s.validate.overfitting.blocks: 5 is not a multiple of 2; blocks that the history "
         "is cut into for the probability of overfitting; an even number",
     ]
+
+
+def test_a_grid_of_costs_has_defaults_and_is_asked_of_a_plain_entry():
+    (request,), found = expand(batch={"s": entry(validate={"costs": {"slippage": [2.5]}})})
+    assert found == []
+    assert request.validate["costs"] == {
+        "unit": "basis_points", "commission": [0, 1, 2, 5, 10, 20], "slippage": [2.5],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("costs", "found"),
+    [
+        ({"commission": [0, -1]}, "commission[1]: -1 is less than the minimum of 0; see docs/reference/config.md"),
+        ({"slippage": [10_000]}, "slippage[0]: 10000 is greater than the maximum of 9999; see docs/reference/config.md"),
+        ({"slippage": []}, "slippage: it is empty; give at least one value or leave the key out"),
+        ({"commission": list(range(21))}, f"commission: {list(range(21))} is too long; levels of the commission, up to 20"),
+        ({"commission": [1, 1.0]}, "commission: [1, 1.0] has non-unique elements; levels of the commission, up to 20"),
+        ({"commission": "5"}, 'commission: "5" is text; write a list: levels of the commission, up to 20'),
+        ({"unit": "percent"}, 'unit: "percent" is not known here; use one of "basis_points", "multiples"'),
+        ({"levels": [1]}, "levels: the key 'levels' is unknown; known keys: commission, slippage, unit"),
+    ],
+)  # fmt: skip
+def test_levels_of_costs_that_cannot_be_are_refused(costs, found):
+    config = batch_config(batch={"s": entry(validate={"costs": costs})})
+    (problem,) = schema_problems(config, "c")
+    assert str(problem) == f"c: batch.s.validate.costs.{found}"
 
 
 def test_probes_are_whole_sets_first_and_then_every_axis_alone():

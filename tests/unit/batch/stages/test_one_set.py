@@ -5,8 +5,10 @@ import json
 import polars as pl
 import pytest
 
+from backtrail.artifacts.schemas import VALIDATION_SCHEMAS
 from backtrail.batch import stages
 from backtrail.batch.planning.validation_steps import validation_steps
+from backtrail.errors import ConfigError, RunFailedError
 from backtrail.reports.settings import ReportConfig
 from tests.unit.batch.support import batch_config, entry, functions
 
@@ -14,6 +16,17 @@ ASKED = {
     "bias": {"random_entries": 20, "noise": 0, "warm_up": 5},
     "monte_carlo": {"paths": 100, "noise_runs": 2},
 }
+HOLD_HALF = """
+import numpy as np
+
+def target_weights(bars, params):
+    return np.where(np.arange(len(bars.close)) % 10 < 5, 0.5, 0.0)[:, np.newaxis]
+"""
+EVERY_OTHER = """
+def step(close, weight, memory):
+    memory[0] += 1.0
+    return 0.5 if memory[0] % 10.0 < 5.0 else 0.0
+"""
 BRIEF = {"random_entries": 0, "noise": 0, "warm_up": None, "costs": False}
 HOLDER = functions(
     initialize="context.bought = False",
@@ -101,3 +114,76 @@ def test_a_strategy_without_params_that_looks_ahead_is_caught(project):
     assert check["passed"] is False
     assert check["figure"] > 0
     assert read(run, "verdict.json")["passed"] is False
+
+
+COSTS = {"commission": [0, 10, 30], "slippage": [0, 5]}
+BY_ITSELF = functions(
+    top="from backtrail.engine.api import commission, order_target_percent, set_commission, symbol",
+    initialize="set_commission(commission.PerTrade(3))\ncontext.bars = 0",
+    handle_data="""
+        context.bars += 1
+        order_target_percent(symbol("AAA"), float(context.bars % 10 < 5))
+    """,
+)
+
+
+@pytest.mark.parametrize("form", ["event", "signal", "step"])
+def test_a_run_of_every_form_is_executed_again_at_other_costs(project, form):
+    if form == "signal":
+        project.write("strategies/one.py", HOLD_HALF)
+    elif form == "step":
+        project.write("strategies/one.py", EVERY_OTHER)
+    else:
+        project.write("strategies/one.py", BY_ITSELF)
+    paid = {} if form == "event" else {"commission": {"model": "per_dollar", "cost": 0.001}}
+    run = sealed(project, {"costs": COSTS}, strategy="strategies/one.py", **paid)
+    table = pl.read_parquet(run.results / "validation/costs/grid.parquet")
+    assert dict(table.schema) == VALIDATION_SCHEMAS["costs/grid"]
+    own, cells = table.row(0, named=True), table.filter(~pl.col("own"))
+    assert cells["commission", "slippage"].rows() == [
+        (commission, slippage) for commission in (0, 10, 30) for slippage in (0, 5)
+    ]
+    metrics = run.read_manifest()["metrics"]
+    curve = pl.read_parquet(run.results / "backtest_results.parquet")["portfolio_value"]
+    assert own["final_equity"] == curve[-1]
+    for name in ("total_return", "cagr", "sharpe_ratio", "max_drawdown", "total_commission",
+                 "total_slippage", "total_trades"):  # fmt: skip
+        assert own[name] == metrics[name], name
+    same = cells.row(by_predicate=(pl.col("commission") == 10) & (pl.col("slippage") == 0),
+                     named=True)  # fmt: skip
+    free = cells.row(0, named=True)
+    assert free["final_equity"] > max(own["final_equity"], cells["final_equity"][1])
+    if form != "event":
+        assert {**same, "commission": None, "slippage": None, "own": True} == own
+    told = read(run, "costs/cost-sensitivity.json")
+    assert told["own"]["set_by_strategy"] == (["commission"] if form == "event" else [])
+    assert (told["commission"], told["unit"]) == ([0, 10, 30], "basis_points")
+    assert "results/validation/costs/grid.parquet" in run.read_manifest()["inventory"]
+
+
+def test_a_gate_asks_how_much_the_profit_has_to_bear(project):
+    gates = {"break_even": 5, "bias": False}
+    run = sealed(project, {"costs": {"commission": [0], "slippage": [0]}, "gates": gates})
+    (gate,) = read(run, "verdict.json")["gates"]
+    even = read(run, "costs/cost-sensitivity.json")["break_even"]
+    assert (gate["name"], gate["threshold"]) == ("break_even", 5)
+    assert gate["figure"] == (even["level"] or 0.0)
+    assert gate["passed"] is (gate["figure"] >= 5)
+
+
+def test_multiples_of_a_cost_that_nobody_gave_fail_the_run_of_an_event_strategy(project):
+    with pytest.raises(RunFailedError, match="nor strategy gives the run a slippage"):
+        sealed(project, {"costs": {"unit": "multiples"}},
+               commission={"model": "per_dollar", "cost": 0.001})  # fmt: skip
+
+
+def test_multiples_of_a_cost_that_nobody_gave_are_refused_before_a_signal_strategy_runs(project):
+    project.write("strategies/one.py", HOLD_HALF)
+    with pytest.raises(ConfigError) as caught:
+        sealed(project, {"costs": {"unit": "multiples", "slippage": [1]}},
+               strategy="strategies/one.py")  # fmt: skip
+    text = str(caught.value)
+    assert (
+        "batch.one.validate.costs.commission: multiples are asked for, and the run has no "
+        "commission; give it one, name a single level, or use unit: basis_points"
+    ) in text

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from backtrail.artifacts.schemas import TIMESTAMP
+from backtrail.artifacts.schemas import TIMESTAMP, VALIDATION_SCHEMAS
 
 from .backtests import write_small_run
 from .store import Store
@@ -217,3 +217,55 @@ def write_validation(store: Store, **changes: Any) -> None:
     for name, value in {**parts, **changes}.items():
         if value is not None:
             store.write_json(store.run_dir / "results/validation" / f"{name}.json", value)
+
+
+def write_costs(store: Store, *, unit: str = "basis_points", failed: bool = False) -> None:
+    """Write a grid of two commissions by three slippages; the run itself is its middle cell."""
+    levels = [(c, s) for c in (0.0, 1.0) for s in (0.0, 1.0, 4.0)]
+    returns = [0.25, 0.125, -0.0625, 0.2, 0.1, -0.08]
+    rows = [(None, None, 0.1), *((*level, r) for level, r in zip(levels, returns, strict=True))]
+    broken = [failed and commission == 1.0 and slippage == 4.0 for commission, slippage, _ in rows]
+    paid = [100.0 if commission != 0.0 else 0.0 for commission, _, _ in rows]
+    lost = [10.0 * (1.0 if slippage is None else slippage) for _, slippage, _ in rows]
+
+    def where_made(values: Any) -> list[Any]:
+        return [None if b else value for value, b in zip(values, broken, strict=True)]
+
+    frame = pl.DataFrame(
+        {
+            "commission": [row[0] for row in rows],
+            "slippage": [row[1] for row in rows],
+            "own": [row[0] is None for row in rows],
+            "total_return": where_made(row[2] for row in rows),
+            "cagr": where_made(row[2] / 10 for row in rows),
+            "sharpe_ratio": where_made(row[2] * 2 for row in rows),
+            "max_drawdown": where_made(-0.3 for _ in rows),
+            "total_commission": where_made(paid),
+            "total_slippage": where_made(lost),
+            "total_trades": where_made(7 for _ in rows),
+            "final_equity": where_made(1000.0 * (1.0 + row[2]) for row in rows),
+            "fills": where_made(14 for _ in rows),
+            "error": ["ValueError: <b>no cash</b>" if b else None for b in broken],
+        },
+        schema=VALIDATION_SCHEMAS["costs/grid"],
+    )
+    folder = store.run_dir / "results/validation/costs"
+    folder.mkdir(parents=True)
+    frame.write_parquet(folder / "grid.parquet")
+    own = {
+        "commission": "per_dollar cost 0.0001",
+        "slippage": "fixed_bps basis_points 1",
+        "set_by_strategy": ["commission"],
+        "paid_basis_points": 2.0,
+    }
+    told = {
+        "unit": unit,
+        "commission": [0, 1],
+        "slippage": [0, 1, 4],
+        "own": own,
+        "break_even": {"level": 3.5, "upper": 3.501, "words": "The profit is gone above 3.5 <b>."},
+        "refused": None,
+        "window": {"start": "2000-01-03", "end": "2001-12-31"},
+        "assumptions": ["Every cell is a run", "levels are of each fill"],
+    }
+    store.write_json(folder / "cost-sensitivity.json", told)
