@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from backtrail.artifacts.timings import timing_words, warning_words
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.provenance.git import git_words
 from backtrail.reports.formatting import params_text, plain_text
@@ -85,6 +86,15 @@ def _commit(run: RunRecord) -> tuple[Fact, ...]:
     return () if said is None else (Fact("Commit", said, code=True),)
 
 
+def _course(run: RunRecord) -> tuple[Fact, ...]:
+    """Return how the run went: which warnings it told, and how long it took."""
+    said = {
+        "Warnings": warning_words(run.manifest.get("warnings", {})),
+        "Took": timing_words(run.manifest.get("timings", {})),
+    }
+    return tuple(Fact(name, value) for name, value in said.items() if value is not None)
+
+
 def _gaps(run: RunRecord) -> tuple[str, ...]:
     gaps = [str(gap) for gap in run.manifest.get("gaps", ())]
     if len(gaps) > _SHOWN_GAPS:
@@ -131,6 +141,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         *_commit(run),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
+        *_course(run),
     )
 
 
