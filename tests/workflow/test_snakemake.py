@@ -15,7 +15,7 @@ from tests.workflow.project import REPOSITORY, Project, nothing_to_do
 
 def test_every_json_file_of_a_batch_fits_its_schema(finished):
     found = {path.rpartition("/")[2] for path in json_files(finished.root)}
-    assert {"run.json", "plan.json", "catalog.json", "tags.json", "receipt.json"} <= found
+    assert {"run.json", "plan.json", "catalog.json", "receipt.json"} <= found
     assert misfits(finished.root) == {}
 
 

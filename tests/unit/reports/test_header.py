@@ -76,3 +76,13 @@ def test_several_symbols_and_no_benchmark_are_said_in_words(tmp_path):
     assert "on 2 symbols" in made.lead
     assert {fact.name: fact.value for fact in made.facts}["Benchmark"] == "none"
     assert made.synthetic is None
+
+
+def test_how_long_a_run_took_and_what_it_warned_of_are_facts(tmp_path):
+    record = read_run(runs.write_small_run(tmp_path).run_dir)
+    timings = {"capture_seconds": 0.25, "execute_seconds": 1.5, "total_seconds": 1.75}
+    record.manifest.update(timings=timings, warnings={"capture": 0, "printed": 3})
+    assert header_of(record, dataset=None, bars=60).facts[-2:] == (
+        Fact("Warnings", "3 in logs/stderr.txt"),
+        Fact("Took", "1.75 s: capture 0.25, execute 1.50"),
+    )

@@ -7,6 +7,7 @@ from backtrail.batch.stages.records import (
     begin_record,
     captured_record,
     failure_record,
+    finished_record,
     trial_record,
 )
 
@@ -66,6 +67,21 @@ def test_a_failure_keeps_the_last_lines_of_both_logs(tmp_path):
             "the run was ended before it could tell what it had used",
         ],
     )
+
+
+def test_what_of_the_stage_was_neither_preparing_nor_executing_was_writing(tmp_path):
+    outcome = Outcome({}, None, "", "", 1.25, 0.5, 20.0, prepare_seconds=0.5)
+    record = captured_record(SPEC, 0.125, NOW)
+    finished = finished_record(record, outcome, {}, {}, {}, RunDir(tmp_path), NOW, seconds=2.0)
+    assert finished["timings"] == {
+        "capture_seconds": 0.125,
+        "prepare_seconds": 0.5,
+        "execute_seconds": 1.25,
+        "cpu_seconds": 0.5,
+        "max_rss_mb": 20.0,
+        "write_seconds": 0.25,
+    }
+    assert finished["warnings"] == {"capture": 1, "printed": None}, "there is no log"
 
 
 def test_a_trial_counts_one_parameter_set_of_a_family():
