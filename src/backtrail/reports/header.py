@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from backtrail.artifacts.timings import timing_words, warning_words
+from backtrail.artifacts.timings import warning_words
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.provenance.git import git_words
 from backtrail.reports.formatting import params_text, plain_text
@@ -86,13 +86,10 @@ def _commit(run: RunRecord) -> tuple[Fact, ...]:
     return () if said is None else (Fact("Commit", said, code=True),)
 
 
-def _course(run: RunRecord) -> tuple[Fact, ...]:
-    """Return how the run went: which warnings it told, and how long it took."""
-    said = {
-        "Warnings": warning_words(run.manifest.get("warnings", {})),
-        "Took": timing_words(run.manifest.get("timings", {})),
-    }
-    return tuple(Fact(name, value) for name, value in said.items() if value is not None)
+def _warnings(run: RunRecord) -> tuple[Fact, ...]:
+    # How long it took stands in `run.json` alone: equal runs have equal pages.
+    said = warning_words(run.manifest.get("warnings", {}))
+    return () if said is None else (Fact("Warnings", said),)
 
 
 def _gaps(run: RunRecord) -> tuple[str, ...]:
@@ -141,7 +138,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         *_commit(run),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
-        *_course(run),
+        *_warnings(run),
     )
 
 
