@@ -11,6 +11,8 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+from json_reference import json_page
+from reference_tables import TYPE_WORDS, bounds, markdown_table, page_head
 
 import backtrail
 from backtrail import metrics
@@ -47,21 +49,9 @@ def pages() -> dict[str, str]:
         "catalog.md": catalog_page(),
         "cli.md": cli_page(),
         "config.md": config_page(),
+        "json-files.md": json_page(),
         "metrics.md": metrics_page(),
     }
-
-
-def _head(title: str, source: str) -> str:
-    return f"# {title}\n\n<!-- Written by `make docs` from {source}; do not edit. -->\n\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [columns, tuple("---" for _ in columns), *rows]
-    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines) + "\n"
 
 
 # Config
@@ -69,7 +59,7 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def config_page() -> str:
     """Return the page of config keys: type, default and meaning of each."""
-    text = _head("Config keys", "workflow/schemas/config.schema.yaml")
+    text = page_head("Config keys", "workflow/schemas/config.schema.yaml")
     text += (
         "A batch is one YAML file. Unknown keys, duplicate keys and `..` in paths are errors. "
         "Dates, times such as `10:30` and numbers that begin with 0, such as `0700`, are text. "
@@ -79,7 +69,7 @@ def config_page() -> str:
         text += f"## {title}\n\n"
         if "description" in node and title != "Top level":
             text += f"{' '.join(node['description'].split())}\n\n"
-        text += _table(("Key", "Type", "Default", "Meaning"), list(_key_rows(node)))
+        text += markdown_table(("Key", "Type", "Default", "Meaning"), list(_key_rows(node)))
         if node.get("additionalProperties") is True:
             text += "Further keys are options of the adapter.\n\n"
     return text.rstrip("\n") + "\n"
@@ -141,17 +131,6 @@ def _meaning(node: Schema) -> str:
     return " ".join(part for part in parts if part)
 
 
-_TYPES = {
-    "array": "list",
-    "boolean": "true or false",
-    "integer": "whole number",
-    "null": "null",
-    "number": "number",
-    "object": "mapping",
-    "string": "text",
-}
-
-
 def _type(node: Schema) -> str:
     if "enum" in node:
         return ", ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in node["enum"])
@@ -163,28 +142,14 @@ def _type(node: Schema) -> str:
     if kinds == "any":
         return "any"
     if isinstance(kinds, list):
-        return " or ".join(_TYPES[kind] for kind in kinds)
+        return " or ".join(TYPE_WORDS[kind] for kind in kinds)
     if node.get("format") == "date":
         return "date, `YYYY-MM-DD`"
     if kinds == "array" and "items" in node:
         return f"list of {_type(_resolve(node['items']))}"
     if kinds == "object" and isinstance(node.get("additionalProperties"), Mapping):
         return "mapping of names"
-    return _TYPES[kinds] + _bounds(node)
-
-
-def _bounds(node: Schema) -> str:
-    bounds = [
-        f"{sign} {node[key]}"
-        for key, sign in (
-            ("minimum", "≥"),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "≤"),
-            ("exclusiveMaximum", "<"),
-        )
-        if key in node
-    ]
-    return f", {' and '.join(bounds)}" if bounds else ""
+    return TYPE_WORDS[kinds] + bounds(node)
 
 
 # Command line
@@ -193,11 +158,11 @@ def _bounds(node: Schema) -> str:
 def cli_page() -> str:
     """Return the page of commands, with every option of each."""
     parser = build_parser()
-    text = _head("Command line", "backtrail.cli")
+    text = page_head("Command line", "backtrail.cli")
     text += f"{parser.description}\n\n"
     text += "Exit status: 0 well, 1 a finding or an error, 2 a command line that is none.\n\n"
     commands = _commands(parser)
-    text += _table(
+    text += markdown_table(
         ("Command", "What it does"),
         [
             (f"[`{name}`](#{name.replace(' ', '-')})", str(each.description))
@@ -206,7 +171,7 @@ def cli_page() -> str:
     )
     for name, command in commands.items():
         text += f"## `{name}`\n\n{command.description}\n\n```sh\n{_usage(name, command)}\n```\n\n"
-        text += _table(("Argument", "Meaning"), [_option(a) for a in _arguments(command)])
+        text += markdown_table(("Argument", "Meaning"), [_option(a) for a in _arguments(command)])
     return text.rstrip("\n") + "\n"
 
 
@@ -259,7 +224,7 @@ def _option(action: argparse.Action) -> tuple[str, str]:
 
 def artifacts_page() -> str:
     """Return the page of tables: every column with its type and meaning."""
-    text = _head("Artifacts", "backtrail.artifacts.schemas")
+    text = page_head("Artifacts", "backtrail.artifacts.schemas")
     text += f"{' '.join(str(schemas.__doc__).split())}\n\n"
     text += (
         "All tables but `errors` lie in `results/` of a run as `<name>.parquet`; `errors` lies in "
@@ -271,7 +236,7 @@ def artifacts_page() -> str:
     for path, columns in {**schemas.ARTIFACT_SCHEMAS, **searches, **validations}.items():
         table = path.removeprefix("validation/")
         text += f"## `{path}`\n\n{comments[table, '']}\n\n"
-        text += _table(
+        text += markdown_table(
             ("Column", "Type", "Meaning"),
             [
                 (f"`{name}`", _dtype(dtype), comments.get((table, name), ""))
@@ -319,7 +284,7 @@ _QUESTIONS = Path(__file__).with_name("catalog_questions.md")
 
 def catalog_page() -> str:
     """Return the page of the catalog: every column of every table with its type and meaning."""
-    text = _head("Catalog", "backtrail.catalog.tables")
+    text = page_head("Catalog", "backtrail.catalog.tables")
     text += (
         f"{' '.join(str(tables.__doc__).split())} It is `backtests/catalog.sqlite` unless "
         "`storage.catalog_url` names another database. What ends in `_json` is JSON as text.\n\n"
@@ -328,7 +293,7 @@ def catalog_page() -> str:
     order = [tables.runs, tables.artifacts, tables.data_links, tables.datasets, tables.bundles]
     for table in (*order, tables.trials, tables.replays):
         text += f"## `{table.name}`\n\n{table.comment}\n\n"
-        text += _table(
+        text += markdown_table(
             ("Column", "Type", "Meaning"),
             [(f"`{item.name}`", _sql_type(item), str(item.comment)) for item in table.columns],
         )
@@ -339,7 +304,7 @@ def catalog_page() -> str:
         "order, written by every sync. A failed run has nulls in place of metrics.\n\n"
     )
     rows = [(f"`{name}`", _dtype(dtype)) for name, dtype in schema.items()]
-    return f"{text}{_table(('Column', 'Type'), rows)}".rstrip("\n") + "\n"
+    return f"{text}{markdown_table(('Column', 'Type'), rows)}".rstrip("\n") + "\n"
 
 
 def _sql_type(column: sa.Column[Any]) -> str:
@@ -382,7 +347,7 @@ _SUMS = {
 
 def metrics_page() -> str:
     """Return the page of metrics: formula, source, unit, assumption, and when each is null."""
-    text = _head("Metrics", "backtrail.metrics") + _ASSUMED
+    text = page_head("Metrics", "backtrail.metrics") + _ASSUMED
     reasons = _null_reasons()
     rows = []
     for row in _example():
@@ -390,7 +355,7 @@ def metrics_page() -> str:
         found = "; ".join(reasons[row.metric]) or "–"
         rows.append((f"`{row.metric}`", row.unit, formula, row.assumption, found, source))
     columns = ("Metric", "Unit", "Formula", "Rests on", "Null when", "Source")
-    return f"{text}{_table(columns, rows)}".rstrip("\n") + "\n"
+    return f"{text}{markdown_table(columns, rows)}".rstrip("\n") + "\n"
 
 
 def _formula(name: str) -> tuple[str, str]:
@@ -482,14 +447,14 @@ _SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):")
 
 def api_page() -> str:
     """Return the page of what scripts and notebooks call: signatures and docstrings."""
-    text = _head("Python interface", "the docstrings")
+    text = page_head("Python interface", "the docstrings")
     text += (
         "What a strategy calls while it runs stands in "
         "[strategies/README.md](../../strategies/README.md). `RunPaths` is what it finds as "
         "`self.artifact_manager` or `context.artifact_manager`.\n\n"
     )
     names = [(f"[`{name}`](#{name.lower()})", f"`{home}`") for name, _, home in _API]
-    text += _table(
+    text += markdown_table(
         ("Name", "Import it from"), [*names, ("[errors](#errors)", "`backtrail.errors`")]
     )
     return f"{text}{_entries(_API)}{_errors()}".rstrip("\n") + "\n"
@@ -535,10 +500,10 @@ _SEARCH = (
 
 def search_page() -> str:
     """Return the page of parameter search and of the tests of what a search has found."""
-    text = _head("Search and validation", "the docstrings")
+    text = page_head("Search and validation", "the docstrings")
     text += "How they go together: [measure luck](../how-to/measure-luck.md).\n\n"
     names = [(f"[`{name}`](#{name.lower()})", f"`{home}`") for name, _, home in _SEARCH]
-    text += _table(("Name", "Import it from"), names)
+    text += markdown_table(("Name", "Import it from"), names)
     return f"{text}{_entries(_SEARCH)}".rstrip("\n") + "\n"
 
 
@@ -640,7 +605,7 @@ def _errors() -> str:
                         meaning,
                     )
                 )
-    return f"## Errors\n\n{_table(('Error', 'Is also', 'Meaning'), rows)}"
+    return f"## Errors\n\n{markdown_table(('Error', 'Is also', 'Meaning'), rows)}"
 
 
 def main() -> None:

@@ -96,6 +96,7 @@ def commands() -> list[Any]:
         "catalog.md",
         "cli.md",
         "config.md",
+        "json-files.md",
         "metrics.md",
         "search-and-validation.md",
     ],

@@ -26,7 +26,9 @@ def load_tool(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:  # tools import each other, as scripts do
+        patch.syspath_prepend(ROOT / "tools")
+        spec.loader.exec_module(module)
     return module
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.json_files import json_files, misfits
 from tests.workflow.project import REPOSITORY, Project, nothing_to_do
+
+
+def test_every_json_file_of_a_batch_fits_its_schema(finished):
+    found = {path.rpartition("/")[2] for path in json_files(finished.root)}
+    assert {"run.json", "plan.json", "catalog.json", "receipt.json"} <= found
+    assert misfits(finished.root) == {}
 
 
 def test_the_workflow_report_shows_every_run_with_its_labels(project):

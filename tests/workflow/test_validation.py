@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from jsonschema import Draft202012Validator
 
 from backtrail.reports.settings import STORE_REPORTS
-from tests.workflow.project import REPOSITORY, nothing_to_do
+from tests.json_files import faults, misfits
+from tests.workflow.project import nothing_to_do
 from tests.workflow.test_search import search_config, search_project
 
 HOLDOUT = "2020-11-02"
@@ -33,11 +33,8 @@ FILES = {
 
 def fits(path: Path, schema: str) -> list[str]:
     """Return what a file has against its published schema."""
-    rules = json.loads((REPOSITORY / f"workflow/schemas/{schema}.schema.json").read_text())
-    Draft202012Validator.check_schema(rules)
-    assert list(Draft202012Validator(rules).iter_errors({"x": 1}))
-    found = json.loads(path.read_bytes())
-    return [error.message for error in Draft202012Validator(rules).iter_errors(found)]
+    assert faults(schema, {"x": 1})
+    return faults(schema, json.loads(path.read_bytes()))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +53,7 @@ def read(project, name):
 
 def test_every_step_leaves_its_files_and_they_fit_their_schemas(validated):
     assert "1 run: 1 new, 0 reused, 0 failed" in validated.first_output
+    assert misfits(validated.root) == {}
     run = validated.named("search")
     folder = run / "results/validation"
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

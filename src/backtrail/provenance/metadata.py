@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import backtrail
+from backtrail.artifacts.timings import known_before_the_seal
 from backtrail.canonical import derive_seed, pretty_json, utc_iso
 from backtrail.errors import CatalogError, MetadataGenerationError
 from backtrail.files import write_bytes
@@ -164,7 +165,7 @@ def describe_run_metadata(
         "attempt": record["attempt"],
         "finished_at": record.get("finished_at"),
         "error": _short_error(record["error"]),
-        "timings": record.get("timings", {}),
+        "timings": known_before_the_seal(record.get("timings", {})),
         "strategy": dict(strategy),
         "parameters": identity["params"],
         "symbols": identity["symbols"],

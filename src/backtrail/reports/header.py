@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from backtrail.artifacts.timings import warning_words
 from backtrail.provenance.attestation import GRADE_MEANINGS
 from backtrail.provenance.git import git_words
 from backtrail.reports.cost_grid import break_even_words
@@ -86,6 +87,12 @@ def _commit(run: RunRecord) -> tuple[Fact, ...]:
     return () if said is None else (Fact("Commit", said, code=True),)
 
 
+def _warnings(run: RunRecord) -> tuple[Fact, ...]:
+    # How long it took stands in `run.json` alone: equal runs have equal pages.
+    said = warning_words(run.manifest.get("warnings", {}))
+    return () if said is None else (Fact("Warnings", said),)
+
+
 def _gaps(run: RunRecord) -> tuple[str, ...]:
     gaps = [str(gap) for gap in run.manifest.get("gaps", ())]
     if len(gaps) > _SHOWN_GAPS:
@@ -142,6 +149,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         *_commit(run),
         Fact("Library", plain_text(identity["library"]), code=True),
         *_packages(run),
+        *_warnings(run),
     )
 
 

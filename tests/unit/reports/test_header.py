@@ -104,3 +104,13 @@ def test_several_symbols_and_no_benchmark_are_said_in_words(tmp_path):
     assert "on 2 symbols" in made.lead
     assert {fact.name: fact.value for fact in made.facts}["Benchmark"] == "none"
     assert made.synthetic is None
+
+
+def test_warnings_are_a_fact_and_the_time_a_run_took_is_on_no_page(tmp_path):
+    record = read_run(runs.write_small_run(tmp_path).run_dir)
+    before = header_of(record, dataset=None, bars=60).facts
+    record.manifest.update(warnings={"capture": 0, "printed": 0}, timings={"total_seconds": 1.75})
+    assert header_of(record, dataset=None, bars=60).facts == before
+    record.manifest.update(warnings={"capture": 0, "printed": 3})
+    added = Fact("Warnings", "3 in logs/stderr.txt")
+    assert header_of(record, dataset=None, bars=60).facts == (*before, added)

@@ -3,8 +3,10 @@
 import os
 import re
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -135,7 +137,7 @@ class Executor:
             target: Takes what the strategy writes.
             asked: What the request has beside that of a run; see `Sandbox.run`.
         """
-        sandbox = self.sandbox
+        started, sandbox = time.monotonic(), self.sandbox
         sandbox.prepare(asked.get("kind", "run"))
         identity = spec["identity"]
         request = {
@@ -154,12 +156,12 @@ class Executor:
             tempfile.TemporaryFile() as stdout,
             tempfile.TemporaryFile() as stderr,
         ):
-            outcome = sandbox.run(
-                request, self.limits, bars=self._bars_of(spec), stdout=stdout, stderr=stderr
-            )
+            bars = self._bars_of(spec)
+            prepared = time.monotonic() - started
+            outcome = sandbox.run(request, self.limits, bars=bars, stdout=stdout, stderr=stderr)
             _keep(stdout, target, "stdout.txt")
             _keep(stderr, target, "stderr.txt")
-        return outcome
+        return replace(outcome, prepare_seconds=prepared)
 
     def _bars_of(self, spec: Mapping[str, Any]) -> list[BinaryIO]:
         """Return the packed bars of the universe, then those of a benchmark outside it."""

@@ -38,6 +38,8 @@ class Outcome:
         max_rss_mb: Largest resident memory of the child, in megabytes of 10^6 bytes.
         usage: What the run used from outside, as `merge_usage` returns it; None for a child that
             checked parameters, and for one that was ended before it could tell.
+        prepare_seconds: Wall time before the child, mostly of reading its bars; None where
+            nobody measured it.
     """
 
     answer: Mapping[str, Any] | None
@@ -48,6 +50,7 @@ class Outcome:
     cpu_seconds: float
     max_rss_mb: float
     usage: Mapping[str, Any] | None = None
+    prepare_seconds: float | None = None
 
 
 class StrategyFailedError(Exception):

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.timings import timing_words, warning_words
 from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
 from backtrail.provenance.git import git_words
@@ -53,9 +54,6 @@ def _facts(facts: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
-    began, timings = described.get("started_at"), described.get("timings")
-    seconds = (timings or {}).get("execute_seconds")  # a run that was captured has not executed
-    took = "" if seconds is None else f", executed in {seconds:.2f} s"
     pages = (run.reports / "basic_report.html", run.errors / "failed_run.html")
     report = next((str(page) for page in pages if page.exists()), None)
     attempt = described.get("attempt", 1)
@@ -69,7 +67,9 @@ def _about(run: RunDir, described: Mapping[str, Any]) -> dict[str, str | None]:
         "commit": git_words(described["git"]),
         "gaps": "; ".join(described.get("gaps", ())) or None,
         "packages": ", ".join(f"{name} {version}" for name, version in packages.items()) or None,
-        "began": began and f"{began}{took}",
+        "warnings": warning_words(described.get("warnings", {})),
+        "began": described.get("started_at"),
+        "took": timing_words(described.get("timings", {})),
         "folder": str(run.path),
         "report": report,
     }

@@ -1,5 +1,6 @@
 """Stage `run_backtest`: the captured code executed, its results written, its failures kept."""
 
+import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -46,7 +47,7 @@ def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> No
         former = run.read_manifest()
         if former is not None and _is_executed(run, former):
             return
-        spec = run.read_spec()
+        spec, started = run.read_spec(), time.monotonic()
         record = begin_record(spec, former, datetime.now(UTC))
         asked, kept = _asked_of(run, spec)
         _clear_former_attempt(run, former, spec, kept)
@@ -62,7 +63,14 @@ def run_backtest(store: RunStore, backtest_id: str, executor: RunExecutor) -> No
         assert outcome.usage is not None
         usage = keep_inputs(outcome.usage, ObjectStore(store.objects), run.path)
         finished = finished_record(
-            record, outcome, contents, usage, _written(run), datetime.now(UTC)
+            record,
+            outcome,
+            contents,
+            usage,
+            _written(run),
+            run,
+            datetime.now(UTC),
+            seconds=time.monotonic() - started,
         )
         write_json(run.manifest, finished)
 

@@ -3,6 +3,7 @@
 import getpass
 import json
 import platform
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import backtrail
 from backtrail.artifacts.environment import describe_machine
 from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.timings import with_total
 from backtrail.batch.execution.outcome import Outcome
 from backtrail.batch.execution.sandbox import ENVIRONMENT
 from backtrail.canonical import sha256_json, utc_iso
@@ -26,6 +28,8 @@ __all__ = [
 
 _VERSION = 1
 _TAIL_LINES = 20
+# How Python's `warnings` begins what it writes: file, line, category, message.
+_PRINTED_WARNING = re.compile(rb"^[^\n]+:\d+: \w*Warning: ", re.MULTILINE)
 
 
 def begin_record(
@@ -51,6 +55,7 @@ def begin_record(
         "python_version": platform.python_version(),
         "error": None,
         "timings": _kept_timings(former),
+        "warnings": {"capture": len(spec["code"]["warnings"]), "printed": None},
     }
 
 
@@ -79,7 +84,10 @@ def finished_record(
     contents: Mapping[str, str],
     usage: Mapping[str, Any],
     written: Mapping[str, str],
+    run: RunDir,
     now: datetime,
+    *,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the manifest of a run whose results are written and that only lacks its seal.
 
@@ -89,13 +97,20 @@ def finished_record(
         contents: Content checksums of its tables, by path inside the run.
         usage: From `keep_inputs`.
         written: Checksum of every file that execution made, by path inside the run.
+        run: The run, for its logs.
         now: When it ended.
+        seconds: Wall time of the stage until now; what the child did not take is writing.
     """
     return {
         **record,
         "status": "executed",
         "finished_at": utc_iso(now),
-        "timings": {**record["timings"], **_timings(outcome)},
+        "timings": {
+            **record["timings"],
+            **_timings(outcome),
+            "write_seconds": round(seconds - outcome.seconds - (outcome.prepare_seconds or 0.0), 6),
+        },
+        "warnings": _counted_warnings(record, run),
         "contents": dict(contents),
         "usage": dict(usage),
         "written": dict(written),
@@ -130,7 +145,8 @@ def failure_record(
         **({} if usage is None else {"usage": dict(usage)}),
         "status": "failed",
         "finished_at": utc_iso(now),
-        "timings": {**record["timings"], **_timings(outcome)},
+        "timings": with_total({**record["timings"], **_timings(outcome)}),
+        "warnings": _counted_warnings(record, run),
         "grade": "D",
         "gaps": ["the run failed; it has no results", *gaps],
         "error": {
@@ -145,11 +161,20 @@ def failure_record(
 
 
 def _timings(outcome: Outcome) -> dict[str, float]:
+    prepared = outcome.prepare_seconds
     return {
+        **({} if prepared is None else {"prepare_seconds": round(prepared, 6)}),
         "execute_seconds": round(outcome.seconds, 6),
         "cpu_seconds": round(outcome.cpu_seconds, 6),
         "max_rss_mb": round(outcome.max_rss_mb, 3),
     }
+
+
+def _counted_warnings(record: Mapping[str, Any], run: RunDir) -> dict[str, int | None]:
+    """Return how many warnings a run told, with those that its strategy printed."""
+    path = run.logs / "stderr.txt"
+    printed = len(_PRINTED_WARNING.findall(path.read_bytes())) if path.exists() else None
+    return {**record["warnings"], "printed": printed}
 
 
 def _log_tail(run: RunDir) -> list[str]:
@@ -162,13 +187,19 @@ def _log_tail(run: RunDir) -> list[str]:
 
 
 def sealed_record(
-    record: Mapping[str, Any], run: RunDir, listed: Mapping[str, Any]
+    record: Mapping[str, Any], run: RunDir, listed: Mapping[str, Any], *, seconds: float
 ) -> dict[str, Any]:
     """Return the final manifest of a completed run.
 
     Its grade says how complete the capture was: B complete, C with gaps, which are named. What
     could not be followed when the code was captured is no gap: the run itself has shown that it
     needed nothing else. D is a run whose code was not captured at all.
+
+    Args:
+        record: The manifest of the executed run.
+        run: The run.
+        listed: Its inventory.
+        seconds: Wall time of the seal so far.
     """
     gaps = usage_gaps(record["usage"])
     is_captured = record["identity"]["strategy"]["code_hash"] is not None
@@ -178,6 +209,7 @@ def sealed_record(
     return {
         **{key: value for key, value in record.items() if key != "written"},  # now in the inventory
         "status": "completed",
+        "timings": with_total({**record["timings"], "seal_seconds": round(seconds, 6)}),
         "grade": "D" if not is_captured else "C" if gaps else "B",
         "gaps": gaps,
         "metrics": {name: entry["value"] for name, entry in metrics.items()},

@@ -1,6 +1,7 @@
 """Stage `seal_run`: every file listed with its checksum, the trial counted, the seal set."""
 
 import json
+import time
 from typing import Any
 
 from backtrail.artifacts.manifest import inventory, seal
@@ -25,7 +26,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
         SealError: If the run was not executed, or one of its files changed since, or a sealed run
             was altered.
     """
-    run = store.run(backtest_id)
+    run, started = store.run(backtest_id), time.monotonic()
     with run.lease():
         if sealed_and_whole(store, run, executor=None):
             return
@@ -51,7 +52,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             store.trial_path(spec["identity"]["dataset"]["dataset_id"], spec["run_key"]),
             trial_record(spec, record.get("selection")),
         )
-        seal(run, sealed_record(record, run, listed))
+        seal(run, sealed_record(record, run, listed, seconds=time.monotonic() - started))
 
 
 def _close_search(store: RunStore, run: RunDir, record: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,15 @@ def test_a_run_is_shown_in_sections(shown):
     about, decided = facts(found["Run"]), facts(found["What decided it"])
     assert about["names"] == "sma, twin"
     assert (about["status"], about["grade"]) == ("completed", "B")
+    assert "warnings" not in about
+    timings = run.read_manifest()["timings"]
+    took = [
+        f"{name} {timings[f'{name}_seconds']:.2f}"
+        for name in ("capture", "prepare", "execute", "write", "seal")
+    ]
+    total, _, phases = about["took"].partition(": ")
+    assert total == f"{timings['total_seconds']:.2f} s"
+    assert phases.split(", ") == took
     assert about["folder"] == str(run.path)
     assert "report" not in about, "it was not rendered"
     assert decided["parameters"] == "fast=2 slow=8"

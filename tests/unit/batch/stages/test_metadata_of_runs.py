@@ -40,8 +40,13 @@ def test_metadata_say_running_while_it_runs_and_completed_at_the_seal(project):
     manifest, metadata = run.read_manifest(), metadata_of(run)
     assert metadata["status"] == manifest["status"] == "completed"
     assert metadata["finished_at"] == manifest["finished_at"]
-    assert metadata["timings"] == manifest["timings"]
-    assert {"capture_seconds", "execute_seconds"} <= set(metadata["timings"])
+    timings = manifest["timings"]
+    phases = [f"{name}_seconds" for name in ("capture", "prepare", "execute", "write", "seal")]
+    assert set(timings) == {*phases, "cpu_seconds", "max_rss_mb", "total_seconds"}
+    assert all(timings[name] > 0 for name in phases)
+    assert timings["total_seconds"] == pytest.approx(sum(timings[name] for name in phases))
+    sealed = timings.keys() - {"seal_seconds", "total_seconds"}  # unknown when it was written
+    assert metadata["timings"] == {name: timings[name] for name in sealed}
     assert metadata["strategy_entry_point"] == str(project.root / "strategies/own.py")
     assert metadata["captured_files"] == ["strategies/own.py"]
     assert metadata["packages"]["numpy"] == numpy.__version__
@@ -50,6 +55,25 @@ def test_metadata_say_running_while_it_runs_and_completed_at_the_seal(project):
         project.bundles / "prices" / metadata["data_bundle_info"]["dataset_ids"][0]
     )
     assert metadata["data_bundle_info"]["content"] == dataset.content
+
+
+WARNS = functions(
+    top="import importlib\nimport warnings\n\nimportlib.import_module(input.__name__ and 'json')",
+    initialize="warnings.warn('thin data')\nwarnings.warn('old data', DeprecationWarning)",
+    handle_data="warnings.warn('said once, like all of one line')",
+)
+
+
+def test_the_warnings_that_a_run_told_are_counted_where_they_stand(project):
+    plan, failed = project.run(only_strategy(project, WARNS))
+    assert failed == []
+    run = project.store.run(plan.runs[0].backtest_id)
+    listed = json.loads(run.code_manifest.read_bytes())["warnings"]
+    assert len(listed) == 1
+    printed = (run.logs / "stderr.txt").read_text()
+    assert [printed.count(text) for text in ("thin data", "said once")] == [2, 2]  # and its source
+    assert run.read_manifest()["warnings"] == {"capture": 1, "printed": 2}
+    assert "\n  warnings  1 of the code capture, 2 in logs/stderr.txt\n" in run_text(run)
 
 
 def test_id_and_timestamp_of_a_run_are_in_the_same_zone(project, monkeypatch):
