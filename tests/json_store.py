@@ -45,6 +45,7 @@ VALIDATE = {
     "holdout": {"start": "2020-02-17", "warm_up": 3},
     "monte_carlo": {"paths": 100, "noise_runs": 0},
     "bias": {"random_entries": 0, "noise": 0},
+    "costs": {"commission": [0, 5], "slippage": [0]},
 }
 
 
