@@ -166,12 +166,15 @@ def _has_failures(impact: "RevisionImpact") -> bool:
 
 
 def _impact_lines(impact: "RevisionImpact", limit: int, metric: str) -> Iterator[str]:
+    others = ""
+    if impact.left_out:
+        others = f"; {counted(impact.left_out, 'more run')} on it that --where leaves out"
     if not impact.runs:
-        yield "impact: no run read the older dataset, or one that was made of it"
+        yield f"impact: no run that was asked for read the older dataset, or one made of it{others}"
         return
     groups = {verdict: impact.of(verdict) for verdict in _HEADS}
     counts = ", ".join(f"{len(runs):,} {_HEADS[verdict]}" for verdict, runs in groups.items())
-    yield f"impact on {counted(len(impact.runs), 'run')}: {counts}"
+    yield f"impact on {counted(len(impact.runs), 'run')}: {counts}{others}"
     for verdict, runs in groups.items():
         if runs:
             yield f"{_HEADS[verdict]}:"

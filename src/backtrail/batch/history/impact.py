@@ -69,12 +69,14 @@ class RevisionImpact:
         runs: Every run that may have read the older one, oldest first; with results asked for, the
             affected ones first, worst first.
         bundles: The bundle of each newer dataset that an affected run has, by its id.
+        left_out: How many more runs may have read the older one and were not asked for.
     """
 
     before: str
     after: str
     runs: tuple[JudgedRun, ...]
     bundles: Mapping[str, str] = field(default_factory=dict)
+    left_out: int = 0
 
     def of(self, verdict: str) -> tuple[JudgedRun, ...]:
         """Return the runs with a verdict: `affected`, `unaffected` or `unjudged`."""
@@ -90,6 +92,7 @@ class RevisionImpact:
         return {
             "before": self.before,
             "after": self.after,
+            "left_out": self.left_out,
             "counts": {verdict: len(self.of(verdict)) for verdict in VERDICTS},
             "runs": [asdict(run) for run in self.runs],
         }
@@ -149,10 +152,13 @@ def trace_revision(
     judge = _Judge(Successors(bundles_dir, before, after), bundles_dir, limit)
     found = [run for item in store.run_dirs() for run in judge.judge(item)]
     runs = [_with_parent(run, judge) if run.run_type == "holdout" else run for run in found]
-    if among is not None:
-        runs = [run for run in runs if run.backtest_id in among]
+    asked = [run for run in runs if among is None or run.backtest_id in among]
     return RevisionImpact(
-        before.manifest.dataset_id, after.manifest.dataset_id, tuple(runs), judge.bundles
+        before.manifest.dataset_id,
+        after.manifest.dataset_id,
+        tuple(asked),
+        judge.bundles,
+        len(runs) - len(asked),
     )
 
 

@@ -19,7 +19,7 @@ from backtrail.artifacts.manifest import inspect_run, inventory, is_sealed
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.executor import Executor
-from backtrail.batch.execution.sandbox import Limits, StrategyFailedError
+from backtrail.batch.execution.sandbox import Limits, Sandbox, StrategyFailedError
 from backtrail.batch.history.diffing import Parting, diff_results
 from backtrail.batch.history.impact import JudgedRun, RevisionImpact
 from backtrail.batch.history.replay import examine_run, repeated_run
@@ -37,6 +37,7 @@ __all__ = [
     "MetricMove",
     "Movement",
     "rerun_affected",
+    "revised_spec",
 ]
 
 MAIN_METRICS: Final = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
@@ -107,6 +108,7 @@ def rerun_affected(
     *,
     metric: str = "total_return",
     tell: Callable[[JudgedRun], None] | None = None,
+    sandbox: Sandbox | None = None,
 ) -> RevisionImpact:
     """Return an impact with the movement of every affected run, worst first.
 
@@ -120,13 +122,14 @@ def rerun_affected(
         impact: From `trace_revision`.
         metric: The metric that counts.
         tell: Is given each affected run when its movement is known.
+        sandbox: Where strategies run; one of its own when None.
 
     Raises:
         QueryError: If no affected run has the metric; it says which there are.
     """
     _check_metric(store, impact, metric)
     measured = []
-    with Executor(bundles_dir, limits, csv_twins=False) as executor:
+    with Executor(bundles_dir, limits, csv_twins=False, sandbox=sandbox) as executor:
         measure = _Measure(store, executor, impact.bundles)
         for judged in impact.of("affected"):
             measured.append(replace(judged, movement=measure.movement(judged)))
@@ -155,6 +158,53 @@ def _place(judged: JudgedRun, metric: str) -> tuple[int, float, str]:
     if move is not None and move.before != move.after:
         size = math.inf if move.difference is None else abs(move.difference)
     return _RANKS[movement.state], -size, judged.backtest_id
+
+
+def revised_spec(
+    store: RunStore, spec: Mapping[str, Any], newer: DatasetManifest, library: str
+) -> dict[str, Any]:
+    """Return the spec that a run would have on another dataset.
+
+    Args:
+        store: The run store.
+        spec: Of the run.
+        newer: The other dataset.
+        library: Fingerprint of the library's own code that is to execute it.
+
+    Raises:
+        BacktrailError: If it is a look at the holdout of a search that is not in the store.
+    """
+    identity = _revised_identity(store, spec, newer, library)
+    run_key, counted = sha256_json(identity), {}
+    if "trials_before" in spec:
+        counted["trials_before"] = store.count_trials(
+            newer.dataset_id,
+            identity["strategy"]["entry"],
+            run_key,
+            bundle=newer.bundle,
+            window=(str(identity["start"]), str(identity["end"])),
+        )
+    return {
+        **spec,
+        **counted,
+        "identity": identity,
+        "run_key": run_key,
+        "labels": {**spec["labels"], "bundle": newer.bundle},
+        "data": {"content": dict(newer.content)},
+    }
+
+
+def _revised_identity(
+    store: RunStore, spec: Mapping[str, Any], newer: DatasetManifest, library: str
+) -> dict[str, Any]:
+    identity = {**spec["identity"], "dataset": dataset_identity(newer), "library": library}
+    if "holdout" in identity:
+        search = store.find(identity["parent"])
+        if search is None:
+            raise _NotExecutedError("its search is not in the store any more")
+        parent = _revised_identity(store, store.read_spec(search), newer, library)
+        identity["parent"] = sha256_json(parent)
+    return identity
 
 
 class _Measure:
@@ -192,7 +242,9 @@ class _Measure:
         identity = spec["identity"]
         present = library_fingerprint(search=not {"search", "holdout"}.isdisjoint(identity))
         for library in dict.fromkeys((identity["library"], present)):
-            found = self._store.find(sha256_json(self._identity(spec, newer, library)))
+            found = self._store.find(
+                sha256_json(_revised_identity(self._store, spec, newer, library))
+            )
             other = None if found is None else self._store.run(found)
             if other is not None and is_sealed(other) and not inspect_run(other):
                 yield other, library
@@ -202,7 +254,7 @@ class _Measure:
                 "each look at a holdout is counted, so none is taken here; make its search on the "
                 "newer dataset, and open the holdout of that one with `backtrail holdout`"
             )
-        revised = self._spec(spec, newer, present)
+        revised = revised_spec(self._store, spec, newer, present)
         listed = (run.read_manifest() or {})["inventory"]
         with repeated_run(run, revised, self._executor, csv_twins=_CSV_TWIN in listed) as made:
             scratch, contents = made
@@ -224,36 +276,6 @@ class _Measure:
             words = "; ".join(f"{path} {what}" for path, what in damage.items())
             raise _NotExecutedError(f"the newer dataset is damaged: {words}")
         return DatasetManifest.load(self._executor.bundles_dir / bundle / dataset_id)
-
-    def _identity(
-        self, spec: Mapping[str, Any], newer: DatasetManifest, library: str
-    ) -> dict[str, Any]:
-        """Return what a run would be on the newer dataset, made by one state of the library."""
-        identity = {**spec["identity"], "dataset": dataset_identity(newer), "library": library}
-        if "holdout" in identity:
-            search = self._store.find(identity["parent"])
-            if search is None:
-                raise _NotExecutedError("its search is not in the store any more")
-            parent = self._identity(self._store.read_spec(search), newer, library)
-            identity["parent"] = sha256_json(parent)
-        return identity
-
-    def _spec(
-        self, spec: Mapping[str, Any], newer: DatasetManifest, library: str
-    ) -> dict[str, Any]:
-        """Return the spec that a run would have on the newer dataset."""
-        identity = self._identity(spec, newer, library)
-        run_key, counted = sha256_json(identity), {}
-        if "trials_before" in spec:
-            counted["trials_before"] = self._store.count_trials(
-                newer.dataset_id,
-                identity["strategy"]["entry"],
-                run_key,
-                bundle=newer.bundle,
-                window=(str(identity["start"]), str(identity["end"])),
-            )
-        labels = {**spec["labels"], "bundle": newer.bundle}
-        return {**spec, **counted, "identity": identity, "run_key": run_key, "labels": labels}
 
     def _compared(self, run: RunDir, other: RunDir, library: str) -> Movement:
         found = diff_results(run, other)

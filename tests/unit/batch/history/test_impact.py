@@ -164,7 +164,9 @@ def test_only_the_runs_asked_for_are_judged(made):
     restate(made, "AAA", "2020-02-10", volume=77)
     made.ingest()
     wanted = {run.backtest_id for run in trace(made).runs if run.name in ("late", "other")}
-    assert verdicts(trace(made, among=wanted)) == {"late": "affected", "other": "unaffected"}
+    found = trace(made, among=wanted)
+    assert verdicts(found) == {"late": "affected", "other": "unaffected"}
+    assert found.left_out == 3
 
 
 def test_runs_without_a_result_or_with_damaged_records_are_named_as_not_judged(made):

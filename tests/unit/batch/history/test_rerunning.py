@@ -6,11 +6,12 @@ import pytest
 
 from backtrail.batch.execution.sandbox import Limits
 from backtrail.batch.history.impact import open_revision, trace_revision
-from backtrail.batch.history.rerunning import MAIN_METRICS, rerun_affected
+from backtrail.batch.history.rerunning import MAIN_METRICS, rerun_affected, revised_spec
 from backtrail.batch.holdout import open_holdout
-from backtrail.data.manifest import read_head
+from backtrail.data.inventory import find_dataset
+from backtrail.data.manifest import DatasetManifest, read_head
 from backtrail.errors import QueryError
-from tests.unit.batch.support import Project, batch_config, entry, functions
+from tests.unit.batch.support import Project, batch_config, entry, functions, shared_sandbox
 
 from .revised import BATCH, ingest_all, make_derived, middle, read, restate, seal_search, trace
 
@@ -27,9 +28,12 @@ CHANGED = ("2020-02-10", "2020-02-18")
 
 
 def measure(project, bundle="prices", **options):
-    return rerun_affected(
-        project.store, project.bundles, Limits(), trace(project, bundle), **options
-    )
+    return rerun(project, trace(project, bundle), **options)
+
+
+def rerun(project, impact, **options):
+    given = {"sandbox": shared_sandbox(), **options}
+    return rerun_affected(project.store, project.bundles, Limits(), impact, **given)
 
 
 def moves(impact):
@@ -135,7 +139,7 @@ def test_worst_comes_first_and_failures_before_all(made):
     before, after = open_revision(made.bundles, "prices", run_dataset(made, "late"))
     impact = trace_revision(made.store, made.bundles, before, after)
     told = []
-    found = rerun_affected(made.store, made.bundles, Limits(), impact, tell=told.append)
+    found = rerun(made, impact, tell=told.append)
     names = [run.name for run in found.runs]
     assert names[0] == "picky"
     assert moves(found)["picky"].state == "failed"
@@ -145,10 +149,10 @@ def test_worst_comes_first_and_failures_before_all(made):
     assert sizes[0] > sizes[1] > sizes[2] == 0.0, "against its benchmark only"
     assert names[4:] == ["early"]
     assert sorted(run.name for run in told) == sorted(names[:4])
-    by_alpha = rerun_affected(made.store, made.bundles, Limits(), impact, metric="alpha")
+    by_alpha = rerun(made, impact, metric="alpha")
     assert [run.name for run in by_alpha.runs][1] == "against", "the others have no alpha"
     with pytest.raises(QueryError, match="no affected run has the metric 'alfa'; there are alpha"):
-        rerun_affected(made.store, made.bundles, Limits(), impact, metric="alfa")
+        rerun(made, impact, metric="alfa")
 
 
 def run_dataset(project, name):
@@ -183,7 +187,7 @@ def test_an_altered_run_and_a_damaged_dataset_are_not_executed_and_named(made):
     data = bytearray(bars.read_bytes())
     data[-1] ^= 1
     bars.write_bytes(data)
-    broken = moves(rerun_affected(made.store, made.bundles, Limits(), impact))
+    broken = moves(rerun(made, impact))
     assert broken["dice"].state == "not executed"
     assert broken["dice"].problems[0].startswith(f"the newer dataset is damaged: {bars} has sha256")
 
@@ -232,6 +236,9 @@ def test_a_search_selects_again_as_a_real_one_and_a_look_is_never_taken(project)
     found = moves(measure(project))
     assert found["search-holdout"].state == "not executed"
     assert "each look at a holdout is counted" in found["search-holdout"].problems[0]
+    newer = DatasetManifest.load(find_dataset(project.bundles, "prices"))
+    spec = first.read_spec()
+    made = revised_spec(project.store, spec, newer, spec["identity"]["library"])
     second, later = searched(project)
     real = [run.read_manifest()["metrics"] for run in (first, second)]
     movement = found["search"]
@@ -244,6 +251,10 @@ def test_a_search_selects_again_as_a_real_one_and_a_look_is_never_taken(project)
     assert found["search"].run == second.backtest_id
     assert found["search-holdout"].state == "not executed", "that look was at another set"
     assert later != look
+    real_spec = second.read_spec()
+    assert made["trials_before"] == real_spec["trials_before"] == 7, "six sets and a look"
+    changing = ("backtest_id", "origin")
+    assert {**made, **{key: real_spec[key] for key in changing}} == real_spec
 
 
 def test_a_look_that_was_taken_at_the_same_set_on_the_newer_dataset_is_compared(project):
