@@ -179,14 +179,14 @@ def _impact_lines(impact: "RevisionImpact", limit: int, metric: str) -> Iterator
         if runs:
             yield f"{_HEADS[verdict]}:"
         for run in runs[:limit]:
-            yield from (f"  {line}" for line in _run_lines(run, impact.before, metric))
+            yield from (f"  {line}" for line in _run_lines(run, impact, metric))
         if len(runs) > limit:
             yield f"  and {counted(len(runs) - limit, 'more run')}"
 
 
-def _run_lines(run: "JudgedRun", before: str, metric: str) -> Iterator[str]:
+def _run_lines(run: "JudgedRun", impact: "RevisionImpact", metric: str) -> Iterator[str]:
     made_of = ""
-    if run.before not in (None, before):
+    if run.bundle not in (None, impact.bundle):
         made_of = f"  (on {run.bundle} {run.before} -> {run.after or 'nothing'})"
     yield f"{run.backtest_id}  {run.name or ''}".rstrip() + made_of
     yield from (f"  {reason}" for reason in run.reasons)

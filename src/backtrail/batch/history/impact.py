@@ -64,6 +64,7 @@ class RevisionImpact:
     """Which runs of a store a revision affects.
 
     Attributes:
+        bundle: Name of the revised bundle.
         before: Id of the older dataset.
         after: Id of the newer one.
         runs: Every run that may have read the older one, oldest first; with results asked for, the
@@ -72,6 +73,7 @@ class RevisionImpact:
         left_out: How many more runs may have read the older one and were not asked for.
     """
 
+    bundle: str
     before: str
     after: str
     runs: tuple[JudgedRun, ...]
@@ -90,6 +92,7 @@ class RevisionImpact:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
+            "bundle": self.bundle,
             "before": self.before,
             "after": self.after,
             "left_out": self.left_out,
@@ -154,6 +157,7 @@ def trace_revision(
     runs = [_with_parent(run, judge) if run.run_type == "holdout" else run for run in found]
     asked = [run for run in runs if among is None or run.backtest_id in among]
     return RevisionImpact(
+        before.path.parent.name,
         before.manifest.dataset_id,
         after.manifest.dataset_id,
         tuple(asked),

@@ -11,6 +11,7 @@ from backtrail.batch.holdout import open_holdout
 from backtrail.data.inventory import find_dataset
 from backtrail.data.manifest import DatasetManifest, read_head
 from backtrail.errors import QueryError
+from tests.projects import PRICES
 from tests.unit.batch.support import Project, batch_config, entry, functions, shared_sandbox
 
 from .revised import BATCH, ingest_all, make_derived, middle, read, restate, seal_search, trace
@@ -284,3 +285,19 @@ def test_a_run_on_longer_bars_is_taken_to_those_made_of_the_newer_ones(derived):
         real = run_of(derived, name, bundle)["metrics"]
         for metric, move in found[name].metrics.items():
             assert move.after == real[metric]
+
+
+def test_a_run_on_equal_data_of_another_bundle_is_taken_to_the_newer_ones_of_this(project):
+    bundles = {"prices": PRICES, "copy": PRICES}
+    project.configure(batch_config(bundles=bundles, batch={"mine": entry(bundle="copy")}))
+    assert project.run()[1] == []
+    project.configure(batch_config(bundles=bundles, batch={"sma": entry()}))
+    project.ingest()
+    revise(project)
+    impact = trace(project)
+    assert [(run.name, run.bundle) for run in impact.of("affected")] == [("mine", "copy")]
+    found = moves(rerun(project, impact))
+    assert (found["mine"].state, found["mine"].run) == ("moved", None)
+    assert project.run()[1] == []
+    real = run_of(project, "sma")["metrics"]
+    assert all(move.after == real[name] for name, move in found["mine"].metrics.items())
