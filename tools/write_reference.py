@@ -426,6 +426,7 @@ _API = (
     ("compare_backtests", "backtest/comparison.py", "backtrail"),
     ("query_runs", "backtest/queries.py", "backtrail"),
     ("find_artifacts", "backtest/queries.py", "backtrail"),
+    ("revision_impact", "backtest/revisions.py", "backtrail"),
     ("BacktestArtifactManager", "backtest/artifact_manager.py", "backtrail.backtest"),
     ("StrategyCodeCapture", "provenance/capture.py", "backtrail.backtest"),
     ("BacktestMetadataGenerator", "provenance/metadata.py", "backtrail.backtest"),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         compare_backtests,
         find_artifacts,
         query_runs,
+        revision_impact,
         run_algorithm,
     )
 
@@ -19,6 +20,7 @@ __all__ = [
     "compare_backtests",
     "find_artifacts",
     "query_runs",
+    "revision_impact",
     "run_algorithm",
 ]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from backtrail.backtest.data_catalog import DataCatalog
     from backtrail.backtest.queries import find_artifacts, query_runs
     from backtrail.backtest.result import BacktestResult
+    from backtrail.backtest.revisions import revision_impact
     from backtrail.backtest.running import run_algorithm
     from backtrail.backtest.trials import record_trials
     from backtrail.provenance.capture import StrategyCodeCapture
@@ -30,6 +31,7 @@ __all__ = [
     "find_artifacts",
     "query_runs",
     "record_trials",
+    "revision_impact",
     "run_algorithm",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "find_artifacts": "backtrail.backtest.queries",
     "query_runs": "backtrail.backtest.queries",
     "record_trials": "backtrail.backtest.trials",
+    "revision_impact": "backtrail.backtest.revisions",
     "run_algorithm": "backtrail.backtest.running",
 }
 

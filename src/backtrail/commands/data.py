@@ -15,9 +15,9 @@ from backtrail.commands.options import (
     add_command,
     add_group,
     config_files,
-    count_from_zero,
     read_places,
 )
+from backtrail.commands.revisions import add_diff_command, runs_words
 from backtrail.errors import BacktrailError, DatasetError
 from backtrail.wording import counted
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["add_data_commands"]
 
 _SHOWN_SYMBOLS = 20
-_SHOWN_RUNS = 5
 
 
 def add_data_commands(commands: Any) -> None:
@@ -46,22 +45,7 @@ def add_data_commands(commands: Any) -> None:
     text = "recompute the checksums of datasets and compare them with their ids"
     verify = add_command(group, "verify", _verify, text)
     verify.add_argument("bundles", nargs="*", help="bundles; all when none is given")
-    text = "compare two datasets of a bundle bar by bar, and name the runs that used each"
-    diff = add_command(group, "diff", _diff, text)
-    diff.add_argument("bundle", help="name of the bundle")
-    diff.add_argument(
-        "before", nargs="?", help="dataset id, or its beginning; the one before when left out"
-    )
-    diff.add_argument(
-        "after", nargs="?", help="dataset id, or its beginning; the one of now when left out"
-    )
-    diff.add_argument(
-        "--limit",
-        type=count_from_zero,
-        default=10,
-        metavar="N",
-        help="bars to show of each kind (default: 10)",
-    )
+    add_diff_command(group)
     text = "write down the dataset that each bundle has to be, in config/bundles.lock.yaml"
     lock = add_command(group, "lock", _lock, text)
     lock.add_argument(
@@ -131,7 +115,7 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     for line in _manifest_lines(manifest):
         print(line)
-    print(f"  runs        {_runs_words(runs)}")
+    print(f"  runs        {runs_words(runs)}")
     return 0
 
 
@@ -207,12 +191,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN_SYMBOLS]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _runs_words(runs: "tuple[str, ...]") -> str:
-    shown = ", ".join(runs[:_SHOWN_RUNS])
-    more = f", and {len(runs) - _SHOWN_RUNS:,} more" if len(runs) > _SHOWN_RUNS else ""
-    return f"{len(runs):,}: {shown}{more}" if runs else "none"
-
-
 def _verify(options: argparse.Namespace) -> int:
     from backtrail.data.datasets import dataset_damage
     from backtrail.data.inventory import bundle_names, list_datasets
@@ -233,35 +211,6 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"damaged  {item['bundle']}/{item['dataset_id']}/{file} {what}")
     print(f"{counted(len(found) - len(damaged), 'dataset')} intact, {len(damaged)} damaged")
     return 1 if damaged else 0
-
-
-def _diff(options: argparse.Namespace) -> int:
-    from backtrail.batch.history.sources import dataset_users
-    from backtrail.data.comparison import compare_datasets, dataset_sentences
-    from backtrail.data.datasets import Dataset
-    from backtrail.data.inventory import find_dataset, previous_dataset
-
-    places = read_places(options)
-    after = Dataset.open(find_dataset(places.bundles, options.bundle, options.after))
-    wanted = options.before or previous_dataset(
-        places.bundles, options.bundle, after.manifest.dataset_id
-    )
-    before = Dataset.open(find_dataset(places.bundles, options.bundle, wanted))
-    difference = compare_datasets(before, after, limit=options.limit)
-    users = dataset_users(places.store, options.bundle)
-    runs = {side: users.get(getattr(difference, side), ()) for side in ("before", "after")}
-    if options.json:
-        record = {"equal": not difference, **difference.to_dict(), "runs": runs}
-        print(pretty_json(record), end="")
-        return 1 if difference else 0
-    print(f"{options.bundle}  {difference.before} -> {difference.after}")
-    for sentence in dataset_sentences(difference):
-        print(f"  {sentence}")
-    if not difference:
-        print("  the same bars, adjustments, calendar and timeframe")
-    for side, names in runs.items():
-        print(f"runs on {getattr(difference, side)}: {_runs_words(names)}")
-    return 1 if difference else 0
 
 
 def _lock(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from backtrail.batch.history.diffing import Parting, ResultDifference, RunDifference
     from backtrail.batch.history.replay import Replay
 
-__all__ = ["add_history_commands"]
+__all__ = ["add_history_commands", "number_words", "parting_lines"]
 
 
 def add_history_commands(commands: Any) -> None:
@@ -162,7 +162,7 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
     if results.status:
         yield f"status: {results.status[0]} -> {results.status[1]}"
     for name, (before, after) in results.metrics.items():
-        yield f"{name}: {_number(before)} -> {_number(after)}"
+        yield f"{name}: {number_words(before)} -> {number_words(after)}"
     for name, (before, after) in results.tables.items():
         rows = "" if before == after else f", {_rows(before)} -> {_rows(after)}"
         yield f"{name} differs{rows}"
@@ -170,22 +170,29 @@ def _result_lines(results: "ResultDifference") -> Iterator[str]:
     if results.equity is not None:
         yield f"first differing bar: {results.equity}"
     if results.decision is not None:
-        yield from _parting_lines("decisions part", results.decision)
+        yield from parting_lines("decisions part", results.decision)
     elif results.order is not None:
-        yield from _parting_lines("the same decisions, otherwise filled,", results.order)
+        yield from parting_lines("the same decisions, otherwise filled,", results.order)
     if results.trade is not None:
-        yield from _parting_lines("first differing trade", results.trade)
+        yield from parting_lines("first differing trade", results.trade)
 
 
 def _rows(count: int | None) -> str:
     return "no table" if count is None else counted(count, "row")
 
 
-def _number(value: float | None) -> str:
+def number_words(value: float | None) -> str:
+    """Return the value of a metric to six digits."""
     return "nothing" if value is None else f"{value:.6g}"
 
 
-def _parting_lines(what: str, parting: "Parting") -> Iterator[str]:
+def parting_lines(what: str, parting: "Parting") -> Iterator[str]:
+    """Yield where two runs part, and the rows of both there.
+
+    Args:
+        what: What parts, in words.
+        parting: Where.
+    """
     bar = "" if parting.bar is None else f", bar {parting.bar}"
     columns = f" ({', '.join(parting.columns)})" if parting.before and parting.after else ""
     yield f"{what} at {parting.at}{bar}: {parting.table} row {parting.row}{columns}"

@@ -25,7 +25,14 @@ from backtrail.data.datasets import Dataset
 from backtrail.errors import DatasetError
 from backtrail.wording import error_words
 
-__all__ = ["CodeDifference", "Parting", "ResultDifference", "RunDifference", "diff_runs"]
+__all__ = [
+    "CodeDifference",
+    "Parting",
+    "ResultDifference",
+    "RunDifference",
+    "diff_results",
+    "diff_runs",
+]
 
 # What a strategy decides when it places an order; the rest of the row is what became of it.
 _DECISION: Final = (
@@ -186,7 +193,7 @@ def diff_runs(
         data,
         note,
         tuple(value_changes(*sides)),
-        _results(before, after),
+        diff_results(before, after),
         tuple(_environments(before, after)),
     )
 
@@ -215,7 +222,13 @@ def _environments(before: RunDir, after: RunDir) -> Sequence[str]:
     return environment_difference(*known) if all(known) else ()
 
 
-def _results(before: RunDir, after: RunDir) -> ResultDifference:
+def diff_results(before: RunDir, after: RunDir) -> ResultDifference:
+    """Compare what two runs made: metrics, tables, files; and where they part.
+
+    Args:
+        before: A run.
+        after: Another one, or a scratch directory with a manifest.
+    """
     endings = _ending(before), _ending(after)
     manifests = [run.read_manifest() or {} for run in (before, after)]
     metrics = [manifest.get("metrics", {}) for manifest in manifests]

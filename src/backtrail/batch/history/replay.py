@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from backtrail.errors import BacktrailError
 from backtrail.provenance.attestation import Attestation, add_attestation, graded_manifest
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["FileReplay", "Replay", "replay_runs"]
+__all__ = ["FileReplay", "Replay", "examine_run", "repeated_run", "replay_runs"]
 
 # What execution is given; it is checked by checksum alone. Everything else execution makes.
 _GIVEN: Final = ("code/", "metadata/", "inputs/")
@@ -117,7 +118,7 @@ def replay_runs(
 def _replay(
     store: RunStore, run: RunDir, executor: Executor, check: SourceCheck, *, restore: bool
 ) -> Replay:
-    restored, problems = _examine(store, run, executor, check, restore=restore)
+    restored, problems = examine_run(store, run, check, executor=executor if restore else None)
     if problems:
         return Replay(run.backtest_id, run.backtest_id, "refused", problems, restored=restored)
     spec, manifest = run.read_spec(), graded_manifest(run)
@@ -169,16 +170,23 @@ def _shown_grade(store: RunStore, run: RunDir, bundles_dir: Path) -> str | None:
     return None if manifest is None else manifest["grade"]
 
 
-def _examine(
-    store: RunStore, run: RunDir, executor: Executor, check: SourceCheck, *, restore: bool
+def examine_run(
+    store: RunStore, run: RunDir, check: SourceCheck, *, executor: Executor | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what was put back, and why the run cannot be replayed: each file by its name."""
+    """Return what was put back, and why the run cannot be repeated: each file by its name.
+
+    Args:
+        store: The run store.
+        run: A run of it.
+        check: Looks at what the run was made from.
+        executor: Puts back missing files first; without one, none are.
+    """
     restored: tuple[str, ...] = ()
     if not is_sealed(run):
         state = "failed" if run.failed.exists() else "was never finished"
         return restored, (f"the run {state}; only a sealed run has results to compare with",)
     try:
-        if restore and (missing := inspect_run(run, thorough=False).missing):
+        if executor is not None and (missing := inspect_run(run, thorough=False).missing):
             stages.restore_run(store, run.backtest_id, executor)
             restored = missing
         damage = inspect_run(run)
@@ -200,13 +208,7 @@ def _repeat(
     run: RunDir, spec: Mapping[str, Any], listed: Mapping[str, Any], executor: Executor
 ) -> tuple[FileReplay, ...]:
     """Execute a run from a copy of its own captured code, and compare what that makes."""
-    with tempfile.TemporaryDirectory(prefix="backtrail-replay-") as folder:
-        scratch = RunDir(Path(folder))
-        for file in spec["code"]["files"]:
-            target = scratch.code / file["path"]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(run.code / file["path"], target)
-        executor.execute(spec, scratch.code, scratch, csv_twins=_CSV_TWIN in listed)
+    with repeated_run(run, spec, executor, csv_twins=_CSV_TWIN in listed) as (scratch, _):
         made = {
             name
             for path in scratch.path.rglob("*")
@@ -219,6 +221,36 @@ def _repeat(
             _compare(name, run.path / name, scratch.path / name, listed.get(name))
             for name in sorted(wanted | made)
         )
+
+
+@contextmanager
+def repeated_run(
+    run: RunDir, spec: Mapping[str, Any], executor: Executor, *, csv_twins: bool
+) -> Iterator[tuple[RunDir, dict[str, str]]]:
+    """Execute a spec from a copy of a run's own captured code, beside the run.
+
+    Args:
+        run: Whose code it is.
+        spec: What to execute: the run's own spec, or one that differs in its data.
+        executor: Where it is executed.
+        csv_twins: Write CSV beside the tables.
+
+    Yields:
+        A scratch directory with what execution made, which goes with the block, and the content
+        checksum of every table.
+
+    Raises:
+        StrategyFailedError: If the strategy does not get through.
+        BacktrailError: If it cannot be executed.
+    """
+    with tempfile.TemporaryDirectory(prefix="backtrail-replay-") as folder:
+        scratch = RunDir(Path(folder))
+        for file in spec["code"]["files"]:
+            target = scratch.code / file["path"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(run.code / file["path"], target)
+        _, contents = executor.execute(spec, scratch.code, scratch, csv_twins=csv_twins)
+        yield scratch, contents
 
 
 def _is_executed(name: str) -> bool:

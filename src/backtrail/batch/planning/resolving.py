@@ -23,7 +23,13 @@ from backtrail.provenance.closure import CodeClosure
 from backtrail.provenance.detection import importable
 from backtrail.provenance.fingerprint import library_fingerprint
 
-__all__ = ["ParameterChecker", "ResolvedRun", "outdated_bundles", "resolve_runs"]
+__all__ = [
+    "ParameterChecker",
+    "ResolvedRun",
+    "dataset_identity",
+    "outdated_bundles",
+    "resolve_runs",
+]
 
 _WITHOUT_INITIALIZE: Final = frozenset({"signal", "step"})
 
@@ -225,7 +231,6 @@ def _identity(
         name: dict(settings.instruments[name]) for name in symbols if name in settings.instruments
     }
     # What few runs have is left out of the others, so that it enters no identity but theirs.
-    year = dataset.sessions.get("year")
     rare = {
         "margin": dict(settings.margin),
         "instruments": own,
@@ -238,12 +243,7 @@ def _identity(
         "engine": settings.engine,
         "ledger": settings.ledger,
         "strategy": _strategy(request, closure, form),
-        "dataset": {
-            "dataset_id": dataset.dataset_id,
-            "calendar": dataset.calendar,
-            "timeframe": dataset.timeframe,
-            **({"session_year": dict(year)} if year else {}),
-        },
+        "dataset": dataset_identity(dataset),
         "symbols": symbols,
         "benchmark": settings.benchmark,
         "start": request.start,
@@ -260,6 +260,17 @@ def _identity(
         },
         "seed": seed,
         "library": library,
+    }
+
+
+def dataset_identity(dataset: DatasetManifest) -> dict[str, Any]:
+    """Return what the identity of a run says of its dataset."""
+    year = dataset.sessions.get("year")
+    return {
+        "dataset_id": dataset.dataset_id,
+        "calendar": dataset.calendar,
+        "timeframe": dataset.timeframe,
+        **({"session_year": dict(year)} if year else {}),
     }
 
 
