@@ -135,7 +135,7 @@ def wrong(container):
 
 # Where the user's own values stand, or what the schema of another file describes.
 OPEN = re.compile(
-    r"(.*\.)?params|parameters|identity\.validate\.\w+|(manifest\.)?dialect\.\[\](\.\w+)*"
+    r"(.*\.)?params|parameters|identity\.validate(\.\w+)+|(manifest\.)?dialect\.\[\](\.\w+)*"
 )
 MAY_BE_MISSING = {
     "backtest-metadata": set(),
