@@ -152,7 +152,7 @@ def trace_revision(
             f"{frames[1]}: no bar of one is a revision of a bar of the other; name two datasets "
             "with bars of the same length"
         )
-    judge = _Judge(Successors(bundles_dir, before, after), bundles_dir, limit)
+    judge = _Judge(Successors(bundles_dir, before, after), before, bundles_dir, limit)
     found = [run for item in store.run_dirs() for run in judge.judge(item)]
     runs = [_with_parent(run, judge) if run.run_type == "holdout" else run for run in found]
     asked = [run for run in runs if among is None or run.backtest_id in among]
@@ -169,8 +169,11 @@ def trace_revision(
 class _Judge:
     """Judges runs one after another; what runs have in common is looked at once."""
 
-    def __init__(self, successors: Successors, bundles_dir: Path, limit: int) -> None:
+    def __init__(
+        self, successors: Successors, before: Dataset, bundles_dir: Path, limit: int
+    ) -> None:
         self._successors = successors
+        self._before = before
         self._home = f"{bundles_dir.resolve()}/"
         self._limit = limit
         self._windows: dict[tuple[str, str], RevisedWindows] = {}
@@ -243,7 +246,8 @@ class _Judge:
         if usage is None:
             yield "what its strategy opened was not recorded"
             return
-        sources = {Path(source.path).name for source in dataset.manifest.sources}
+        manifests = (dataset.manifest, self._before.manifest)
+        sources = {Path(source.path).name for item in manifests for source in item.sources}
         for item in usage["opened"]:
             origin = str(item["origin"])
             if origin.startswith(self._home) or Path(origin).name in sources:

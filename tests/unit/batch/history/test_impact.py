@@ -9,6 +9,7 @@ from backtrail.batch import stages
 from backtrail.batch.execution.sandbox import Limits
 from backtrail.batch.history.impact import open_revision, trace_revision
 from backtrail.batch.holdout import open_holdout
+from backtrail.cli import main
 from backtrail.data.manifest import read_head
 from backtrail.errors import DatasetError
 from tests.projects import PRICES, write_prices
@@ -196,15 +197,27 @@ def test_runs_without_a_result_or_with_damaged_records_are_named_as_not_judged(m
 def test_a_strategy_that_reads_prices_by_itself_is_not_called_unaffected(made):
     path = made.root / "prices/AAA.csv"
     made.write("strategies/reader.py", functions(initialize=f"open({str(path)!r}).read()"))
-    batch = {"reader": entry(strategy="strategies/reader.py", **EARLY), "early": BATCH["early"]}
-    made.configure(batch_config(batch=batch))
+    top = "import subprocess"
+    made.write("strategies/starter.py", functions(top=top, initialize="subprocess.run(['true'])"))
+    batch = {
+        name: entry(strategy=f"strategies/{name}.py", **EARLY) for name in ("reader", "starter")
+    }
+    made.configure(batch_config(batch={**batch, "early": BATCH["early"]}))
     assert made.run()[1] == []
     restate(made, "AAA", "2020-02-10", volume=77)
     made.ingest()
-    found = verdicts(trace(made))
-    assert (found["reader"], found["early"]) == ("unjudged", "unaffected")
-    assert reasons(trace(made), "reader")[1] == (
+    impact = trace(made)
+    found = verdicts(impact)
+    assert [found[name] for name in ("reader", "starter", "early")] == [
+        "unjudged",
+        "unjudged",
+        "unaffected",
+    ]
+    assert reasons(impact, "reader")[1] == (
         f"its strategy opened {path} itself, so what of it counted is not known"
+    )
+    assert reasons(impact, "starter")[1] == (
+        "its strategy started a program, which may have read prices: true"
     )
 
 
@@ -243,7 +256,10 @@ def derived(derived_model, tmp_path):
     return Project(shutil.copytree(derived_model.root, tmp_path / "project", symlinks=True))
 
 
-def test_runs_on_datasets_made_of_the_revised_one_are_affected_through_them(derived):
+def test_runs_on_datasets_made_of_the_revised_one_are_affected_through_them(
+    derived, monkeypatch, capsys
+):
+    older = read_head(derived.bundles, "weeks")
     restate(derived, "AAA", "2020-02-10", volume=77)
     ingest_all(derived)
     impact = trace(derived)
@@ -253,6 +269,9 @@ def test_runs_on_datasets_made_of_the_revised_one_are_affected_through_them(deri
     assert found["weekly"] == ("weeks", read_head(derived.bundles, "weeks"))
     assert found["one"] == ("joined", read_head(derived.bundles, "joined"))
     assert impact.bundles == {found["weekly"][1]: "weeks", found["one"][1]: "joined"}
+    monkeypatch.chdir(derived.root)
+    assert main(["data", "diff", "prices", "--impact", "--configfile", "config.yaml"]) == 1
+    assert f"  weekly  (on weeks {older} -> {found['weekly'][1]})\n" in capsys.readouterr().out
 
 
 def test_a_derived_bundle_that_was_not_made_again_is_said_to_be_missing(derived):
