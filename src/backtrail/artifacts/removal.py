@@ -4,6 +4,7 @@ The directory is renamed first: from then on nobody finds the run. Its links go 
 last. Who is killed between two steps leaves a hidden directory that `finish_removals` knows.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +15,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import flush_dir, lease
 
-__all__ = ["finish_removals", "graves", "hold_run", "remove_run"]
+__all__ = ["finish_removals", "graves", "hold_run", "remove_run", "require_removable"]
 
 _GRAVE = ".deleted."
 
@@ -36,6 +37,20 @@ def hold_run(run: RunDir) -> Iterator[bool]:
         except FileNotFoundError:
             free = []
         yield all(free)
+
+
+def require_removable(run: RunDir) -> None:
+    """Refuse a run of which this user cannot empty a folder, as those of other users may be.
+
+    Raises:
+        ArtifactManagerError: If there is such a folder.
+    """
+    for top, _, _ in os.walk(run.path):
+        if not os.access(top, os.W_OK | os.X_OK):
+            raise ArtifactManagerError(
+                f"run {run.backtest_id} cannot be deleted: this user may not write {top}; nothing "
+                "was deleted. Let its owner delete the run, or give this user write permission"
+            )
 
 
 def remove_run(store: RunStore, run: RunDir, run_key: str | None) -> None:
@@ -66,14 +81,18 @@ def graves(store: RunStore) -> list[Path]:
 def finish_removals(store: RunStore) -> list[str]:
     """Finish what killed removals began; the lease of the plans is held. Returns the ids.
 
-    A run that has been made again under its id meanwhile stays.
+    A run that has been made again under its id meanwhile stays, and so does what this user may not
+    remove.
     """
     finished = []
     for grave in graves(store):
         backtest_id = grave.name.removeprefix(_GRAVE)
         if not store.run(backtest_id).path.exists():
             _unlink(store, backtest_id, _key_in(store, RunDir(grave), backtest_id))
-        shutil.rmtree(grave)
+        try:
+            shutil.rmtree(grave)
+        except PermissionError:  # of another user, who finishes it; nobody finds the run any more
+            continue
         finished.append(backtest_id)
     return finished
 

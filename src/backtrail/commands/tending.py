@@ -98,7 +98,8 @@ def _cleanup_lines(found: "Cleanup", *, with_undated: bool) -> Iterator[str]:
     if with_undated:
         yield from (f"{name}  left: nothing says when it began" for name in found.undated)
     if found.leftovers:
-        done = "removed" if found.deletion.deleted else "there are"
+        waiting = "there is" if found.leftovers == 1 else "there are"
+        done = "removed" if found.deletion.deleted else waiting
         yield (
             f"{done} {counted(found.leftovers, 'temporary file')} of dead processes, "
             f"{_megabytes(found.leftover_bytes)}"

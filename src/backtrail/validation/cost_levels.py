@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Final
 
 from backtrail.engine.config import CommissionConfig, SlippageConfig
@@ -13,7 +13,9 @@ Costs = tuple[CommissionConfig, SlippageConfig]
 
 COST_UNITS: Final = ("basis_points", "multiples")
 _LADDER: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-_MOST_BASIS_POINTS: Final = 9999
+_LARGEST_PART: Final = Decimal("0.9999")  # of a price
+# Rounded down, to so few digits that the float is written with the same ones.
+_FLOOR: Final = Context(prec=15, rounding=ROUND_FLOOR)
 _PRECISION: Final = 1e-3
 
 
@@ -102,12 +104,24 @@ def break_even(
     return BreakEven(low, high)
 
 
-def most_level(unit: str, own: Costs) -> float:
-    """Return the greatest level of both costs together that there is, up to 1000."""
-    rate = float(own[1].basis_points)
-    if unit == "basis_points" or not rate:
+def most_level(unit: str, own: Costs, lowest: float) -> float:
+    """Return the greatest level of both costs together that there is, from 1 up to 1000.
+
+    A greater multiple of a spread or of basis points would take the whole price of a sale, and a
+    fill where nothing is left of the price has no slippage: costs that rise would seem to fall.
+
+    Args:
+        unit: As for `costs_at`.
+        own: Commission and slippage of the run.
+        lowest: Price of a share, the lowest of the run.
+    """
+    lost = own[1]
+    if unit == "basis_points":
         return _LADDER[-1]
-    return min(_LADDER[-1], _MOST_BASIS_POINTS / rate)
+    # Of the lowest price. How much an impact on prices takes depends on what the orders are.
+    part = lost.basis_points / 10_000 + lost.spread / 2 / _exact(lowest)
+    most = _FLOOR.divide(_LARGEST_PART, part) if part else Decimal("inf")
+    return min(_LADDER[-1], max(1.0, float(most)))
 
 
 def _steps(most: float) -> Iterator[float]:

@@ -108,6 +108,19 @@ def test_working_at_events_only_gives_every_table_of_the_simulation(data, bars, 
     assert_ways_agree(bars, rules, data.draw(weights_for(bars)), settle)
 
 
+@pytest.mark.parametrize("other", ["A", "BA"])
+def test_closes_at_which_nothing_is_decided_keep_every_place_when_settled_at_once(other):
+    # Decided at 10, bought at 10; the closes after that have more places than both.
+    path = [10.0, 10.00001, 10.123456789012]
+    bars = make_bars(dict.fromkeys(other, path), {name: [10.0, 10.0, 10.12] for name in other})
+    weights = np.zeros(bars.shape)
+    weights[:, 0] = 1.0
+    assert assert_ways_agree(bars, config(), weights, settle)
+    tables = run_signal(lambda view, params: weights, bars, config()).tables
+    assert tables["positions"]["last_price"] == [Decimal("10.00001")]
+    assert tables["trades"]["pnl"] == [Decimal("12.3456789012")]  # of 100 shares
+
+
 def test_events_only_is_the_way_of_late_starts_splits_and_delistings():
     n = float("nan")
     bars = make_bars(

@@ -43,12 +43,30 @@ def test_costs_that_cannot_be_are_refused():
         costs_at("percent", (SHARES, IMPACT), 1.0, 1.0)
 
 
-def test_multiples_stop_where_slippage_would_take_the_whole_price():
-    wide = SlippageConfig("fixed_bps", basis_points=Decimal(50))
-    assert most_level("multiples", (SHARES, wide)) == pytest.approx(199.98)
-    costs_at("multiples", (SHARES, wide), 1.0, most_level("multiples", (SHARES, wide)))
-    assert most_level("multiples", (SHARES, IMPACT)) == 1000.0
-    assert most_level("basis_points", (SHARES, wide)) == 1000.0
+@pytest.mark.parametrize(
+    ("slippage", "expected"),
+    [
+        (SlippageConfig("fixed_bps", basis_points=Decimal(50)), 199.98),
+        (SlippageConfig("fixed", spread=Decimal("0.5")), 79.992),  # half of it 80 times is 20
+        (SlippageConfig("fixed", spread=Decimal(100)), 1.0),
+        (IMPACT, 1000.0),
+        (SlippageConfig(), 1000.0),
+    ],
+    ids=["basis points", "spread", "taken by the run itself", "slight", "none"],
+)
+def test_multiples_stop_where_slippage_would_take_the_whole_price(slippage, expected):
+    own = (SHARES, slippage)
+    most = most_level("multiples", own, 20.0)
+    assert most == pytest.approx(expected, rel=1e-12)
+    costs_at("multiples", own, 1.0, most)
+    assert most_level("basis_points", own, 20.0) == 1000.0
+
+
+def test_the_greatest_multiple_of_a_slippage_can_be_asked_however_its_quotient_is_rounded():
+    for points in ("13", "19", "29.7", "9998.99"):
+        own = (SHARES, SlippageConfig("fixed_bps", basis_points=Decimal(points)))
+        _, lost = costs_at("multiples", own, 1.0, most_level("multiples", own, 20.0))
+        assert lost.basis_points == pytest.approx(Decimal(9999), rel=Decimal("1e-12"))
 
 
 def test_a_limit_of_volume_is_no_cost():

@@ -99,6 +99,10 @@ class _Grid:
         self.own: Costs = (self._result.commission, self._result.slippage)
         self.figures = self._measured(self._result)
         self._known: dict[Costs, Figures] = {}
+        traded = set(self._result.tables["fills"]["symbol"]) or set(lab.bars.symbols)
+        columns = [column for column, name in enumerate(lab.bars.symbols) if name in traded]
+        self._lowest = float(np.nanmin(lab.bars.low[:, columns]))
+        self._most = most_level(self._unit, self.own, self._lowest)
 
     def _run(self, costs: Costs | None) -> RunResult:
         random.setstate(self._chance[0])
@@ -106,7 +110,12 @@ class _Grid:
         return self._lab.run(self._lab.bars, benchmark=self._lab.identity["benchmark"], costs=costs)
 
     def cell(self, commission: float, slippage: float) -> tuple[Figures, str | None]:
-        """Return the figures at a pair of levels, or none and why the strategy failed there."""
+        """Return the figures at a pair of levels, or none and why there are none."""
+        if self._unit == "multiples" and slippage > self._most:
+            return {}, (
+                f"above {self._most:g} times its own, slippage takes the whole price of a sale: "
+                f"the lowest price of what it trades is {self._lowest:g}"
+            )
         try:
             costs = costs_at(self._unit, self.own, commission, slippage)
             if costs not in self._known:
@@ -138,7 +147,7 @@ class _Grid:
         if not self.figures["fills"]:
             return {**asked, "why": "nothing was traded"}
         try:
-            found = break_even(self._gain(), most=most_level(self._unit, self.own))
+            found = break_even(self._gain(), most=self._most)
         except VariantFailedError as error:
             return {**asked, "why": str(error)}
         return {**asked, "level": found.level, "upper": found.upper}

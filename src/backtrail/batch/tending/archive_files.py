@@ -150,9 +150,10 @@ def read_archive(path: Path, folder: Path) -> ArchiveList:
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        # What every way of unpacking says of a file that is none takes several lines.
+        said = "it cannot be opened as a tar file" if "\n" in str(error) else error
         raise ArtifactManagerError(
-            f"{path} is no whole archive of backtrail ({error}); get it again from where it was "
-            "made"
+            f"{path} is no whole archive of backtrail ({said}); get it again from where it was made"
         ) from None
 
 
@@ -160,7 +161,7 @@ def _unpack(tar: tarfile.TarFile, folder: Path, path: Path) -> ArchiveList:
     first = tar.next()
     if first is None or first.name != LIST or not first.isreg() or first.size > _LARGEST_LIST:
         raise ValueError(f"its first member is not {LIST}")
-    values = _read_list(tar, first)
+    values = _read_list(tar, first, path)
     listed: dict[str, dict[str, Any]] = values["files"]
     seen: set[str] = set()
     for member in tar:
@@ -187,16 +188,27 @@ def _unpack(tar: tarfile.TarFile, folder: Path, path: Path) -> ArchiveList:
     return values
 
 
-def _read_list(tar: tarfile.TarFile, member: tarfile.TarInfo) -> ArchiveList:
+def _read_list(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> ArchiveList:
     stream = tar.extractfile(member)
     assert stream is not None
     values = json.loads(stream.read())
-    if not isinstance(values, dict) or values.get("version") != _VERSION:
-        raise ValueError(f"{LIST} is none of version {_VERSION}")
+    if not isinstance(values, dict) or not isinstance(values.get("version"), int):
+        raise ValueError(f"{LIST} has no version")
+    if values["version"] != _VERSION:
+        raise ArtifactManagerError(
+            f"{path} is an archive of version {values['version']}, and this backtrail reads "
+            f"version {_VERSION}; read it with the backtrail that wrote it, or a later one"
+        )
     stated = values.pop("checksum", None)
-    if stated != sha256_json(values) or not isinstance(values.get("files"), dict):
+    if stated != sha256_json(values) or not _is_list_of_files(values.get("files")):
         raise ValueError(f"{LIST} was altered")
     return {**values, "checksum": stated}
+
+
+def _is_list_of_files(listed: Any) -> bool:
+    return isinstance(listed, dict) and all(
+        isinstance(entry, dict) and {"sha256", "size"} <= entry.keys() for entry in listed.values()
+    )
 
 
 def _refuse(

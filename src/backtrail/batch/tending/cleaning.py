@@ -144,18 +144,19 @@ def choose_runs(store: RunStore, choice: Choice, *, now: datetime) -> Chosen:
         now: The moment that ages count to.
 
     Raises:
-        BacktrailError: If no completed run has the metric to keep the best by.
+        BacktrailError: If no completed run has the metric to keep the best by, or no run has a tag
+            to keep runs by.
         ArtifactManagerError: If a run's record of tags is damaged.
     """
     records = read_records(store)
     began = {name: item.began(store.run(name)) for name, item in records.items()}
     taken = [name for name, item in records.items() if choice.takes(item, began[name], now)]
     best = _best(records, choice)
+    tags = _tags(store, records) if choice.keep_tags else {}
+    _require_tags(choice.keep_tags, tags)
     spared = {}
     for name in taken:
-        run_key = records[name].run_key
-        tags = () if run_key is None else read_tags(store, run_key).names
-        kept = [tag for tag in choice.keep_tags if tag in tags]
+        kept = [tag for tag in choice.keep_tags if tag in tags.get(name, ())]
         if kept:
             spared[name] = f"it has the tag {kept[0]}"
         elif name in best:
@@ -165,6 +166,22 @@ def choose_runs(store: RunStore, choice: Choice, *, now: datetime) -> Chosen:
         spared,
         tuple(name for name, moment in began.items() if moment is None),
     )
+
+
+def _tags(store: RunStore, records: Mapping[str, RunRecords]) -> dict[str, tuple[str, ...]]:
+    keys = {name: item.run_key for name, item in records.items()}
+    return {name: read_tags(store, key).names for name, key in keys.items() if key is not None}
+
+
+def _require_tags(wanted: Sequence[str], tags: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a tag that spares nothing: misspelled, it would let the runs go that were meant."""
+    known = sorted({tag for names in tags.values() for tag in names})
+    for tag in wanted:
+        if tag not in known:
+            raise BacktrailError(
+                f"no run has the tag {tag!r}, so --keep-tag spares none; there "
+                + (f"are {', '.join(known)}" if known else "are no tags at all")
+            )
 
 
 def _best(records: Mapping[str, RunRecords], choice: Choice) -> Sequence[str]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backtrail.artifacts.removal import finish_removals, hold_run, remove_run
+from backtrail.artifacts.removal import finish_removals, hold_run, remove_run, require_removable
 from backtrail.artifacts.rundir import read_record
 from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import read_tags
@@ -135,8 +135,8 @@ def delete_runs(
         pass_over_busy: Leave runs that are being executed; otherwise one of them stops it all.
 
     Raises:
-        ArtifactManagerError: If a run is being executed, or a record of the ledger is damaged;
-            nothing is deleted.
+        ArtifactManagerError: If a run is being executed, this user may not delete it, or a record
+            of the ledger is damaged; nothing is deleted.
     """
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
@@ -151,6 +151,8 @@ def delete_runs(
                 f"{next(iter(busy.values()))}; nothing was deleted. Wait until it is done"
             )
         free = [name for name in backtest_ids if name not in busy]
+        for name in free:
+            require_removable(store.run(name))
         survey = _Survey(store, free, every_object=every_object)
         found = survey.deletion()
         gone = [name for name in survey.ids if _delete(survey, name, now)]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from backtrail.artifacts.manifest import inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir, read_record
 from backtrail.artifacts.store import RunStore, check_id
+from backtrail.artifacts.tags import check_tag
 from backtrail.batch.tending.archive_files import read_archive
 from backtrail.batch.tending.archiving import (
     BUNDLES,
@@ -21,7 +22,9 @@ from backtrail.batch.tending.archiving import (
 )
 from backtrail.canonical import sha256_file, sha256_json
 from backtrail.data.datasets import dataset_damage
+from backtrail.data.manifest import MANIFEST_FILE, TABLE_FILES
 from backtrail.errors import ArtifactManagerError, BacktrailError
+from backtrail.provenance.attestation import read_attestations
 
 __all__ = ["check_archive", "examine"]
 
@@ -71,14 +74,22 @@ def examine(path: Path, folder: Path) -> Archive:
             )
     for run in runs:
         _examine_run(path, folder, run)
+        _examine_ledger(path, folder, run)
+    for name in ("backtest_id", "run_key"):
+        if len({getattr(run, name) for run in runs}) < len(runs):
+            raise ArtifactManagerError(f"two runs of {path} have the same {name}")
     for bundle, dataset_id in datasets:
         damage = dataset_damage(folder / BUNDLES / bundle / dataset_id)
         for name, what in damage.items():
             raise ArtifactManagerError(
                 f"dataset {dataset_id} of bundle {bundle} in {path} is damaged: {name} {what}"
             )
-    known = {f"{BUNDLES}/{bundle}/{name}" for bundle, name in (*datasets, *absent)}
-    _refuse_strangers(path, folder, runs, values["files"], known)
+    known = {
+        f"{BUNDLES}/{bundle}/{name}/{file}"
+        for bundle, name in (*datasets, *absent)
+        for file in (MANIFEST_FILE, *TABLE_FILES.values())
+    }
+    _refuse_strangers(path, runs, values["files"], known)
     return Archive(
         str(path),
         sha256_file(path),
@@ -94,7 +105,20 @@ def _examine_run(path: Path, folder: Path, archived: ArchivedRun) -> None:
     run = RunDir(folder / RUNS / check_id(archived.backtest_id))
     if not is_sealed(run):
         raise ArtifactManagerError(f"run {run.backtest_id} in {path} has no seal")
-    damage = inspect_run(run)
+    for tag in archived.tags:
+        check_tag(tag)
+    try:
+        damage = inspect_run(run)
+        inventory = (run.read_manifest() or {})["inventory"]
+        outside = [name for name in inventory if ".." in name.split("/") or name.startswith("/")]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactManagerError(
+            f"{run.manifest.name} of run {run.backtest_id} in {path} is none of a run ({error!r})"
+        ) from None
+    if outside:
+        raise ArtifactManagerError(
+            f"run {run.backtest_id} in {path} states a file {outside[0]!r}, which leads out of it"
+        )
     if damage:
         first = (*damage.altered, *damage.missing, *damage.unlisted)[0]
         raise ArtifactManagerError(f"run {run.backtest_id} in {path} is not intact: {first}")
@@ -115,7 +139,7 @@ def _examine_run(path: Path, folder: Path, archived: ArchivedRun) -> None:
             and spec["backtest_id"] == found.backtest_id
             and spec["identity"] == manifest["identity"]
         )
-    except (BacktrailError, KeyError, TypeError) as error:
+    except (BacktrailError, AttributeError, KeyError, TypeError) as error:
         raise ArtifactManagerError(
             f"the records of run {run.backtest_id} in {path} are none of a run ({error!r})"
         ) from None
@@ -128,25 +152,34 @@ def _examine_run(path: Path, folder: Path, archived: ArchivedRun) -> None:
 
 def _refuse_strangers(
     path: Path,
-    folder: Path,
     runs: Sequence[ArchivedRun],
     listed: Mapping[str, Any],
     datasets: set[str],
 ) -> None:
     """Refuse a file that belongs to none of the archive's runs."""
-    homes = {f"{RUNS}/{run.backtest_id}/" for run in runs} | {f"{name}/" for name in datasets}
-    scratch = RunStore(folder / "none")
-    ledger = {
-        f"{LEDGER}/{item.relative_to(scratch.ledger).as_posix()}"
-        for run in runs
-        for item in ledger_paths(scratch, run.dataset_id, run.run_key)
-    }
+    homes = tuple(f"{RUNS}/{run.backtest_id}/" for run in runs)
+    ledger = {f"{LEDGER}/{item}" for run in runs for item in _ledger_names(run)}
     for name in listed:
-        is_object = name.startswith(f"{OBJECTS}/") and listed[name]["sha256"] == name.split("/")[1]
-        if not (name in ledger or is_object or name.startswith(tuple(homes))):
+        is_object = name == f"{OBJECTS}/{listed[name]['sha256']}"
+        if not (name in ledger or name in datasets or is_object or name.startswith(homes)):
             raise ArtifactManagerError(f"{name} in {path} belongs to none of its runs")
-    for run in runs:
-        for item in ledger_paths(scratch, run.dataset_id, run.run_key):
-            inside = folder / LEDGER / item.relative_to(scratch.ledger)
-            if inside.is_file() and read_record(inside).get("run_key") != run.run_key:
-                raise ArtifactManagerError(f"{inside.name} in {path} is the record of another run")
+
+
+def _examine_ledger(path: Path, folder: Path, run: ArchivedRun) -> None:
+    """Refuse records that no ledger has, or that are about another run."""
+    trial, replays, look = (folder / LEDGER / name for name in _ledger_names(run))
+    for file, key, kind in ((trial, "sets", int), (replays, "replays", list), (look, "look", int)):
+        if not file.is_file():
+            continue
+        values: Any = read_record(file)
+        if not isinstance(values, dict) or not isinstance(values.get(key), kind):
+            raise ArtifactManagerError(f"{file.name} in {path} is no record of a ledger")
+        if values.get("run_key") != run.run_key:
+            raise ArtifactManagerError(f"{file.name} in {path} is the record of another run")
+    read_attestations(replays)
+
+
+def _ledger_names(run: ArchivedRun) -> tuple[str, ...]:
+    scratch = RunStore(Path("none"))
+    paths = ledger_paths(scratch, run.dataset_id, run.run_key)
+    return tuple(path.relative_to(scratch.ledger).as_posix() for path in paths)

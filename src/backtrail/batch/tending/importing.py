@@ -97,7 +97,7 @@ def import_archive(store: RunStore, bundles_dir: Path, path: Path) -> Import:
     with lease(store.plans / ".lock"):
         finish_removals(store)
         for left in store.base_dir.glob(f"{IMPORTS}*"):  # of imports that were killed
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
         folder = store.base_dir / f"{IMPORTS}{os.getpid()}"
         folder.mkdir()
         try:

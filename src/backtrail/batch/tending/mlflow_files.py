@@ -20,7 +20,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import read_tags
 from backtrail.canonical import canonical_json, sha256_bytes, sha256_file
 from backtrail.errors import ArtifactManagerError
-from backtrail.files import is_temporary
+from backtrail.files import is_temporary, write_bytes
 from backtrail.provenance.attestation import graded_manifest
 
 __all__ = ["ExportedRun", "export_mlflow"]
@@ -108,14 +108,18 @@ def _require_mlruns(store: RunStore, folder: Path) -> None:
             f"{folder} lies in the run store, where every folder is a run; name one outside"
         )
     there = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    strangers = [
-        path.name for path in there if path.name[0] != "." and not (path / "meta.yaml").is_file()
-    ]
+    strangers = [path.name for path in there if path.name[0] != "." and _is_stranger(path)]
     if strangers and not set(strangers) <= {"models"}:
         raise ArtifactManagerError(
             f"{folder} is no mlruns folder: {sorted(strangers)[0]} in it is no experiment; name an "
             "empty folder, or one of MLflow's file store"
         )
+
+
+def _is_stranger(path: Path) -> bool:
+    """Say whether a folder is no experiment, nor the beginning of one by a call that was killed."""
+    is_begun = path.name.isdecimal() and all(map(is_temporary, path.iterdir()))
+    return not (path / "meta.yaml").is_file() and not is_begun
 
 
 def _export(
@@ -156,7 +160,7 @@ def _export(
         "user_id": manifest.get("user") or "",
     }
     # Last: without it MLflow sees no run.
-    (target / "meta.yaml").write_text(yaml.safe_dump(meta), encoding="utf-8")
+    _write_yaml(target / "meta.yaml", meta)
     return ExportedRun(run.backtest_id, experiment, experiment_id, run_id, str(target))
 
 
@@ -167,7 +171,6 @@ def _milliseconds(moment: str | None) -> int | None:
 def _write_experiment(home: Path, name: str, experiment_id: str, moment: int) -> None:
     if (home / "meta.yaml").is_file():
         return
-    home.mkdir(parents=True, exist_ok=True)
     meta = {
         "artifact_location": home.as_uri(),
         "creation_time": moment,
@@ -176,20 +179,27 @@ def _write_experiment(home: Path, name: str, experiment_id: str, moment: int) ->
         "lifecycle_stage": "active",
         "name": name,
     }
-    (home / "meta.yaml").write_text(yaml.safe_dump(meta), encoding="utf-8")
+    _write_yaml(home / "meta.yaml", meta)
+
+
+def _write_yaml(path: Path, meta: Mapping[str, Any]) -> None:
+    write_bytes(path, yaml.safe_dump(dict(meta)).encode())
 
 
 def _remove_former(target: Path, run_id: str) -> None:
     if not target.exists():
         return
     key = target / "tags" / _KEY
-    if not (key.is_file() and key.read_text().startswith(run_id)):
+    is_run = (target / "meta.yaml").is_file()  # without it an export was killed before its end
+    if is_run and not (key.is_file() and key.read_text().startswith(run_id)):
         raise ArtifactManagerError(
             f"{target} is there and was not exported by backtrail; name another folder"
         )
     (target / "meta.yaml").unlink(missing_ok=True)
     for name in ("artifacts", "metrics", "params"):
         shutil.rmtree(target / name, ignore_errors=True)
+    for path in (target / "tags").glob("backtrail.*"):  # others were given in MLflow
+        path.unlink()
 
 
 def _write_values(folder: Path, values: Mapping[str, str]) -> None:

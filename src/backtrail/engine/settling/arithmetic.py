@@ -136,7 +136,7 @@ class Exact(Arithmetic, Amounts):
         self.add, self.subtract = operator.add, operator.sub
         self.multiply, self.absolute = operator.mul, operator.abs
         self.amounts = self
-        self.capital = int(_CONTEXT.scaleb(money(config.capital_base), _MONEY))
+        self.capital = _quanta(config.capital_base)
         self.unit = 10 ** (_MONEY - places)
         self._scale = 10**places
         # Commission is `traded` times the first over the second.
@@ -185,18 +185,33 @@ class Exact(Arithmetic, Amounts):
         return fills.prices * self.unit
 
     def number(self, value: float | int | Decimal) -> int:  # noqa: D102
-        ticks: int = round(value * self._scale)
-        return ticks * self.unit
+        ticks = self._ticks(value)
+        return _quanta(Decimal(str(value))) if ticks is None else ticks * self.unit
 
     def numbers(self, values: Numbers) -> Numbers:  # noqa: D102
         known: FloatArray = np.asarray(values, dtype=np.float64)
-        if np.abs(known).max(initial=0.0) * 10**_MONEY > _SAFE:
+        ticks = np.rint(known * self._scale)
+        largest = np.abs(ticks).max(initial=0.0)
+        is_small = largest < _LARGEST and largest * self.unit <= _SAFE
+        if not is_small or (ticks / self._scale != known).any():
             return super().numbers(values)
-        ticks: npt.NDArray[Any] = np.rint(known * self._scale).astype(np.int64) * self.unit
-        return ticks
+        numbers: npt.NDArray[Any] = ticks.astype(np.int64) * self.unit
+        return numbers
 
     def value(self, quantity: int, price: float) -> int:  # noqa: D102
-        return quantity * self.number(price)
+        ticks = self._ticks(price)
+        if ticks is None:
+            return _quanta(_CONTEXT.multiply(Decimal(quantity), Decimal(str(price))))
+        return quantity * ticks * self.unit
+
+    def _ticks(self, price: float | int | Decimal) -> int | None:
+        """Return a price in ticks.
+
+        None where it is no multiple: a holding is also valued at closes at which nothing was
+        decided or filled.
+        """
+        ticks: int = round(price * self._scale)
+        return ticks if ticks < _LARGEST and ticks / self._scale == price else None
 
     def average(self, value: int, quantity: int) -> int:  # noqa: D102
         if quantity < 0:
@@ -284,6 +299,11 @@ def arithmetic_for(
         if (ticks / scale == prices).all() and ticks.max() < _LARGEST:
             return Exact(config, places), ticks.astype(np.int64)
     return None
+
+
+def _quanta(amount: Decimal) -> int:
+    """Return money as a whole number of the least there is of it."""
+    return int(_CONTEXT.scaleb(money(amount), _MONEY))
 
 
 def _half_even(above: int, below: int) -> int:

@@ -122,6 +122,32 @@ def test_multiples_of_both_costs_are_tried_together_for_the_break_even():
     assert cells[0.0, 2.0]["total_slippage"] == pytest.approx(200 * 0.2, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("own", "most"),
+    [
+        ({"model": "fixed", "spread": "2"}, "99.99"),  # half of it 100 times is the lowest price
+        ({"model": "fixed_bps", "basis_points": "13"}, "769.154"),
+    ],
+    ids=["spread", "basis points"],
+)
+def test_multiples_at_which_nothing_is_left_of_a_price_are_told_and_not_tried(own, most):
+    bars = moving(*[5.0] * 59)
+    assert float(bars.low.min()) == 100.0
+    found, cells, _ = grid(
+        holding((0, 60)), bars, unit="multiples", cost="0", down=(1,), across=(0, 98, 800),
+        slippage=own, execution={"shares": "whole"},
+    )  # fmt: skip
+    assert cells[1.0, 98.0]["final_equity"] < cells[1.0, 0.0]["final_equity"]
+    assert cells[1.0, 800.0]["final_equity"] is None
+    assert cells[1.0, 800.0]["error"] == (
+        f"above {most} times its own, slippage takes the whole price of a sale: the lowest price "
+        "of what it trades is 100"
+    )
+    even = found["break_even"]
+    assert f"{even['level']:g}" == most, "bought at twice the price, and sold at the end of nothing"
+    assert (even["upper"], even["why"]) == (None, None)
+
+
 class OwnCosts(Fixed):
     """Sets its own commission and slippage."""
 

@@ -288,6 +288,21 @@ def altered_and_listed(ending, edit):
     return change
 
 
+def trials_in(members):
+    return next(header.name for header, _ in members if header.name.startswith("ledger/trials/"))
+
+
+def forged_inventory(members):
+    """Let the manifest of a run state a file outside of it, under a seal that fits."""
+    name = next(header.name for header, _ in members if header.name.endswith("/run.json"))
+    values = json.loads(dict((header.name, data) for header, data in members)[name])
+    values["inventory"]["code/../../x"] = {"sha256": "0" * 64, "size": 0}
+    manifest = pretty_json(values).encode()
+    seal = name.replace("run.json", "_SUCCESS")
+    sealed = altered_and_listed(seal, lambda data: f"{sha256_bytes(manifest)}\n".encode())
+    return altered_and_listed(name, lambda data: manifest)(sealed(members))
+
+
 FORGED = {
     "a path out": (with_member("../evil.txt", listed=True), "leads out of the archive"),
     "a path out below a run": (
@@ -346,6 +361,42 @@ FORGED = {
         ),
         "no such names are ever given",
     ),
+    "a run that is listed twice": (
+        lambda members: relisted(
+            members, lambda values: values["runs"].append(values["runs"][0])
+        ),
+        "two runs of .* have the same backtest_id",
+    ),
+    "a tag that no run can have": (
+        lambda members: relisted(members, lambda values: values["runs"][0].update(tags=["../x"])),
+        "invalid tag",
+    ),
+    "an entry of the list that is none": (
+        lambda members: relisted(members, lambda values: values["files"].update(x=5)),
+        "was altered",
+    ),
+    "a list of a later version": (
+        lambda members: relisted(members, lambda values: values.update(version=2)),
+        "an archive of version 2, and this backtrail reads version 1",
+    ),
+    "a stranger beside the bars": (
+        lambda members: with_member(
+            f"{next(m.name for m, _ in members if m.name.endswith('bars.parquet'))}.txt",
+            listed=True,
+        )(members),
+        "belongs to none of its runs",
+    ),
+    "a record of trials that is none": (
+        lambda members: altered_and_listed(trials_in(members), lambda data: b"[]")(members),
+        "is no record of a ledger",
+    ),
+    "a record of the trials of another run": (
+        lambda members: altered_and_listed(
+            trials_in(members), lambda data: data.replace(b'"run_key": "', b'"run_key": "0')
+        )(members),
+        "is the record of another run",
+    ),
+    "an inventory that leads out": (forged_inventory, "'code/../../x', which leads out of it"),
 }  # fmt: skip
 
 

@@ -112,6 +112,17 @@ def test_an_unknown_metric_names_the_known_ones(project):
         choose_runs(project.store, choice, now=LATER)
 
 
+def test_a_tag_that_no_run_has_spares_nothing_and_is_refused(project, ids):
+    choice = Choice(status="completed", keep_tags=("paper", "papper"))
+    with pytest.raises(BacktrailError, match=r"no run has the tag 'paper'.* are no tags at all"):
+        choose_runs(project.store, choice, now=LATER)
+    edit_tags(project.store, [key_of(project, ids["hold"])], add=["paper"])
+    edit_tags(project.store, [key_of(project, ids["bad"])], add=["draft"])
+    with pytest.raises(BacktrailError, match=r"no run has the tag 'papper'.* are draft, paper$"):
+        clean_store(project.store, choice, now=LATER)
+    assert project.store.run(ids["sma"]).success.is_file()
+
+
 def test_without_a_choice_only_what_nothing_needs_goes(project, ids):
     store = project.store
     orphan = store.objects / "ab" / ("ab" * 32)

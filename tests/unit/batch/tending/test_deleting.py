@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from backtrail.batch.tending.deleting import delete_runs, find_claimed, preview_
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import lease
+from tests.unit.backtest.support import become_nobody, in_child
 
 from .support import NOW, copy_project, ids_by_name
 
@@ -177,6 +179,49 @@ def test_a_run_that_is_being_executed_is_refused_and_so_is_its_batch(project, id
         found = delete_runs(store, [ids["hold"]], now=NOW, pass_over_busy=True)
     assert (found.runs, found.busy) == ((), (ids["hold"],))
     assert store.run(ids["hold"]).success.is_file()
+
+
+@pytest.fixture
+def shared(project, ids):
+    """A store that another user may write, but for a folder of the run `hold`."""
+    home = Path(tempfile.mkdtemp())
+    copy = copy_project(project, home / "project")
+    closed = copy.store.run(ids["hold"]).path / "results"
+    if os.geteuid() == 0:
+        home.chmod(0o755)
+        subprocess.run(["chown", "-R", "65534:65534", copy.root], check=True)
+        os.chown(closed, 0, 0)
+    closed.chmod(0o555)
+    yield copy
+    subprocess.run(["chmod", "-R", "u+rwx", home], check=True)
+    shutil.rmtree(home)
+
+
+def test_a_run_that_this_user_cannot_empty_stays_whole_and_so_do_the_others(shared, ids):
+    store = shared.store
+    said = rf"run {ids['hold']} cannot be deleted: this user may not write .*/results; nothing was"
+    with pytest.raises(ArtifactManagerError, match=said):
+        in_child(
+            lambda: delete_runs(store, [ids["sma"], ids["hold"]], now=NOW), before=become_nobody
+        )
+    assert not (store.ledger / "tombstones").exists()
+    assert graves(store) == []
+    assert is_whole(store, ids["hold"])
+    assert is_whole(store, ids["sma"])
+
+
+def test_what_another_user_left_of_a_deletion_stops_nobody(shared, ids):
+    store = shared.store
+    store.run(ids["hold"]).path.rename(store.base_dir / f".deleted.{ids['hold']}")
+
+    def delete():
+        found = delete_runs(store, [ids["sma"]], now=NOW)
+        return [run.backtest_id for run in found.runs]
+
+    assert in_child(delete, before=become_nobody) == [ids["sma"]]
+    assert [path.name for path in graves(store)] == [f".deleted.{ids['hold']}"]
+    assert find_claimed(store, ids["bad"]) == ids["bad"]
+    assert not store.claimed_path(ids["hold"]).exists()
 
 
 def test_a_chunk_of_a_search_that_is_evaluated_holds_its_run(project, ids):

@@ -5,7 +5,9 @@ parameters, metrics, tags and artifacts that these tests state.
 """
 
 import json
+import shutil
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -106,6 +108,46 @@ def test_a_second_export_replaces_what_it_wrote_and_nothing_else(project, ids, t
     assert yaml.safe_load((meta / "meta.yaml").read_text())["status"] == 4
     assert (meta / "tags/backtrail.error").read_text() == "no luck"
     assert values_in(meta / "metrics") == {}
+
+
+def test_a_tag_that_was_taken_away_is_gone_from_the_next_export(project, ids, tmp_path):
+    store, run = project.store, project.store.run(ids["sma"])
+    key = run.read_manifest()["run_key"]
+    edit_tags(store, [key], add=["paper", "draft"])
+    (found,) = export_mlflow(store, [run], tmp_path / "mlruns")
+    tags = Path(found.path) / "tags"
+    (tags / "note").write_text("mine")
+    edit_tags(store, [key], remove=["draft"])
+    export_mlflow(store, [run], tmp_path / "mlruns")
+    given = {name for name in values_in(tags) if not name.startswith("mlflow.")}
+    assert {name for name in given if "tag" in name} == {"backtrail.tag.paper"}
+    assert values_in(tags)["note"] == "mine"
+
+
+@pytest.mark.parametrize("step", ["the experiment", "the run", "its parameters", "its end"])
+def test_an_export_that_was_killed_is_done_by_the_next_one(project, ids, tmp_path, step):
+    store, run = project.store, project.store.run(ids["sma"])
+    (whole,) = export_mlflow(store, [run], tmp_path / "whole")
+    home = tmp_path / "mlruns" / whole.experiment_id
+    if step == "the experiment":
+        home.mkdir(parents=True)
+        (home / ".meta.yaml.host.1.1.tmp~").write_text("half")
+    else:
+        shutil.copytree(tmp_path / "whole", tmp_path / "mlruns")
+        (home / whole.run_id / "meta.yaml").unlink()
+    if step in ("the run", "its parameters"):
+        for name in ("artifacts", "metrics", "tags"):
+            shutil.rmtree(home / whole.run_id / name)
+    if step == "the run":
+        shutil.rmtree(home / whole.run_id / "params")
+    (found,) = export_mlflow(store, [run], tmp_path / "mlruns")
+    assert yaml.safe_load((home / "meta.yaml").read_text())["name"] == "strategies/sma.py"
+    for name in ("artifacts/results", "metrics", "params"):
+        there, expected = (Path(one.path, name) for one in (found, whole))
+        assert sorted(path.name for path in there.iterdir()) == sorted(
+            path.name for path in expected.iterdir()
+        )
+    assert yaml.safe_load((Path(found.path) / "meta.yaml").read_text())["status"] == 3
 
 
 def test_what_cannot_be_exported_is_refused(project, ids, tmp_path):
