@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
-from backtrail.wording import choices, counted, error_words, first_line
+from backtrail.wording import choices, counted, error_words, first_line, risk_free_words
 
 if TYPE_CHECKING:
     from backtrail.catalog.queries import RunQuery
@@ -96,6 +96,8 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     ]
     if row["run_type"] == "optimization":
         facts.append("selected by a search")
+    if "risk_free_rate" in row["settings_json"]:
+        facts.append(f"over {risk_free_words(json.loads(row['settings_json']))}")
     if row["names_json"].count('"') > 2:  # unpacking the names of each run takes long
         facts.append(f"also {', '.join(json.loads(row['names_json'])[1:])}")
     if row["tags_json"] != "[]":
