@@ -29,6 +29,7 @@ def row(number, **values):
         "bundle": "prices",
         "start_date": "2020-01-01",
         "end_date": "2020-12-31",
+        "settings_json": json.dumps(values.pop("settings", {})),
         "params_json": json.dumps(params),
         "run_type": "backtest",
         "dataset_id": "d1",
