@@ -71,6 +71,14 @@ def test_a_table_shows_figures_window_parameters_and_why_a_run_failed():
     ]
 
 
+def test_a_risk_free_rate_stands_below_the_ratio_that_is_over_it():
+    lines = runs_table([row(1), row(2, settings={"risk_free_rate": "0.02"})]).splitlines()
+    assert [line.strip() for line in lines[2::2]] == [
+        "2020-01-01..2020-12-31  fast=10 slow=50",
+        "2020-01-01..2020-12-31  fast=10 slow=50  over 2% a year",
+    ]
+
+
 def test_a_table_fits_100_columns_whatever_it_holds():
     params = {f"parameter_{number}": number for number in range(20)}
     rows = [
