@@ -10,6 +10,7 @@ from backtrail import run_algorithm
 from backtrail.batch.history.comparing import compare_runs
 from backtrail.batch.history.diffing import diff_runs
 from backtrail.batch.history.showing import run_text
+from backtrail.cli import main
 from backtrail.errors import ConfigError
 
 from .project import WINDOW, manifest
@@ -106,3 +107,24 @@ def test_a_rate_below_zero_was_real_and_is_taken(project):
     found = run(project, risk_free_rate=-0.005)
     assert found.metrics["sharpe_ratio"] > run(project).metrics["sharpe_ratio"]
     assert manifest(found.output_dir)["identity"]["risk_free_rate"] == "-0.005"
+
+
+def test_runs_over_different_rates_do_not_stand_together_in_silence(project, monkeypatch, capsys):
+    run(project)
+    run(project, risk_free_rate=RATE)
+    monkeypatch.chdir(project.root)
+    told = {}
+    for command in (
+        ["list"],
+        ["list", "--by", "strategy"],
+        ["catalog-query"],
+        ["history", "sma.py"],
+    ):
+        capsys.readouterr()
+        assert main(command) == 0
+        told[" ".join(command)] = capsys.readouterr().out
+    assert told.pop("list").count("over 5% a year") == 1
+    for text in told.values():
+        assert "these runs have the risk-free rates 0, 0.05: Sharpe ratios" in text
+    assert main(["catalog-query", "--where", "sharpe_ratio < -100"]) == 0
+    assert "risk-free" not in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.history.why import STATES, PreviewedRun
@@ -13,7 +13,14 @@ from backtrail.wording import choices, counted, error_words, first_line, risk_fr
 if TYPE_CHECKING:
     from backtrail.catalog.queries import RunQuery
 
-__all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
+__all__ = [
+    "explain_nothing",
+    "params_words",
+    "plan_text",
+    "rates_note",
+    "runs_table",
+    "shortened",
+]
 
 _WIDTH = 100
 _GAP = "  "
@@ -105,6 +112,22 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     yield _GAP.join(fact for fact in facts if fact)
     if row["error_kind"]:
         yield error_words(row["error_kind"], row["error_message"])
+
+
+def rates_note(settings: Iterable[str]) -> str:
+    """Return a line that warns of runs whose ratios are over different risk-free rates, or nothing.
+
+    Args:
+        settings: `settings_json` of the runs that stand together.
+    """
+    found = {json.loads(text).get("risk_free_rate", "0") for text in set(settings)}
+    if len(found) < 2:
+        return ""
+    rates = sorted(found, key=float)
+    return (
+        f"these runs have the risk-free rates {', '.join(rates)}: Sharpe ratios and what else is "
+        "over that rate cannot be compared\n"
+    )
 
 
 def explain_nothing(rows: Sequence[Mapping[str, Any]], query: "RunQuery") -> str:

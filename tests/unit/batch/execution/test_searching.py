@@ -139,6 +139,10 @@ def test_the_benchmark_of_the_statistics_is_the_run_s(project):
     (own,) = evaluated(project, searching(project, validate=validate, benchmark="AAA"))
     assert held.rows.equals(own.rows)
     assert held.statistics.maxima.scores.tolist() != own.statistics.maxima.scores.tolist()
+    # The rate is taken from sets and benchmark alike.
+    keys = {"validate": validate, "benchmark": "BBB", "risk_free_rate": 0.05}
+    (above,) = evaluated(project, searching(project, **keys))
+    assert above.statistics.maxima.scores == pytest.approx(held.statistics.maxima.scores, rel=1e-9)
 
 
 def test_no_set_sees_a_bar_of_the_holdout(project):
