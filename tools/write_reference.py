@@ -327,8 +327,12 @@ on its pages. A function of `backtrail.metrics` with the name of a metric gives 
   capital, see [decision 32](../decisions/0032-wealth-begins-with-the-capital.md). **b** are
   those of the benchmark at the same bars, **rf** and **t** the risk-free rate per bar. **V** is the
   portfolio value at a bar, and **pnl** the profit of a closed round trip, net of commission.
+- **rf** is made of the key `risk_free_rate`, an annual rate: (1 + rate)^(1 / bars a year) - 1. It
+  is also the target t of `sortino_ratio`, `downside_deviation` and `omega_ratio`, and the SR of
+  `probabilistic_sharpe_ratio` is of r - rf. Without rf in its formula a metric does not change with
+  the rate; cash earns none. See [decision 37](../decisions/0037-ratios-over-a-risk-free-rate.md).
 - *Rests on* is what stands beside the number, here of a run of 252 bars a year without a risk-free
-  rate.
+  rate. With one, each of the figures above states it.
 - *Null when* is what stands there where there is no number. Whatever is made of r is also null in a
   run of a single bar, and where equity fell to zero or below before the last one.
 

@@ -167,6 +167,7 @@ def _index_page(out: Path) -> dict[str, Any]:
             "report": "r.html",
             "advanced": None,
             "search": None,
+            "risk_free": None,
             "synthetic": False,
             "looks": HoldoutLooks(),
             "tags": [],

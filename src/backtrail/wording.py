@@ -1,8 +1,9 @@
 """Words that messages of every layer share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["choices", "counted", "error_words", "first_line"]
+__all__ = ["choices", "counted", "error_words", "first_line", "risk_free_words"]
 
 _MOST_CHOICES = 6
 
@@ -31,6 +32,16 @@ def error_words(kind: str, message: str | None) -> str:
     """Return an error in one line: its kind, and the first line of its message."""
     first = first_line(message or "")
     return kind if first in ("", kind) else f"{kind}: {first}"
+
+
+def risk_free_words(identity: Mapping[str, Any]) -> str | None:
+    """Return the risk-free rate of a run's identity as `2% a year`; None where it states none."""
+    rate = identity.get("risk_free_rate")
+    if rate is None:
+        return None
+    from decimal import Decimal  # few runs have one
+
+    return f"{(Decimal(rate) * 100).normalize():f}% a year"
 
 
 def first_line(text: str) -> str:

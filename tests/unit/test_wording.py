@@ -1,4 +1,12 @@
-from backtrail.wording import choices, error_words
+from backtrail.wording import choices, error_words, risk_free_words
+
+
+def test_a_risk_free_rate_is_told_in_percent_with_its_own_digits():
+    rates = ("0.02", "0.0525", "-0.005", "0.1", "0.00005")
+    assert [risk_free_words({"risk_free_rate": rate}) for rate in rates] == [
+        "2% a year", "5.25% a year", "-0.5% a year", "10% a year", "0.005% a year",
+    ]  # fmt: skip
+    assert risk_free_words({}) is None
 
 
 def test_an_error_is_shown_in_one_line_that_no_terminal_obeys():

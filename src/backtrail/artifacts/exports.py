@@ -37,6 +37,7 @@ def strategy_config(identity: Mapping[str, Any]) -> dict[str, Any]:
         **{name: identity[name] for name in _SETTINGS},
         "margin": identity.get("margin", {}),
         "instruments": identity.get("instruments", {}),
+        **{name: identity[name] for name in ("risk_free_rate",) if name in identity},
     }
 
 

@@ -49,6 +49,12 @@ def add_run_command(commands: Any) -> None:
     parser.add_argument(
         "--benchmark", metavar="SYMBOL", help="symbol that returns are compared with"
     )
+    parser.add_argument(
+        "--risk-free-rate",
+        type=float,
+        metavar="FRACTION",
+        help="what money without risk earns in a year; 0.02 is two percent",
+    )
     for name in _SETTINGS:
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"as `{name}` in a config")
     parser.add_argument("--name", help="what the run is called; the strategy's name when left out")
@@ -80,7 +86,8 @@ def _parameter(text: str) -> tuple[str, Any]:
 def _run(options: argparse.Namespace) -> int:
     from backtrail.backtest import run_algorithm
 
-    settings = {name: getattr(options, name) for name in (*_SETTINGS, "capital_base", "benchmark")}
+    named = (*_SETTINGS, "capital_base", "benchmark", "risk_free_rate")
+    settings = {name: getattr(options, name) for name in named}
     if options.commission is not None:
         model = {"model": "per_dollar", "cost": options.commission}
         settings["commission"] = model if options.commission else {"model": "none"}

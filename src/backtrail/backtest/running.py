@@ -35,6 +35,7 @@ def run_algorithm(
     commission: Mapping[str, Any] | Default = DEFAULT,
     slippage: Mapping[str, Any] | Default = DEFAULT,
     benchmark: str | Default | None = DEFAULT,
+    risk_free_rate: float | Decimal | Default = DEFAULT,
     ledger: str | Default = DEFAULT,
     fill: str | Default = DEFAULT,
     size_at: str | Default = DEFAULT,
@@ -85,6 +86,7 @@ def run_algorithm(
         commission: As in a config: `{"model": "per_dollar", "cost": 0.001}`.
         slippage: As in a config: `{"model": "fixed_bps", "basis_points": 5}`.
         benchmark: Symbol that returns are compared with; None for no benchmark.
+        risk_free_rate: What money without risk earns in a year; 0.02 is two percent.
         ledger: `decimal` or `float64`.
         fill: `next_open`, `next_close` or `same_close`.
         size_at: `signal_close` or `fill`.
@@ -121,6 +123,7 @@ def run_algorithm(
         "commission": commission,
         "slippage": slippage,
         "benchmark": benchmark,
+        "risk_free_rate": risk_free_rate,
         "ledger": ledger,
         "fill": fill,
         "size_at": size_at,

@@ -214,7 +214,7 @@ def _rows_of(
         "start_date": identity["start"],
         "end_date": identity["end"],
         "params_json": canonical_json(identity["params"]),
-        "settings_json": canonical_json({key: identity[key] for key in _SETTINGS}),
+        "settings_json": canonical_json(_settings(identity)),
         "attempt": manifest["attempt"],
         "started_at": manifest["started_at"],
         "finished_at": manifest.get("finished_at"),
@@ -245,6 +245,13 @@ _SETTINGS = (
     "execution",
     "seed",
 )
+
+
+def _settings(identity: dict[str, Any]) -> dict[str, Any]:
+    found = {key: identity[key] for key in _SETTINGS}
+    if "risk_free_rate" in identity:
+        found["risk_free_rate"] = identity["risk_free_rate"]
+    return found
 
 
 def _outcome(manifest: dict[str, Any], *, is_altered: bool) -> Row:

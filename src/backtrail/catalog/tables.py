@@ -163,7 +163,8 @@ runs = Table(
         "settings_json",
         Text,
         nullable=False,
-        comment="mapping of engine, ledger, capital_base, commission, slippage, execution, seed",
+        comment="mapping of engine, ledger, capital_base, commission, slippage, execution, seed, "
+        "and risk_free_rate where it is not zero",
     ),
     Column("attempt", Integer, nullable=False, comment="1, and one more after every failure"),
     Column("started_at", String(32), nullable=False, comment="when it began, ISO 8601, UTC"),

@@ -164,6 +164,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _list_groups(query: "RunQuery", options: argparse.Namespace) -> int:
     from backtrail.batch.history.finding import groups_table
+    from backtrail.batch.history.listing import rates_note
     from backtrail.catalog.groups import group_runs, order_groups
 
     with open_catalog(options) as catalog:
@@ -174,12 +175,14 @@ def _list_groups(query: "RunQuery", options: argparse.Namespace) -> int:
     if options.json:
         print(pretty_json(groups.to_dicts()), end="")
     else:
-        print(nothing or groups_table(groups, options.by, options.metric), end="")
+        note = rates_note(runs.rows["settings_json"])
+        print(nothing or f"{groups_table(groups, options.by, options.metric)}{note}", end="")
     return 0
 
 
 def _query(options: argparse.Namespace) -> int:
     from backtrail.batch.history.finding import frame_table, main_columns, statistics_text
+    from backtrail.batch.history.listing import rates_note
     from backtrail.catalog.queries import locate_artifacts, run_statistics
 
     for name, others in (("stats", ("artifact", "out", "columns")), ("artifact", ("columns",))):
@@ -206,17 +209,20 @@ def _query(options: argparse.Namespace) -> int:
     elif options.artifact is not None and not frame.is_empty():
         print(*frame["file"], sep="\n")
     else:
-        print(f"{'' if frame.is_empty() else frame_table(frame)}{note}", end="")
+        rates = rates_note(runs.rows["settings_json"])
+        print(f"{'' if frame.is_empty() else frame_table(frame)}{rates}{note}", end="")
     return 0
 
 
 def _history(options: argparse.Namespace) -> int:
-    from backtrail.batch.history.versions import strategy_versions, versions_text
+    from backtrail.batch.history.listing import rates_note
+    from backtrail.batch.history.versions import runs_of, strategy_versions, versions_text
 
     with open_catalog(options) as catalog:
         versions = strategy_versions(catalog, options.strategy, options.metric)
+        rates = rates_note(runs_of(catalog, options.strategy)["settings_json"])
     if options.json:
         print(pretty_json([asdict(version) for version in versions]), end="")
     else:
-        print(versions_text(versions, options.metric), end="")
+        print(f"{versions_text(versions, options.metric)}{rates}", end="")
     return 0

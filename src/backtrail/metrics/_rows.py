@@ -40,7 +40,9 @@ class Year:
         self.periods = periods
         self.rate = risk.risk_free_per_period(risk_free, periods)
         self.text = f"{periods:g} bars a year"
-        self.excess = f"{self.text}, risk-free rate {risk_free:g} a year"
+        self.riskless = f"risk-free rate {risk_free:g} a year"
+        self.excess = f"{self.text}, {self.riskless}"
+        self.is_free = risk_free == 0.0
 
 
 class _Section:
@@ -97,7 +99,7 @@ def risk_rows(
     some = _NOTHING if series is None else series
     _add_ratios(section, some, year)
     _add_drawdowns(section, some, year, first_fall)
-    _add_distribution(section, some)
+    _add_distribution(section, some, year)
     return section.rows
 
 
@@ -128,8 +130,10 @@ def _add_drawdowns(section: _Section, series: FloatArray, year: Year, first_fall
     section.add("ulcer_index", ulcer, "fraction", "root mean square drawdown")
 
 
-def _add_distribution(section: _Section, series: FloatArray) -> None:
-    section.add("omega_ratio", returns.omega_ratio(series), "ratio", "threshold 0 per bar", _NEVER)
+def _add_distribution(section: _Section, series: FloatArray, year: Year) -> None:
+    omega = returns.omega_ratio(series, year.rate)
+    threshold = "threshold 0 per bar" if year.is_free else f"threshold per bar, {year.riskless}"
+    section.add("omega_ratio", omega, "ratio", threshold, _NEVER)
     tails, still = returns.tail_ratio(series), "the 5th percentile is 0"
     section.add("tail_ratio", tails, "ratio", "95th over 5th percentile", still)
     section.add("skewness", risk.skewness(series), "ratio", "population moments", _FLAT)
@@ -142,9 +146,10 @@ def _add_distribution(section: _Section, series: FloatArray) -> None:
     line, few = "R squared of cumulative log returns on time", "fewer than three returns"
     straight = f"{few}, or a constant curve"
     section.add("stability", returns.stability(series), "ratio", line, straight)
-    chance, above = risk.probabilistic_sharpe_ratio(series), "that the true ratio is above 0"
-    metric = "probabilistic_sharpe_ratio"
-    section.add(metric, chance, "probability", f"{above}, one trial", _FLAT)
+    chance = risk.probabilistic_sharpe_ratio(series, risk_free_per_period=year.rate)
+    above = "that the true ratio is above 0, one trial"
+    above = above if year.is_free else f"{above}, {year.riskless}"
+    section.add("probabilistic_sharpe_ratio", chance, "probability", above, _FLAT)
 
 
 def benchmark_rows(

@@ -15,6 +15,7 @@ from backtrail.errors import StrategyError
 from backtrail.metrics._rows import MetricRow
 from backtrail.metrics._series import FloatArray
 from backtrail.metrics.returns import equity_returns
+from backtrail.metrics.risk import risk_free_per_period
 
 __all__ = ["OwnMetric", "RunMaterial", "metric", "own_metrics", "own_rows", "own_value"]
 
@@ -28,6 +29,7 @@ MATERIAL: Final = (
     "timestamps",
     "trades",
     "periods_per_year",
+    "risk_free_per_period",
 )
 _MARK: Final = "__backtrail_metric__"
 _COLUMNS: Final = frozenset(
@@ -35,7 +37,15 @@ _COLUMNS: Final = frozenset(
     # Of the tables of runs: `compare_backtests`, the catalog.
     | {"backtest_id", "timestamp", "framework_version", "name", "status", "grade", "strategy"}
     | {"code_hash", "bundle", "dataset_id", "start", "end", "run_key", "run_type", "library"}
-    | {"capture_grade", "benchmark", "start_date", "end_date", "attempt", "started_at"}
+    | {
+        "risk_free_rate",
+        "capture_grade",
+        "benchmark",
+        "start_date",
+        "end_date",
+        "attempt",
+        "started_at",
+    }
     | {"finished_at", "execute_seconds", "result_bytes", "code_bytes", "error_kind"}
     | {"error_message", "manifest_sha256", "git_commit", "git_branch", "git_dirty"}
 )
@@ -81,7 +91,8 @@ def metric(
     `benchmark_returns`, those of the benchmark at the same bars, NaN before it has a price (without
     a benchmark the metric is undefined); `equity`, shape (n,); `timestamps` of the bars, UTC,
     datetime64; `trades`, the closed round trips in the order of entry, as arrays by column (see the
-    table `trades`); `periods_per_year`. It returns a finite number, or None where it is undefined.
+    table `trades`); `periods_per_year`; `risk_free_per_period`, what a bar earns at the run's
+    risk-free rate. It returns a finite number, or None where it is undefined.
 
     Args:
         function: The function, when it is marked without options.
@@ -162,6 +173,7 @@ class RunMaterial:
         benchmark_returns: Of every bar, shape (n,), None or NaN where unknown; None without a
             benchmark.
         capital_base: Cash at the start; None where wealth begins with the first value of equity.
+        risk_free: Annual rate, compounded per bar.
     """
 
     def __init__(
@@ -172,10 +184,12 @@ class RunMaterial:
         trades: Mapping[str, Sequence[Any]] | None = None,
         benchmark_returns: Sequence[float | None] | FloatArray | None = None,
         capital_base: float | None = None,
+        risk_free: float = 0.0,
     ) -> None:
         self.equity: FloatArray = _fixed(np.asarray(equity, dtype=np.float64))
         self._times = timestamps_us
         self.periods_per_year = periods_per_year
+        self.risk_free_per_period = risk_free_per_period(risk_free, periods_per_year)
         self._trades = trades
         self._compared = benchmark_returns
         self._capital = capital_base

@@ -5,7 +5,9 @@ EmptySeriesError when there is none and ValueError when one is not finite. None 
 """
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ __all__ = [
     "excess_kurtosis_unbiased",
     "gaussian_value_at_risk",
     "probabilistic_sharpe_ratio",
+    "risk_free_of",
     "risk_free_per_period",
     "sharpe_ratio",
     "skewness",
@@ -28,6 +31,11 @@ __all__ = [
     "sortino_ratio",
     "value_at_risk",
 ]
+
+
+def risk_free_of(identity: Mapping[str, Any]) -> float:
+    """Return the annual risk-free rate of a run's identity; 0 where it states none."""
+    return float(identity.get("risk_free_rate", 0))
 
 
 def risk_free_per_period(annual_rate: float, periods_per_year: float) -> float:
@@ -155,20 +163,21 @@ def gaussian_value_at_risk(returns: npt.ArrayLike, level: float = 0.05) -> float
 
 
 def probabilistic_sharpe_ratio(
-    returns: npt.ArrayLike, benchmark_sharpe: float = 0.0
+    returns: npt.ArrayLike, benchmark_sharpe: float = 0.0, risk_free_per_period: float = 0.0
 ) -> float | None:
     """Return the probability that the true Sharpe ratio exceeds a benchmark.
 
-    Phi[(SR - SR*) sqrt(n-1) / sqrt(1 - g3 SR + (g4-1)/4 SR^2)] with SR per bar (ddof 1) and
-    population moments, g4 raw. None without variance.
+    Phi[(SR - SR*) sqrt(n-1) / sqrt(1 - g3 SR + (g4-1)/4 SR^2)] with SR per bar of r - rf (ddof 1)
+    and population moments, g4 raw. None without variance.
 
     Source: Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier.
 
     Args:
         returns: Returns per bar.
         benchmark_sharpe: SR*, per bar, not annual.
+        risk_free_per_period: Rate per bar, as `sharpe_ratio` takes it.
     """
-    estimate = SharpeEstimate.of(returns)
+    estimate = SharpeEstimate.of(returns, risk_free_per_period)
     return None if estimate is None else estimate.probability_above(benchmark_sharpe)
 
 

@@ -42,14 +42,20 @@ class SharpeEstimate:
             raise ValueError(f"{self.observations} observations; a Sharpe ratio needs two or more")
 
     @classmethod
-    def of(cls, returns: npt.ArrayLike) -> "SharpeEstimate | None":
+    def of(
+        cls, returns: npt.ArrayLike, risk_free_per_period: float = 0.0
+    ) -> "SharpeEstimate | None":
         """Estimate from returns per bar, shape (n,); None without variance.
+
+        Args:
+            returns: The returns.
+            risk_free_per_period: Rate per bar that is taken from them.
 
         Raises:
             EmptySeriesError: If there is no return.
             ValueError: If one is not finite.
         """
-        series = checked(returns)
+        series = checked(returns) - risk_free_per_period
         deviation = spread(series)
         if not deviation:
             return None

@@ -115,6 +115,7 @@ def summarize_tables(
         tables["trades"],
         curve["benchmark_returns"],
         capital_base=capital_base,
+        risk_free=risk_free,
     )
     return rows + own_rows(own, run)
 

@@ -36,12 +36,13 @@ class CompiledAccount:
     Args:
         bars: Prices, of every symbol in every row.
         config: Rules and costs that the kernel knows.
+        target: Return per bar below which a bar counts as a loss.
     """
 
-    def __init__(self, bars: Bars, config: EngineConfig) -> None:
+    def __init__(self, bars: Bars, config: EngineConfig, target: float = 0.0) -> None:
         self._bars: Final = bars
         self._prices: Final = _prices(bars)
-        self._terms: Final = _terms(config)
+        self._terms: Final = _terms(config, target)
 
     def changes(self, sets: int) -> Changes:
         """Return what takes the weights of so many sets."""
@@ -70,7 +71,7 @@ def _prices(bars: Bars) -> tuple[FloatArray, IntArray, IntArray]:
     )
 
 
-def _terms(config: EngineConfig) -> Terms:
+def _terms(config: EngineConfig, target: float) -> Terms:
     rules = config.rules
     return Terms(
         float(config.commission.cost),
@@ -79,4 +80,5 @@ def _terms(config: EngineConfig) -> Terms:
         rules.size_at == "fill",
         _POLICIES[rules.cash_policy],
         OPENS if rules.fill == "next_open" else CLOSES,
+        target,
     )

@@ -58,6 +58,7 @@ class Terms(NamedTuple):
         at_fill: Size at the fill instead of at the signal's close.
         cash_policy: `CLIP`, `REJECT` or `OVERDRAW`.
         fills: Row of prices at which orders fill, `OPENS` or `CLOSES`.
+        target: Return per bar below which a bar counts as a loss.
     """
 
     rate: float
@@ -66,6 +67,7 @@ class Terms(NamedTuple):
     at_fill: bool
     cash_policy: int
     fills: int
+    target: float
 
 
 # What is known of each symbol, rows of an account of shape (ACCOUNT_SIZE, k): shares held; the last
@@ -92,6 +94,7 @@ def _ride_one(
     cash: float,
     quantity: float,
     closes: FloatArray,
+    target: float,
     equity: FloatArray,
     state: FloatArray,
 ) -> None:
@@ -99,17 +102,19 @@ def _ride_one(
     if equity.shape[0] > 0:
         for index in range(row, end):
             equity[index] = cash + quantity * closes[index]
-    if quantity == 0.0:  # after the first of these bars equity stays what it is
-        end = min(end, row + 1)
     before, peak = state[_EQUITY], state[_PEAK]
     total, squares, downside = state[_SUM], state[_SQUARES], state[_DOWNSIDE]
+    if quantity == 0.0:  # after the first of these bars equity stays what it is
+        downside += max(end - row - 1, 0) * min(-target, 0.0) ** 2
+        end = min(end, row + 1)
     largest, deepest = state[_LARGEST], state[_DRAWDOWN]
     floor = peak * (1.0 + deepest)
     for index in range(row, end):
         value = cash + quantity * closes[index]
         change = value / before - 1.0
         size = abs(change)
-        fall = 0.5 * (change - size)  # the change where it is a loss, else zero; no branch
+        above = change - target
+        fall = 0.5 * (above - abs(above))  # what is below the target, else zero; no branch
         total += change
         squares += change * change
         downside += fall * fall
@@ -134,6 +139,7 @@ def _ride_many(
     quantities: FloatArray,
     held: IntArray,
     closes: FloatArray,
+    target: float,
     equity: FloatArray,
     state: FloatArray,
 ) -> None:
@@ -145,7 +151,7 @@ def _ride_many(
         change = value / state[_EQUITY] - 1.0
         state[_SUM] += change
         state[_SQUARES] += change * change
-        state[_DOWNSIDE] += min(change, 0.0) ** 2
+        state[_DOWNSIDE] += min(change - target, 0.0) ** 2
         state[_LARGEST] = max(state[_LARGEST], abs(change))
         if value > state[_PEAK]:
             state[_PEAK] = value
@@ -344,6 +350,8 @@ def _simulate_set(
     first = closes[0]
     state[:] = 0.0
     state[_FIRST] = state[_EQUITY] = state[_PEAK] = state[_CASH] = terms.capital
+    # The first bar is marked as all others, and has no return: what it adds is taken away before.
+    state[_DOWNSIDE] = -(min(-terms.target, 0.0) ** 2)
     next_action, next_change, changes = 0, 0, change_rows.shape[0]
     waiting = False
     row = 0
@@ -362,9 +370,10 @@ def _simulate_set(
         if next_change < changes and change_rows[next_change] < end:
             end = change_rows[next_change] + 1
         if symbols == 1:
-            _ride_one(row, end, state[_CASH], account[_QUANTITY, 0], first, equity, state)
+            cash, quantity = state[_CASH], account[_QUANTITY, 0]
+            _ride_one(row, end, cash, quantity, first, terms.target, equity, state)
         else:
-            _ride_many(row, end, account[_QUANTITY], held, closes, equity, state)
+            _ride_many(row, end, account[_QUANTITY], held, closes, terms.target, equity, state)
         row = end - 1
         while next_change < changes and change_rows[next_change] == row:
             column = change_columns[next_change]

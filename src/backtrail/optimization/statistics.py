@@ -40,11 +40,13 @@ class ArrayAccount:
     Args:
         bars: Prices, of every symbol in every row.
         config: Rules and costs that the compiled account knows, with the float64 ledger.
+        target: Return per bar below which a bar counts as a loss.
     """
 
-    def __init__(self, bars: Bars, config: EngineConfig) -> None:
+    def __init__(self, bars: Bars, config: EngineConfig, target: float = 0.0) -> None:
         self._market: Final = Market(bars)
         self._config: Final = config
+        self._target: Final = target
 
     def run(self, weights: FloatArray, curve: FloatArray) -> list[float]:
         """Return the statistics of one set.
@@ -62,10 +64,10 @@ class ArrayAccount:
         equity = equity_curve(account)
         if len(curve):
             curve[:] = equity
-        return statistics_of(equity, account)
+        return statistics_of(equity, account, self._target)
 
 
-def statistics_of(equity: FloatArray, account: Finished) -> list[float]:
+def statistics_of(equity: FloatArray, account: Finished, target: float = 0.0) -> list[float]:
     """Return the statistics of a finished account, in the order of `STATISTICS`.
 
     Sums go from the first bar to the last, as those of the kernel do.
@@ -73,10 +75,11 @@ def statistics_of(equity: FloatArray, account: Finished) -> list[float]:
     Args:
         equity: Its value per bar.
         account: With its round trips.
+        target: Return per bar below which a bar counts as a loss.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # of a ruined account, in vain
         returns = equity[1:] / equity[:-1] - 1.0
-    losses = np.minimum(returns, 0.0)
+    losses = np.minimum(returns - target, 0.0)
     record = account.record()
     trips = record.trips()
     gains = record.amounts.floats(

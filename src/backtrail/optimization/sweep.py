@@ -28,6 +28,7 @@ from backtrail.engine.stepping import Step
 from backtrail.engine.strategy import params_from
 from backtrail.errors import StrategyError
 from backtrail.metrics.own import RunMaterial, own_value
+from backtrail.metrics.risk import risk_free_per_period
 from backtrail.metrics.summary import summarize_tables, tables_since
 from backtrail.optimization.search import SWEEP_METRICS
 from backtrail.optimization.statistics import STATISTICS, ArrayAccount
@@ -82,6 +83,7 @@ class Sweep:
         bars: Prices.
         config: Execution rules, costs and capital. Money is float64 here, whatever `ledger` says.
         periods_per_year: Bars per year, for what is annualised.
+        risk_free: Annual risk-free rate, compounded per bar.
         attributes: Set on the context of a strategy in event form before `initialize`.
         sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.
         benchmark: Symbol with which metrics of the strategy's own compare it; None without one.
@@ -103,6 +105,7 @@ class Sweep:
         config: EngineConfig,
         *,
         periods_per_year: float,
+        risk_free: float = 0.0,
         attributes: Mapping[str, object] | None = None,
         sessions: SessionSource | None = None,
         benchmark: str | None = None,
@@ -118,6 +121,7 @@ class Sweep:
         self._sessions = sessions
         self._config = replace(config, ledger="float64")
         self._periods = periods_per_year
+        self._risk_free = risk_free
         # An account in event form that began before the first row has another value there.
         begins_here = not first or strategy.gives_weights
         self._capital = float(config.capital_base) if begins_here else None
@@ -141,6 +145,11 @@ class Sweep:
         self._has_numba = False
         self._compiled: CompiledAccount | None = None
         self._arrays: ArrayAccount | None = None
+
+    @property
+    def _riskless(self) -> float:
+        """What a bar earns without risk."""
+        return risk_free_per_period(self._risk_free, self._periods)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -194,7 +203,7 @@ class Sweep:
                 returns[done] = kept[:, 1:] / kept[:, :-1] - 1.0
                 if self._capital is not None and bars > 1:
                     returns[done, 0] = kept[:, 1] / self._capital - 1.0
-        _fill_metrics(columns, states, bars - 1, self._periods)
+        _fill_metrics(columns, states, bars - 1, self._periods, self._riskless)
         return SweepResult(wanted, columns, tuple(errors), returns)
 
     def _is_worth_numba(self, sets: int) -> bool:
@@ -223,7 +232,7 @@ class Sweep:
         if self.is_compiled and self._has_numba and self._compiled is None:
             from backtrail.optimization.compiled_account import CompiledAccount  # imports Numba
 
-            self._compiled = CompiledAccount(self._bars, self._config)
+            self._compiled = CompiledAccount(self._bars, self._config, self._riskless)
         return self._compiled
 
     def _run_compiled(
@@ -261,7 +270,7 @@ class Sweep:
     ) -> list[int]:
         """Do as `_run_compiled` by NumPy."""
         if self._arrays is None:
-            self._arrays = ArrayAccount(self._bars, self._config)
+            self._arrays = ArrayAccount(self._bars, self._config, self._riskless)
         for number in block:
             try:
                 weights = check_weights(self._weights(wanted[number]), self._bars)
@@ -292,6 +301,7 @@ class Sweep:
                 self._periods,
                 benchmark_returns=self._compared,
                 capital_base=self._capital,
+                risk_free=self._risk_free,
             )
             try:
                 found = {own.name: own_value(own, run) for own in self._strategy.metrics}
@@ -339,7 +349,11 @@ class Sweep:
             tables = {**tables, "backtest_results": curves}
         own = self._strategy.metrics
         rows = summarize_tables(
-            tables, periods_per_year=self._periods, own=own, capital_base=self._capital
+            tables,
+            periods_per_year=self._periods,
+            risk_free=self._risk_free,
+            own=own,
+            capital_base=self._capital,
         )
         found = {row.metric: row.value for row in rows}
         for name, column in columns.items():
@@ -418,7 +432,11 @@ def _has_rules_for(config: EngineConfig) -> bool:
 
 
 def _fill_metrics(
-    columns: Mapping[str, FloatArray], states: FloatArray, count: int, periods: float
+    columns: Mapping[str, FloatArray],
+    states: FloatArray,
+    count: int,
+    periods: float,
+    riskless: float,
 ) -> None:
     """Turn the kernel's statistics into metrics, where a set has statistics.
 
@@ -431,6 +449,7 @@ def _fill_metrics(
     value = dict(zip(STATISTICS, states[done].T, strict=False))
     growth = value["last_equity"] / value["first_equity"]
     mean = value["sum_returns"] / count
+    excess = mean - riskless
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(value["sum_squares"] - count * mean**2, 0.0) / (count - 1)
         deviation = np.sqrt(variance)
@@ -440,8 +459,8 @@ def _fill_metrics(
             "total_return": growth - 1.0,
             "cagr": cagr,
             "annual_volatility": deviation * math.sqrt(periods),
-            "sharpe_ratio": _ratio(mean, deviation) * math.sqrt(periods),
-            "sortino_ratio": _ratio(mean, np.sqrt(value["sum_downside_squares"] / count))
+            "sharpe_ratio": _ratio(excess, deviation) * math.sqrt(periods),
+            "sortino_ratio": _ratio(excess, np.sqrt(value["sum_downside_squares"] / count))
             * math.sqrt(periods),
             "calmar_ratio": _ratio(cagr, -value["max_drawdown"]),
             "max_drawdown": value["max_drawdown"],

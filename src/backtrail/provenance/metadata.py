@@ -170,6 +170,7 @@ def describe_run_metadata(
         "parameters": identity["params"],
         "symbols": identity["symbols"],
         "benchmark": identity["benchmark"],
+        **{name: identity[name] for name in ("risk_free_rate",) if name in identity},
         "start": identity["start"],
         "end": identity["end"],
         "engine": identity["engine"],

@@ -9,6 +9,7 @@ import polars as pl
 
 from backtrail.canonical import pretty_json
 from backtrail.data.calendars import SessionYear, dataset_periods, is_daily
+from backtrail.metrics import risk_free_of
 from backtrail.reports import charting, tables, trading
 from backtrail.reports.contents import RunContents, read_contents
 from backtrail.reports.formatting import metric_tone
@@ -20,6 +21,7 @@ from backtrail.reports.series import pack_counts, pack_floats, pack_moments
 from backtrail.reports.settings import ReportConfig
 from backtrail.reports.sources import captured_code
 from backtrail.reports.validation import read_validation
+from backtrail.wording import risk_free_words
 
 __all__ = ["render_advanced_report"]
 
@@ -124,6 +126,7 @@ def _windows(contents: RunContents) -> list[RollingWindow]:
         year=None if year is None else SessionYear(**year),
         days=session_days(contents.run, contents.bundles_dir, contents.moments),
         start=charting.starting_equity(contents.results),
+        risk_free=risk_free_of(contents.run.identity),
     )
 
 
@@ -133,6 +136,7 @@ def _window_words(contents: RunContents) -> dict[str, Any]:
     timeframe = "1d" if joined else dataset["timeframe"]
     return {
         "joined": joined,
+        "risk_free": risk_free_words(contents.run.identity) or "0",
         "window_unit": {"1d": "days", "1w": "weeks"}.get(timeframe, "bars"),
         "window_periods": dataset_periods({**dataset, "timeframe": timeframe}),
     }

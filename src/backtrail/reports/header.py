@@ -12,7 +12,7 @@ from backtrail.reports.cost_grid import break_even_words
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.rundata import RunRecord
-from backtrail.wording import counted
+from backtrail.wording import counted, risk_free_words
 
 __all__ = ["Fact", "Header", "header_of", "selection_words", "verdict_words"]
 
@@ -111,6 +111,13 @@ def _limits(identity: Mapping[str, Any]) -> tuple[Fact, ...]:
     return tuple(found)
 
 
+def _rate(identity: Mapping[str, Any]) -> tuple[Fact, ...]:
+    rate = risk_free_words(identity)
+    if rate is None:
+        return ()
+    return (Fact("Risk-free rate", f"{rate}; the account's own cash earns nothing"),)
+
+
 def _look_ahead(identity: Mapping[str, Any]) -> str:
     """Return what keeps decisions from knowing the bars after them."""
     if identity["strategy"]["form"] not in ("signal", "step"):
@@ -131,6 +138,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
         Fact("Symbols", plain_text(identity["symbols"])),
         Fact("Period", period if bars is None else f"{period}, {bars:,} bars"),
         Fact("Benchmark", costs.get("benchmark") or plain_text(identity["benchmark"] or "none")),
+        *_rate(identity),
         Fact("Starting capital", _money_text(identity["capital_base"])),
         Fact("Commission", costs.get("commission") or _cost_text(identity["commission"])),
         Fact("Slippage", costs.get("slippage") or _cost_text(identity["slippage"])),

@@ -39,6 +39,7 @@ _TEXT_KEYS = (
     "run_type",
     "start",
     "end",
+    "risk_free",
     "error",
     "report",
     "advanced",
@@ -64,10 +65,11 @@ def render_index(
     Args:
         rows: One mapping per run: `backtest_id`, `name`, `entry` (of the batch), `strategy`,
             `code_hash`, `params` (mapping), `bundle`, `dataset_id`, `status`, `grade`, `run_type`,
-            `start`, `end`, `metrics` (mapping of name to value or None), `error` (reason or None),
-            `report`, `advanced` and `search` (paths relative to the page, or None), `synthetic`,
-            `looks` (`HoldoutLooks` at its dataset by its strategy file), `tags` (sorted), and
-            `version`, which is another one when the run's results are.
+            `start`, `end`, `risk_free` (the rate in words, or None), `metrics` (mapping of name to
+            value or None), `error` (reason or None), `report`, `advanced` and `search` (paths
+            relative to the page, or None), `synthetic`, `looks` (`HoldoutLooks` at its dataset by
+            its strategy file), `tags` (sorted), and `version`, which is another one when the run's
+            results are.
         out: The HTML file to write; what it needs is written to `.index/` beside it.
         equity: Returns dates and equity of a run, 1.0 at its start, or None; asked only for runs
             whose curves are not written yet.

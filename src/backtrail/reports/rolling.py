@@ -7,6 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from backtrail.data.calendars import SessionYear, is_daily, periods_per_year
+from backtrail.metrics import risk_free_per_period
 
 __all__ = ["RollingWindow", "rolling_windows"]
 
@@ -27,7 +28,7 @@ class RollingWindow:
         size: How many returns it holds.
         step: Every how many returns a value is kept; the last one always is.
         moments: Where the windows end, microseconds since 1970.
-        sharpe: Annual Sharpe ratio without risk-free rate; NaN where the returns do not vary.
+        sharpe: Annual Sharpe ratio over the risk-free rate; NaN where the returns do not vary.
         volatility: Annual volatility as a fraction, ddof 1.
         beta: Beta to the benchmark; None without one.
     """
@@ -51,6 +52,7 @@ def rolling_windows(
     year: SessionYear | None = None,
     days: _Moments | None = None,
     start: float | None = None,
+    risk_free: float = 0.0,
 ) -> list[RollingWindow]:
     """Return the windows that fit into a run at least twice, the shortest first.
 
@@ -66,6 +68,7 @@ def rolling_windows(
         year: What a year of the calendar has, where it does not come with this package.
         days: Session date of each bar, days since 1970; None where it is the UTC date.
         start: What the account began with; None where that is the first value of equity.
+        risk_free: Annual risk-free rate.
     """
     if not is_daily(timeframe):
         days = moments // _US_PER_DAY if days is None else days
@@ -76,11 +79,13 @@ def rolling_windows(
     periods = periods_per_year(calendar, timeframe, year)
     returns = _returns(equity, start)
     other = None if benchmark is None else _returns(benchmark)
+    riskless = risk_free_per_period(risk_free, periods)
     windows = []
     for label, share in _SHARES:
         size = round(periods / share)
         if size > 2 and returns.size >= 2 * size:
-            windows.append(_window(f"{label}, {size}", size, moments[1:], returns, other, periods))
+            words, ends = f"{label}, {size}", moments[1:]
+            windows.append(_window(words, size, ends, returns, other, periods, riskless))
     return windows
 
 
@@ -99,6 +104,7 @@ def _window(
     returns: _Floats,
     other: _Floats | None,
     periods: float,
+    riskless: float,
 ) -> RollingWindow:
     count = returns.size - size + 1
     step = -(-count // _MAX_POINTS)
@@ -107,7 +113,7 @@ def _window(
     mean, deviation = inside.mean(axis=1), inside.std(axis=1, ddof=1)
     varies = np.ptp(inside, axis=1) > 0
     sharpe = np.full(kept.size, np.nan)
-    np.divide(mean, deviation, out=sharpe, where=varies)
+    np.divide(mean - riskless, deviation, out=sharpe, where=varies)
     return RollingWindow(
         label=label,
         size=size,

@@ -220,6 +220,7 @@ def bootstrap_intervals(
     returns: npt.ArrayLike,
     *,
     periods_per_year: float,
+    risk_free_per_period: float = 0.0,
     block: float,
     samples: int,
     generator: np.random.Generator,
@@ -233,6 +234,7 @@ def bootstrap_intervals(
     Args:
         returns: Returns per bar, shape (n,).
         periods_per_year: Bars per year.
+        risk_free_per_period: Rate per bar above which the Sharpe ratio is; growth is without it.
         block: Mean length of a block in bars; `block_length` finds one.
         samples: Number of histories.
         generator: Source of the draws.
@@ -246,7 +248,7 @@ def bootstrap_intervals(
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it lies between 0 and 1")
     observed = {
-        "sharpe_ratio": sharpe_ratio(series, periods_per_year),
+        "sharpe_ratio": sharpe_ratio(series, periods_per_year, risk_free_per_period),
         "total_return": total_return(series),
         "cagr": cagr(series, periods_per_year),
     }
@@ -260,7 +262,8 @@ def bootstrap_intervals(
     sums = np.concatenate([count_bars(some).astype(np.float64) @ columns for some in drawn])
     growth = np.where(sums[:, 3] > 0.0, -np.inf, sums[:, 2])  # who lost everything stays at nothing
     found = {
-        "sharpe_ratio": _sharpes(mean, sums, series) * math.sqrt(periods_per_year),
+        "sharpe_ratio": _sharpes(mean - risk_free_per_period, sums, series)
+        * math.sqrt(periods_per_year),
         "total_return": np.expm1(growth),
         "cagr": np.expm1(growth * periods_per_year / bars),
     }
@@ -277,7 +280,10 @@ def _interval(name: str, observed: float | None, values: FloatArray, level: floa
 
 
 def _sharpes(mean: float, sums: FloatArray, series: FloatArray) -> FloatArray:
-    """Return the ratios per bar from sums of drawn returns less the mean, and of their squares."""
+    """Return the ratios per bar from sums of drawn returns less the mean, and of their squares.
+
+    `mean` is that of the returns above the risk-free rate.
+    """
     bars = len(series)
     variance = (sums[:, 1] - sums[:, 0] ** 2 / bars) / max(bars - 1, 1)
     moved = variance > 1e-28 * float(np.abs(series).max()) ** 2

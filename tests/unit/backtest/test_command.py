@@ -31,6 +31,7 @@ def test_arguments_become_what_decides_the_run(project, capsys):
     arguments = [
         "run", str(project.sma), *DATES, "--symbols", "AAA,BBB", "--param", "fast=2", "--param",
         "slow=6", "--capital-base", "5000.5", "--commission", "0.001", "--benchmark", "BBB",
+        "--risk-free-rate", "-0.005",
         "--fill", "next_close", "--size-at", "fill", "--shares", "fractional", "--cash-policy",
         "overdraw", "--ledger", "float64", "--name", "mine", "--id", "first", "--json",
     ]  # fmt: skip
@@ -46,6 +47,7 @@ def test_arguments_become_what_decides_the_run(project, capsys):
     assert identity["params"] == {"fast": 2, "slow": 6}
     assert identity["capital_base"] == "5000.5"
     assert identity["commission"] == {"model": "per_dollar", "cost": "0.001"}
+    assert identity["risk_free_rate"] == "-0.005"
     assert (identity["benchmark"], identity["ledger"]) == ("BBB", "float64")
     assert identity["execution"] == {
         "fill": "next_close", "size_at": "fill", "shares": "fractional", "cash_policy": "overdraw",
@@ -82,6 +84,8 @@ def test_a_failing_strategy_ends_with_status_1_and_its_reason(project):
         ),
         (["strategies/hold.py", "--param", "x=.nan"], 1, "params.x: nan is no value"),
         (["strategies/hold.py", "--capital-base", "much"], 2, "invalid float value"),
+        (["strategies/hold.py", "--risk-free-rate", "2"], 1, "0.02 is two percent"),
+        (["strategies/hold.py", "--risk-free-rate", "2%"], 2, "invalid float value: '2%'"),
         (["strategies/hold.py", "--id", "a/b"], 1, "invalid backtest id 'a/b'"),
         (["strategies/hold.py", "--configfile", "config/no.yaml"], 1, "there is no such file"),
     ],

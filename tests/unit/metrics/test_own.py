@@ -192,7 +192,8 @@ def test_a_metric_takes_what_there_is():
         found(strange)
     assert str(error.value) == (
         "metric strange of strategy mine takes prices, *more; its parameters have to be some of "
-        "returns, benchmark_returns, equity, timestamps, trades, periods_per_year"
+        "returns, benchmark_returns, equity, timestamps, trades, periods_per_year, "
+        "risk_free_per_period"
     )
     with pytest.raises(StrategyError, match="metric nothing of strategy mine takes nothing"):
         found(nothing)

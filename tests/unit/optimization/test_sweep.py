@@ -63,10 +63,11 @@ def random_bars(seed, symbols=1, rows=60, *, events=False):
     return make_bars(closes, opens, splits=splits, dividends=dividends)
 
 
-def engine_metrics(strategy, bars, rules, values, periods=252):
+def engine_metrics(strategy, bars, rules, values, risk_free=0.0):
     runner = run_signal if strategy.form == "signal" else run_event
     result = runner(strategy, bars, replace(rules, ledger="float64"), params=values)
-    rows = {row.metric: row.value for row in summarize_tables(result.tables, periods_per_year=252)}
+    summary = summarize_tables(result.tables, periods_per_year=252, risk_free=risk_free)
+    rows = {row.metric: row.value for row in summary}
     return [np.nan if rows[name] is None else rows[name] for name in SWEEP_METRICS], result
 
 
@@ -77,17 +78,21 @@ def engine_metrics(strategy, bars, rules, values, periods=252):
     events=st.booleans(),
     cost=st.sampled_from(["0", "0.001", "0.02"]),
     rules=RULES,
+    rate=st.sampled_from([0.0, 0.05, -0.02]),
 )
-def test_both_accounts_give_the_metrics_of_the_event_engine(seed, symbols, events, cost, rules):
+def test_both_accounts_give_the_metrics_of_the_event_engine(
+    seed, symbols, events, cost, rules, rate
+):
     bars = random_bars(seed, symbols, events=events)
     rules = config(cost=cost, capital="10000", **rules)
     by_way = []
     for compiled in (True, False):
-        sweep = Sweep(RANDOM, bars, rules, periods_per_year=252, compiled=compiled)
+        sweep = Sweep(RANDOM, bars, rules, periods_per_year=252, risk_free=rate, compiled=compiled)
         assert sweep.is_compiled
         found = sweep.evaluate([{"seed": seed}, {"seed": seed + 1}], keep_returns=True)
         for number in range(2):
-            expected, result = engine_metrics(RANDOM, bars, rules, {"seed": seed + number})
+            values = {"seed": seed + number}
+            expected, result = engine_metrics(RANDOM, bars, rules, values, rate)
             metrics = [found.metrics[name][number] for name in SWEEP_METRICS]
             np.testing.assert_allclose(metrics, expected, rtol=1e-9, atol=1e-11)
             curve = np.asarray(result.tables["backtest_results"]["portfolio_value"])
@@ -451,6 +456,11 @@ def worst_five(returns, periods_per_year):
 
 
 @metric
+def above_cash(returns, risk_free_per_period):
+    return float(np.mean(returns) - risk_free_per_period)
+
+
+@metric
 def later_half(equity, timestamps):
     middle = timestamps[0] + (timestamps[-1] - timestamps[0]) / 2
     return float(equity[-1] / equity[timestamps >= middle][0])
@@ -489,6 +499,28 @@ def test_own_metrics_of_the_kernel_are_those_of_the_event_engine(seed, first, fi
         np.testing.assert_allclose(
             found.metrics[name], expected.metrics[name], rtol=1e-9, atol=1e-11, err_msg=name
         )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_cash_is_below_a_risk_free_rate_at_every_bar(compiled):
+    """An account that never trades: 4 returns of 0 below a target of 0.1, by hand."""
+    still = Strategy("still", "signal", target_weights=lambda b, p: np.zeros(b.close.shape))
+    bars = make_bars({"A": [10.0, 11.0, 12.0, 13.0, 14.0]})
+    sweep = Sweep(still, bars, config(), periods_per_year=2, risk_free=0.21, compiled=compiled)
+    found = sweep.evaluate([{}]).metrics
+    assert np.isnan(found["sharpe_ratio"][0])  # nothing varies
+    # -0.1 over sqrt(4 * 0.1^2 / 4), times sqrt(2)
+    assert found["sortino_ratio"][0] == pytest.approx(-(2.0**0.5), rel=1e-12)
+
+
+@pytest.mark.parametrize("functions", [(above_cash,), (above_cash, longest_trade)])
+def test_an_own_metric_gets_the_rate_of_a_bar_in_both_ways_of_a_sweep(functions):
+    bars, sets = random_bars(8, 2), [{"seed": 8}]
+    strategy = with_metrics(*functions)
+    plain = Sweep(strategy, bars, config(), periods_per_year=2).evaluate(sets)
+    found = Sweep(strategy, bars, config(), periods_per_year=2, risk_free=0.21).evaluate(sets)
+    lower = plain.metrics["above_cash"][0] - found.metrics["above_cash"][0]
+    assert lower == pytest.approx(0.1, rel=1e-12)
 
 
 def test_own_metrics_of_a_sweep_are_those_of_an_exact_run():

@@ -48,6 +48,11 @@ def test_a_verdict_is_passed_not_passed_or_none_at_all():
     assert verdict_words({"passed": False, "judged": False, **said}) == "Checked, and not judged."
 
 
+def test_a_risk_free_rate_is_an_assumption_where_there_is_one(tmp_path):
+    facts = {fact.name: fact.value for fact in header(tmp_path, risk_free_rate="0.0525").facts}
+    assert facts["Risk-free rate"] == "5.25% a year; the account's own cash earns nothing"
+
+
 @pytest.mark.parametrize("form", ["signal", "step"])
 def test_a_form_that_gets_whole_columns_says_whether_look_ahead_was_checked(tmp_path, form):
     strategy = {"entry": "strategies/s.py", "form": form, "code_hash": "c0de" * 16}

@@ -265,6 +265,21 @@ def test_runs_over_different_bars_are_compared_with_a_caution(browser, tmp_path)
     )
 
 
+def test_runs_over_different_rates_are_compared_with_a_caution(browser, tmp_path):
+    browser.open(made([row(1), row(2, risk_free="2% a year")], tmp_path / "index.html"))
+    assert "Risk-free rate" in columns_shown(browser)
+    browser.run("[...document.querySelectorAll('#runs tbody input')].map(b => b.click())")
+    assert browser.run("document.getElementById('caution').textContent").startswith(
+        "These runs have different risk-free rates; Sharpe, Sortino"
+    )
+    shown = browser.run(
+        "[...document.querySelectorAll('#compare tbody tr')]"
+        ".map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    (cells,) = [cells[1:] for cells in shown if cells[0] == "≠ Risk-free rate"]
+    assert sorted(cells) == ["0", "2% a year"]
+
+
 def columns_shown(browser) -> list[str]:
     return list(browser.run(
         "[...document.querySelectorAll('#runs th button')].map(b => b.textContent)"

@@ -35,6 +35,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "search": None,
         "version": f"{number}" * 8,
         "equity": [["2020-01-31", 1.0], ["2020-02-29", 1.0 + number / 10]],
+        "risk_free": None,
         "synthetic": False,
         "looks": HoldoutLooks(),
         "tags": [],

@@ -36,6 +36,19 @@ def test_the_last_value_of_each_window_is_the_metric_of_the_returns_inside_it():
         assert window.moments[0] == days(1000)[window.size]
 
 
+def test_the_ratio_of_a_window_is_over_the_rate_of_its_bars():
+    """Minutes are joined to days, so the rate is that of a day."""
+    minutes = np.concatenate([days(200)[i] + np.arange(3) * 60_000_000 for i in range(200)])
+    equity, _ = noisy(600)
+    (window,) = rolling_windows(
+        minutes, equity, None, calendar="XNYS", timeframe="1m", risk_free=0.05
+    )
+    returns = equity[5::3] / equity[2:-1:3] - 1
+    day = 1.05 ** (1 / 252) - 1
+    assert window.sharpe[-1] == pytest.approx(sharpe_ratio(returns[-63:], 252, day), rel=1e-9)
+    assert window.sharpe[-1] < sharpe_ratio(returns[-63:], 252)
+
+
 def test_a_long_run_keeps_every_few_values_and_the_last_one():
     equity, _ = noisy(6000)
     window = rolling_windows(days(6000), equity, None, calendar="24/7", timeframe="1d")[-1]

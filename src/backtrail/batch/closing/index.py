@@ -14,6 +14,7 @@ from backtrail.batch.closing.store_reports import write_store_reports
 from backtrail.files import lease, remove_stale
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
+from backtrail.wording import risk_free_words
 
 __all__ = ["render_store_index"]
 
@@ -107,6 +108,7 @@ def _index_row(
         "run_type": row["run_type"],
         "start": row["start_date"],
         "end": row["end_date"],
+        "risk_free": risk_free_words(json.loads(row["settings_json"])),
         "metrics": json.loads(row["metrics_json"]),
         "error": f"{row['error_kind']}: {row['error_message']}" if row["error_kind"] else None,
         "report": _first_there(store, (basic, f"{name}/errors/failed_run.html")),

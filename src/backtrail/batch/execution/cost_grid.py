@@ -131,7 +131,10 @@ class _Grid:
         rows = {
             row.metric: row.value
             for row in summarize_tables(
-                result.tables, periods_per_year=self._lab.periods, capital_base=capital
+                result.tables,
+                periods_per_year=self._lab.periods,
+                risk_free=self._lab.risk_free,
+                capital_base=capital,
             )
         }
         return {

@@ -26,7 +26,7 @@ from backtrail.engine import (
 )
 from backtrail.engine.strategy import Strategy
 from backtrail.errors import StrategyError
-from backtrail.metrics import OwnMetric
+from backtrail.metrics import OwnMetric, risk_free_of
 from backtrail.metrics.attribution import attribution_columns
 from backtrail.metrics.summary import MetricRow, summarize_tables, tables_since
 
@@ -126,10 +126,11 @@ def evaluate_run(
             attributes=attributes,
             sessions=partial(calendar_sessions, bars),
         )
-    tables = _with_analysis(result, config, periods_per_year, strategy.metrics)
+    rate = risk_free_of(identity)
+    tables = _with_analysis(result, config, periods_per_year, strategy.metrics, rate)
     if "holdout" in identity and strategy.metrics:
         tables["holdout_metrics"] = _holdout_metrics(
-            result, identity["holdout"]["start"], strategy.metrics, periods_per_year
+            result, identity["holdout"]["start"], strategy.metrics, periods_per_year, rate
         )
     return tables
 
@@ -139,10 +140,12 @@ def _with_analysis(
     config: EngineConfig,
     periods_per_year: float,
     own: Sequence[OwnMetric],
+    risk_free: float,
 ) -> dict[str, Columns]:
     metrics = summarize_tables(
         result.tables,
         periods_per_year=periods_per_year,
+        risk_free=risk_free,
         costs=costs_in_words(result, config),
         own=own,
         capital_base=float(config.capital_base),
@@ -162,11 +165,18 @@ def _with_analysis(
 
 
 def _holdout_metrics(
-    result: RunResult, begins: str, own: Sequence[OwnMetric], periods_per_year: float
+    result: RunResult,
+    begins: str,
+    own: Sequence[OwnMetric],
+    periods_per_year: float,
+    risk_free: float,
 ) -> Columns:
     """Return a strategy's own metrics of a holdout alone: no process but this has its functions."""
     rows = summarize_tables(
-        holdout_tables(result.tables, begins), periods_per_year=periods_per_year, own=own
+        holdout_tables(result.tables, begins),
+        periods_per_year=periods_per_year,
+        risk_free=risk_free,
+        own=own,
     )[-len(own) :]
     return {"metric": [row.metric for row in rows], "value": [row.value for row in rows]}
 

@@ -9,9 +9,10 @@ from backtrail.artifacts.rundir import RunDir
 from backtrail.batch.execution.evaluation import holdout_tables
 from backtrail.data.calendars import dataset_periods
 from backtrail.files import write_json
-from backtrail.metrics import SharpeEstimate
+from backtrail.metrics import SharpeEstimate, risk_free_of, risk_free_per_period
 from backtrail.metrics.summary import summarize_tables
 from backtrail.optimization.search import SWEEP_METRICS
+from backtrail.wording import risk_free_words
 
 __all__ = ["write_holdout"]
 
@@ -51,7 +52,7 @@ def write_holdout(
         "holdout": figures,
         "in_sample": {name: known.get(name) for name in figures},
         "psr": psr,
-        "summary": _words(figures, known, look),
+        "summary": _words(figures, known, look, risk_free_words(identity)),
     }
     write_json(folder / "validation-results.json", results)
 
@@ -63,27 +64,34 @@ def _figures(
     inside = holdout_tables(tables, begins)
     times = np.asarray(inside["backtest_results"]["timestamp"], dtype=np.int64)
     equity = np.asarray(inside["backtest_results"]["portfolio_value"], dtype=np.float64)
-    rows = summarize_tables(inside, periods_per_year=dataset_periods(identity["dataset"]))
+    periods, rate = dataset_periods(identity["dataset"]), risk_free_of(identity)
+    rows = summarize_tables(inside, periods_per_year=periods, risk_free=rate)
     values = {row.metric: row.value for row in rows}
     figures = {name: values[name] for name in SWEEP_METRICS}
     own = tables.get("holdout_metrics", {"metric": (), "value": ()})
     figures |= dict(zip(own["metric"], own["value"], strict=True))
     best = None
     if len(equity) > 2 and (equity > 0.0).all():
-        best = SharpeEstimate.of(equity[1:] / equity[:-1] - 1.0)
+        returns = equity[1:] / equity[:-1] - 1.0
+        best = SharpeEstimate.of(returns, risk_free_per_period(rate, periods))
     psr = None if best is None else best.probability_above()
     bars = int(np.count_nonzero(times >= np.datetime64(begins, "us").astype(np.int64)))
     return figures, bars, psr
 
 
 def _words(
-    figures: Mapping[str, float | None], known: Mapping[str, float | None], look: int
+    figures: Mapping[str, float | None],
+    known: Mapping[str, float | None],
+    look: int,
+    rate: str | None,
 ) -> str:
     ratio, before = figures["sharpe_ratio"], known.get("sharpe_ratio")
     growth, former = figures["cagr"], known.get("cagr")
+    over = "" if rate is None else f"over {rate} "
     text = (
-        f"On the holdout the Sharpe ratio is {_shown(ratio, '.2f')} after {_shown(before, '.2f')} "
-        f"in sample, growth {_shown(growth, '.1%')} a year after {_shown(former, '.1%')}."
+        f"On the holdout the Sharpe ratio {over}is {_shown(ratio, '.2f')} after "
+        f"{_shown(before, '.2f')} in sample, growth {_shown(growth, '.1%')} a year "
+        f"after {_shown(former, '.1%')}."
     )
     if look > 1:
         text += (

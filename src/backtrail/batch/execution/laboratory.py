@@ -19,6 +19,7 @@ from backtrail.engine import Bars, RunResult, SignalBars, run_event, run_signal
 from backtrail.engine.blame import is_of_strategy
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy, params_from
+from backtrail.metrics import risk_free_of, risk_free_per_period
 from backtrail.optimization.search import Search
 from backtrail.optimization.sweep import Sweep, SweepResult, lasting_weights
 from backtrail.validation import Costs, shared_rows
@@ -64,6 +65,9 @@ class Laboratory:
         self.search = Search.of(asked)
         self.params: dict[str, Any] = dict(asked["params"])
         self.periods = float(asked["periods_per_year"])
+        self.risk_free = risk_free_of(self.identity)
+        # What a bar earns without risk; ratios are of the returns above it.
+        self.riskless = risk_free_per_period(self.risk_free, self.periods)
         self.config = engine_config(self.identity, asked["seed"])
         self._asked = asked
         self._attributes = attributes
@@ -106,6 +110,7 @@ class Laboratory:
             bars,
             self.config,
             periods_per_year=self.periods,
+            risk_free=self.risk_free,
             attributes=self._attributes,
             sessions=partial(calendar_sessions, bars),
             benchmark=self.identity["benchmark"],

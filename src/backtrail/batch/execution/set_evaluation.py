@@ -18,6 +18,7 @@ from backtrail.engine import Bars
 from backtrail.engine.curve import benchmark_returns
 from backtrail.engine.market import Market
 from backtrail.engine.strategy import Strategy
+from backtrail.metrics import risk_free_of, risk_free_per_period
 from backtrail.optimization.changes import find_changes, find_flips
 from backtrail.optimization.kernel import CLIP, OPENS, STATE_SIZE, Terms, simulate_block
 from backtrail.optimization.search import Search
@@ -38,7 +39,7 @@ def load_kernel() -> None:
     find_changes(np.ones((3, 1)), rows, columns, values, 0)
     find_flips(np.ones(3, dtype=np.uint8), rows, columns, values, 0)
     prices, actions, order = np.ones((4, 1, 3)), np.zeros(0, np.int64), np.zeros(1, np.int64)
-    terms = Terms(0.0, 1.0, 1.0, False, CLIP, OPENS)
+    terms = Terms(0.0, 1.0, 1.0, False, CLIP, OPENS, 0.0)
     starts, states = np.array([0, 1]), np.empty((1, STATE_SIZE))
     for curves in (np.empty((1, 0)), np.empty((1, 3))):
         simulate_block(starts, rows, columns, values, curves, states, prices, actions, order, terms)
@@ -82,7 +83,9 @@ def evaluate_sets(
     )
     chosen = iter(range(*places) if numbers is None else numbers)
     passing = _passing(search, chosen)
-    statistics = _statistics(spec["identity"], search, bars, benchmark_bars)
+    # Ratios and tests are of what the sets earn above the risk-free rate.
+    riskless = risk_free_per_period(risk_free_of(spec["identity"]), periods_per_year)
+    statistics = _statistics(spec["identity"], search, bars, benchmark_bars, riskless)
     size = _BLOCK
     left_out = spec["identity"].get("validate", {}).get("overfitting", {}).get("warm_up", 0)
     if statistics is not None:
@@ -101,7 +104,7 @@ def evaluate_sets(
             columns[name].frombytes(result.metrics[name].tobytes())
         if statistics is not None and result.returns is not None:
             through = np.array([error is None for error in result.errors])
-            returns = without_ruin(result.returns[through])[:, left_out:]
+            returns = without_ruin(result.returns[through])[:, left_out:] - riskless
             parts.append(statistics.measure(returns, numbered[through]))
     if statistics is not None:
         none = np.zeros((0, len(bars.timestamps) - 1 - left_out))
@@ -127,6 +130,7 @@ def _sweep(
         bars,
         engine_config(spec["identity"], seed),
         periods_per_year=periods_per_year,
+        risk_free=risk_free_of(spec["identity"]),
         attributes=attributes,
         sessions=partial(calendar_sessions, bars),
         # Curves are asked for without the prices of a benchmark outside; nobody looks at metrics.
@@ -178,9 +182,16 @@ def set_curves(
 
 
 def _statistics(
-    identity: Mapping[str, Any], search: Search, bars: Bars, benchmark_bars: Bars | None
+    identity: Mapping[str, Any],
+    search: Search,
+    bars: Bars,
+    benchmark_bars: Bars | None,
+    riskless: float,
 ) -> SearchStatistics | None:
-    """Return what measures the returns of sets, the same for every chunk; None without a test."""
+    """Return what measures the sets' returns above the risk-free one, equal in all chunks, or None.
+
+    Without a test there is nothing to measure.
+    """
     asked = identity.get("validate", {}).get("overfitting")
     if asked is None:
         return None
@@ -190,7 +201,7 @@ def _statistics(
     if asked["against"] == "benchmark":
         market = Market(bars if benchmark_bars is None else benchmark_bars)
         held = benchmark_returns(market, identity["benchmark"], bars.timestamps)[1 + left_out :]
-        against = np.nan_to_num(held, nan=0.0)  # before its first bar there is cash
+        against = np.nan_to_num(held, nan=0.0) - riskless  # before its first bar there is cash
     return SearchStatistics(
         against,
         blocks=asked["blocks"],

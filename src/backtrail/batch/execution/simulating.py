@@ -48,6 +48,7 @@ def monte_carlo_answer(lab: Laboratory) -> dict[str, Any]:
     intervals = bootstrap_intervals(
         returns,
         periods_per_year=lab.periods,
+        risk_free_per_period=lab.riskless,
         block=block,
         samples=options["paths"],
         generator=lab.generator("bootstrap"),

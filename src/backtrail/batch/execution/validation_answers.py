@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 
 def _overfitting(lab: Laboratory) -> dict[str, Any]:
-    """Return the returns of the selected set, and how many ideas the search tried.
+    """Return what the selected set earned above the risk-free rate, and how many ideas were tried.
 
     The ideas are counted among an even sample of the sets, on the bars that all are judged by.
     """
@@ -70,8 +70,8 @@ def _overfitting(lab: Laboratory) -> dict[str, Any]:
     for _, result in lab.blocks(lab.sweep(lab.bars), numbers, keep_returns=True):
         passed = np.array([error is None for error in result.errors])
         assert result.returns is not None
-        sample.append(without_ruin(result.returns[passed])[:, first:])
-    chosen = lab.chosen(lab.bars)[0][first:]
+        sample.append(without_ruin(result.returns[passed])[:, first:] - lab.riskless)
+    chosen = lab.chosen(lab.bars)[0][first:] - lab.riskless
     returns = np.concatenate(sample)
     clusters = cluster_trials(returns if len(returns) else chosen[np.newaxis])
     return {

@@ -11,11 +11,13 @@ from backtrail.optimization.search import Search, in_sample_end
 from backtrail.validation.luck import SearchLuck
 from backtrail.validation.superiority import SuperiorityTest
 from backtrail.validation.trials import most_trials
+from backtrail.wording import risk_free_words
 
 __all__ = [
     "COST_UNIT_WORDS",
     "benchmark_words",
     "bias_file",
+    "cash_words",
     "cost_files",
     "monte_carlo_files",
     "overfitting_file",
@@ -111,7 +113,7 @@ def monte_carlo_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dic
             for name in ("reordering", "parameter_noise", "price_noise", "metric")
         },
         f"{folder}/confidence-intervals.json": {
-            "method": "percentiles over the stationary bootstrap of returns per bar",
+            "method": _bootstrap_words(spec["identity"]),
             "intervals": answer["intervals"],
             "drawdown": answer["drawdown"],
         },
@@ -224,7 +226,7 @@ def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) ->
         "history": {"bars": bars, "years": years, "left_out": options["warm_up"]},
         "window": _in_sample(spec),
         "assumptions": [
-            f"Sharpe ratios are annual, by {periods:g} bars per year, without a risk-free rate",
+            f"Sharpe ratios are annual, by {periods:g} bars per year, {_above(identity)}",
             "psr, dsr and the track record take the error of the ratio by Bailey and Lopez de "
             "Prado (2012)",
             "dsr counts every trial of this strategy file on the datasets of this bundle whose "
@@ -238,7 +240,18 @@ def overfitting_file(spec: Mapping[str, Any], luck: SearchLuck, *, bars: int) ->
 def benchmark_words(identity: Mapping[str, Any]) -> str:
     """Return what the tests of superiority compare with, in words."""
     against = identity["validate"]["overfitting"]["against"]
-    return f"holding {identity['benchmark']}" if against == "benchmark" else "cash"
+    return f"holding {identity['benchmark']}" if against == "benchmark" else cash_words(identity)
+
+
+def cash_words(identity: Mapping[str, Any]) -> str:
+    """Return what holding nothing earns, in words."""
+    rate = risk_free_words(identity)
+    return "cash" if rate is None else f"cash at {rate}"
+
+
+def _above(identity: Mapping[str, Any]) -> str:
+    rate = risk_free_words(identity)
+    return "without a risk-free rate" if rate is None else f"over a risk-free rate of {rate}"
 
 
 def _superiority(found: SuperiorityTest) -> dict[str, Any]:
@@ -251,6 +264,11 @@ def _superiority(found: SuperiorityTest) -> dict[str, Any]:
         "samples": found.samples,
         "block": found.block,
     }
+
+
+def _bootstrap_words(identity: Mapping[str, Any]) -> str:
+    words, rate = "percentiles over the stationary bootstrap of returns per bar", _above(identity)
+    return words if risk_free_words(identity) is None else f"{words}; Sharpe ratios are {rate}"
 
 
 def _in_sample(spec: Mapping[str, Any]) -> dict[str, str]:

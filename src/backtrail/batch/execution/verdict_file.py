@@ -7,7 +7,11 @@ from typing import Any
 
 from backtrail.artifacts.exports import strategy_config
 from backtrail.artifacts.rundir import RunDir
-from backtrail.batch.execution.validation_files import COST_UNIT_WORDS, benchmark_words
+from backtrail.batch.execution.validation_files import (
+    COST_UNIT_WORDS,
+    benchmark_words,
+    cash_words,
+)
 from backtrail.batch.planning.validation_steps import judged_files
 from backtrail.canonical import sha256_file
 from backtrail.files import write_json
@@ -38,7 +42,7 @@ def write_verdict(spec: Mapping[str, Any], target: RunDir) -> None:
         _checks(found),
         sets=selection["sets"],
         trials=selection["sets"] if overfitting is None else overfitting["trials"]["all"],
-        benchmark=benchmark_words(identity) if overfitting is not None else "cash",
+        benchmark=benchmark_words(identity) if overfitting is not None else cash_words(identity),
         metric=_words(objective if isinstance(objective, str) else "sharpe_ratio"),
         **_cost_unit(identity["validate"]),
         gates=_gates(identity["validate"]["gates"]),

@@ -31,6 +31,7 @@ FACTS = (
     "dataset_id",
     "start",
     "end",
+    "risk_free_rate",
 )
 """The columns that every comparison begins with."""
 
@@ -115,6 +116,7 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
         "dataset_id": identity["dataset"]["dataset_id"],
         "start": identity["start"],
         "end": identity["end"],
+        "risk_free_rate": identity.get("risk_free_rate", "0"),
     }
 
 

@@ -2,18 +2,25 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
-from backtrail.wording import choices, counted, error_words, first_line
+from backtrail.wording import choices, counted, error_words, first_line, risk_free_words
 
 if TYPE_CHECKING:
     from backtrail.catalog.queries import RunQuery
 
-__all__ = ["explain_nothing", "params_words", "plan_text", "runs_table", "shortened"]
+__all__ = [
+    "explain_nothing",
+    "params_words",
+    "plan_text",
+    "rates_note",
+    "runs_table",
+    "shortened",
+]
 
 _WIDTH = 100
 _GAP = "  "
@@ -96,6 +103,8 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     ]
     if row["run_type"] == "optimization":
         facts.append("selected by a search")
+    if "risk_free_rate" in row["settings_json"]:
+        facts.append(f"over {risk_free_words(json.loads(row['settings_json']))}")
     if row["names_json"].count('"') > 2:  # unpacking the names of each run takes long
         facts.append(f"also {', '.join(json.loads(row['names_json'])[1:])}")
     if row["tags_json"] != "[]":
@@ -103,6 +112,22 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     yield _GAP.join(fact for fact in facts if fact)
     if row["error_kind"]:
         yield error_words(row["error_kind"], row["error_message"])
+
+
+def rates_note(settings: Iterable[str]) -> str:
+    """Return a line that warns of runs whose ratios are over different risk-free rates, or nothing.
+
+    Args:
+        settings: `settings_json` of the runs that stand together.
+    """
+    found = {json.loads(text).get("risk_free_rate", "0") for text in set(settings)}
+    if len(found) < 2:
+        return ""
+    rates = sorted(found, key=float)
+    return (
+        f"these runs have the risk-free rates {', '.join(rates)}: Sharpe ratios and what else is "
+        "over that rate cannot be compared\n"
+    )
 
 
 def explain_nothing(rows: Sequence[Mapping[str, Any]], query: "RunQuery") -> str:

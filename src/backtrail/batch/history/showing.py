@@ -11,7 +11,7 @@ from backtrail.artifacts.timings import timing_words, warning_words
 from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
 from backtrail.provenance.git import git_words
-from backtrail.wording import counted
+from backtrail.wording import counted, risk_free_words
 
 __all__ = ["run_text"]
 
@@ -106,6 +106,7 @@ def _identity(described: Mapping[str, Any]) -> dict[str, str | None]:
         f"{dataset['calendar']}, {dataset['timeframe']} bars",
         "symbols": shortened(f"{many}{', '.join(symbols)}", _WIDTH - 14),
         "benchmark": identity["benchmark"] or "none",
+        "risk-free": risk_free_words(identity),
         "window": f"{identity['start']} to {identity['end']}",
         "capital": f"{identity['capital_base']}, {identity['ledger']} ledger",
         "commission": _model(identity["commission"]),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.history.listing import shortened
+from backtrail.wording import risk_free_words
 
 __all__ = ["RANK_RULE", "JudgedRun", "judged_runs", "verdict_lines"]
 
@@ -35,6 +36,7 @@ class JudgedRun:
         summary: In plain words.
         holdout: Figures of the look at its holdout, with the number of the look and whether the
             dates were contaminated; None when it was not opened.
+        risk_free_rate: What its ratios and probabilities are over, as text.
     """
 
     backtest_id: str
@@ -46,6 +48,7 @@ class JudgedRun:
     gates_passed: int
     summary: str
     holdout: Mapping[str, Any] | None
+    risk_free_rate: str = "0"
 
     def figure(self, gate: str) -> float | None:
         """Return what a gate was held against; None when it was not asked, or not computed."""
@@ -101,6 +104,7 @@ def _judged(run: RunDir, looks: Mapping[str, Mapping[str, Any]]) -> JudgedRun:
         sum(gate["passed"] for gate in gates.values()),
         verdict["summary"],
         looks.get(spec["run_key"]),
+        spec["identity"].get("risk_free_rate", "0"),
     )
 
 
@@ -134,7 +138,8 @@ def verdict_lines(runs: Sequence[JudgedRun]) -> Iterator[str]:
             f"{number:<4}{shortened(run.name, _LONGEST_NAME - 1):<{_LONGEST_NAME}}{run.sets:>9,}"
             f"{figures}{gates:>8}{_holdout(run.holdout):>9}"
         )
-        yield f"    {run.backtest_id}  {run.summary}"
+        over = "" if run.risk_free_rate == "0" else f"over {risk_free_words(asdict(run))}  "
+        yield f"    {run.backtest_id}  {over}{run.summary}"
 
 
 def _shown(value: float | None) -> str:

@@ -17,7 +17,7 @@ from backtrail.catalog.run_frame import RunFrame
 from backtrail.errors import QueryError
 from backtrail.wording import choices, counted
 
-__all__ = ["StrategyVersion", "strategy_versions", "versions_text"]
+__all__ = ["StrategyVersion", "runs_of", "strategy_versions", "versions_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def strategy_versions(
         QueryError: If no run has the strategy or the metric; it says which there are.
         CatalogError: If the catalog cannot be read.
     """
-    rows = _runs_of(catalog, strategy).sort("started_at", "backtest_id")
+    rows = runs_of(catalog, strategy).sort("started_at", "backtest_id")
     # A version without captured code has no hash; nulls are one group.
     keyed = RunFrame(rows.with_columns(group=pl.col("code_hash")))
     groups = summarize_groups(keyed, metric, in_order=True)
@@ -92,7 +92,8 @@ def strategy_versions(
     return tuple(found)
 
 
-def _runs_of(catalog: Catalog, strategy: str) -> pl.DataFrame:
+def runs_of(catalog: Catalog, strategy: str) -> pl.DataFrame:
+    """Return the catalog's rows of a strategy file's runs; see `strategy_versions`."""
     rows = catalog.read_runs(RunFilter(strategy=strategy))
     if not rows.is_empty():
         return rows

@@ -48,6 +48,7 @@ class RunSettings:
         benchmark: Symbol to compare with.
         margin: Its limits, exact; empty without any.
         instruments: Tick and lot by symbol, exact; empty without any.
+        risk_free_rate: What money without risk earns in a year, exact.
     """
 
     engine: str
@@ -62,6 +63,7 @@ class RunSettings:
     benchmark: str | None
     margin: Mapping[str, Decimal] = field(default_factory=dict)
     instruments: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    risk_free_rate: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +350,7 @@ def _settings(values: Mapping[str, Any]) -> RunSettings:
         cash_policy=values["cash_policy"],
         capital_base=Decimal(str(values["capital_base"])),
         benchmark=values["benchmark"],
+        risk_free_rate=Decimal(str(values["risk_free_rate"])),
         **exact_settings(values),
     )
 

@@ -234,6 +234,7 @@ def _identity(
     rare = {
         "margin": dict(settings.margin),
         "instruments": own,
+        "risk_free_rate": settings.risk_free_rate,
         "search": request.search,
         "validate": request.validate,
     }

@@ -216,6 +216,8 @@ def _params(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _flat("", params)
     for name in _SETTINGS:
         yield from _flat("settings.", {name: identity.get(name)})
+    if "risk_free_rate" in identity:
+        yield "settings.risk_free_rate", identity["risk_free_rate"]
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,7 @@
   const metric = (name, value) => page.metric(value, units[name]);
   const signed = new Set(["total_return", "cagr", "max_drawdown"]);
   const tagText = tags.map((names) => names.join(", "));
+  const hasRates = text.risk_free.some(Boolean);
   const hasTags = tags.some((names) => names.length > 0);
   const ticked = new Set();
   let announce = () => {};
@@ -119,6 +120,9 @@
         return element("td", { className: tone }, metric(key, value));
       },
     })),
+    // Beside the ratios that are over it; only where some run has one.
+    ...(hasRates ? [{ ...plain("risk_free", "Risk-free rate", true, 128),
+      cell: (i) => cell(text.risk_free[i] ?? "0") }] : []),
     plain("bundle", "Bundle", false, 150), plain("grade", "Grade", true, 58),
     plain("entry", "Batch entry", false), plain("run_type", "Type", false),
     plain("start", "Start", false), plain("end", "End", false),

@@ -52,6 +52,8 @@
     const list = [
       ...Object.entries(titles).map(([key, title]) =>
         [title, wanted.map((i) => text[key][i]), (v) => v ?? "–"]),
+      ...(wanted.some((i) => text.risk_free[i])
+        ? [["Risk-free rate", wanted.map((i) => text.risk_free[i]), (v) => v ?? "0"]] : []),
       ...(hasTags ? [["Tags", wanted.map((i) => tagText[i]), (v) => v || "–"]] : []),
       ...(looks.length ? [["Holdout looks", wanted.map(looked), (v) => v ?? "–"]] : []),
       ...keys.map((key) => ["parameter " + key, wanted.map((i) => params[i][key]), (v) => v ?? "–"]),
@@ -79,10 +81,15 @@
     }));
     const unequal = ["dataset_id", "start", "end"].filter((key) =>
       new Set(wanted.map((i) => text[key][i])).size > 1);
-    caution.hidden = !unequal.length;
-    caution.textContent = "These runs differ in " +
-      unequal.map((key) => key.replace("_id", "")).join(", ") +
-      "; their numbers are not over the same bars.";
+    const rates = new Set(wanted.map((i) => text.risk_free[i])).size > 1;
+    caution.hidden = !unequal.length && !rates;
+    caution.textContent = [
+      unequal.length && "These runs differ in " +
+        unequal.map((key) => key.replace("_id", "")).join(", ") +
+        "; their numbers are not over the same bars.",
+      rates && "These runs have different risk-free rates; Sharpe, Sortino and what else is over " +
+        "that rate cannot be compared.",
+    ].filter(Boolean).join(" ");
     const command = document.getElementById("command");
     command.hidden = wanted.length < 2;
     const tool = wanted.length === 2 ? "diff" : "compare";

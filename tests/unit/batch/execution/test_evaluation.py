@@ -165,6 +165,22 @@ def test_the_summary_holds_the_metrics_of_the_run_with_their_year():
     json.dumps(summary, allow_nan=False)
 
 
+def test_the_risk_free_rate_of_the_identity_is_that_of_the_metrics():
+    """Bought at the second bar: returns of 0, 10 and 20 percent, less 10 percent a bar."""
+    identity = {
+        **IDENTITY,
+        "execution": {**IDENTITY["execution"], "cash_policy": "clip"},
+        "commission": {"model": "none", "cost": "0"},
+        "risk_free_rate": "0.21",
+    }
+    bars = bars_of(10, 10, 11, 13.2)
+    found = evaluate_run(holder("signal"), identity, bars, None, seed=3, periods_per_year=2.0)
+    rows = dict(zip(found["summary"]["metric"], found["summary"]["value"], strict=True))
+    assert rows["total_return"] == pytest.approx(0.32, rel=1e-9)
+    assert rows["sharpe_ratio"] == pytest.approx(0.0, abs=1e-7)  # of -0.1, 0 and 0.1
+    assert rows["omega_ratio"] == pytest.approx(1.0, rel=1e-7)
+
+
 def test_a_benchmark_outside_the_universe_is_measured_on_its_own_bars():
     other = bars_of(4, 5, 6, symbol="IDX")
     summary = evaluate(holder(), bars_of(10, 11, 12), other, benchmark="IDX")["summary"]

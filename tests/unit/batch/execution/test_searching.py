@@ -110,6 +110,18 @@ def test_chunks_joined_in_any_order_are_the_whole_with_its_statistics(project):
     )
 
 
+def test_the_statistics_of_a_search_are_of_what_sets_earn_above_the_risk_free_rate(project):
+    validate = {"overfitting": {"blocks": 2, "bootstraps": 100, "against": "cash", "warm_up": 1}}
+    (plain,) = evaluated(project, searching(project, validate=validate))
+    run = searching(project, validate=validate, risk_free_rate=0.05)
+    (found,) = evaluated(project, run)
+    assert (found.rows["sharpe_ratio"] < plain.rows["sharpe_ratio"]).drop_nulls().all()
+    # The best set beats cash by so much less in each of 38 bars, 1.05^(1/260) - 1 = 0.00018767209;
+    # the statistic is the mean difference times the root of their number, 6.164414.
+    lower = plain.statistics.reality_check().statistic - found.statistics.reality_check().statistic
+    assert lower == pytest.approx(0.00018767209 * 6.164414, rel=1e-6)
+
+
 def test_a_chunk_is_read_as_it_was_written(project, tmp_path):
     validate = {"overfitting": {"blocks": 4, "bootstraps": 100, "against": "cash"}}
     run = searching(project, validate=validate)
@@ -127,6 +139,10 @@ def test_the_benchmark_of_the_statistics_is_the_run_s(project):
     (own,) = evaluated(project, searching(project, validate=validate, benchmark="AAA"))
     assert held.rows.equals(own.rows)
     assert held.statistics.maxima.scores.tolist() != own.statistics.maxima.scores.tolist()
+    # The rate is taken from sets and benchmark alike.
+    keys = {"validate": validate, "benchmark": "BBB", "risk_free_rate": 0.05}
+    (above,) = evaluated(project, searching(project, **keys))
+    assert above.statistics.maxima.scores == pytest.approx(held.statistics.maxima.scores, rel=1e-9)
 
 
 def test_no_set_sees_a_bar_of_the_holdout(project):

@@ -29,6 +29,7 @@ def row(number, **values):
         "bundle": "prices",
         "start_date": "2020-01-01",
         "end_date": "2020-12-31",
+        "settings_json": json.dumps(values.pop("settings", {})),
         "params_json": json.dumps(params),
         "run_type": "backtest",
         "dataset_id": "d1",
@@ -67,6 +68,14 @@ def test_a_table_shows_figures_window_parameters_and_why_a_run_failed():
         "20260101_000000_003  run-3  failed     D",
         "                     2020-01-01..2020-12-31",
         "                     ValueError: no luck",
+    ]
+
+
+def test_a_risk_free_rate_stands_below_the_ratio_that_is_over_it():
+    lines = runs_table([row(1), row(2, settings={"risk_free_rate": "0.02"})]).splitlines()
+    assert [line.strip() for line in lines[2::2]] == [
+        "2020-01-01..2020-12-31  fast=10 slow=50",
+        "2020-01-01..2020-12-31  fast=10 slow=50  over 2% a year",
     ]
 
 

@@ -19,7 +19,7 @@ def store(tmp_path):
     return RunStore(tmp_path / "backtests", tmp_path)
 
 
-def add_search(store, number, *, passed, dsr, failed=()):
+def add_search(store, number, *, passed, dsr, failed=(), **identity):
     """Write what the ranking reads of a sealed search."""
     run = store.run(f"20260101_00000{number}_000")
     names = ("psr", "dsr", "pbo", "spa")
@@ -34,7 +34,7 @@ def add_search(store, number, *, passed, dsr, failed=()):
     write(run.results / "validation/verdict.json", verdict)
     write(run.selection, {"sets": 10 * number})
     spec = {"run_key": f"{number}" * 64, "labels": {"names": [f"search-{number}"]}}
-    write(run.spec, {**spec, "backtest_id": run.backtest_id})
+    write(run.spec, {**spec, "backtest_id": run.backtest_id, "identity": identity})
     run.success.write_text("seal")
     return run
 
@@ -43,7 +43,7 @@ def test_runs_that_pass_come_first_then_more_gates_then_a_higher_deflated_ratio(
     add_search(store, 1, passed=False, dsr=0.99, failed=("pbo", "spa"))
     add_search(store, 2, passed=False, dsr=0.80, failed=("spa",))
     add_search(store, 3, passed=True, dsr=0.96)
-    add_search(store, 4, passed=False, dsr=0.90, failed=("spa",))
+    add_search(store, 4, passed=False, dsr=0.90, failed=("spa",), risk_free_rate="0.02")
     add_search(store, 5, passed=False, dsr=None, failed=("dsr",))
     found = judged_runs(store)
     assert [run.name for run in found] == [f"search-{n}" for n in (3, 4, 2, 5, 1)]
@@ -52,6 +52,8 @@ def test_runs_that_pass_come_first_then_more_gates_then_a_higher_deflated_ratio(
     assert lines[1].split() == ["1", "search-3", "30", "0.970", "0.960", "0.970", "0.970", "-",
                                 "4/4", "-"]  # fmt: skip
     assert lines[2] == "    20260101_000003_000  words 3"
+    assert lines[4] == "    20260101_000004_000  over 2% a year  words 4"
+    assert [run.to_dict()["risk_free_rate"] for run in found] == ["0", "0.02", "0", "0", "0"]
     assert lines[7].split()[3:5] == ["0.970", "-"]  # a ratio that could not be computed
     only = judged_runs(store, [store.run("20260101_000001_000")])
     assert [run.name for run in only] == ["search-1"]

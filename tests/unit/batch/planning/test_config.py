@@ -63,6 +63,8 @@ MISTAKES = [
     ("defaults: {margin: {initial: 0}}", "defaults.margin.initial: 0 is less than or equal to the minimum of 0"),
     ("defaults: {margin: {}}", "defaults.margin: it is empty"),
     ("defaults: {instruments: {BTC: {step: 1}}}", "defaults.instruments.BTC.step"),
+    ("defaults: {risk_free_rate: 2}", "2 is greater than or equal to the maximum of 1; annual return of money without risk, a fraction: 0.02 is two percent"),
+    ("batch: {r: {risk_free_rate: 2%}}", '"2%" is text; write a number: annual return of money without risk, a fraction: 0.02 is two percent'),
     ("defaults: {benchmark: 5}", "5 is a number; write text or null: symbol of the bundle"),
     ("execution: {runs_per_job: 0}", "0 does not fit; write `auto` or a whole number from 1 to 10000"),
     ("execution: {time_limit: 600}", "600 is a number; write text: longest time one run may take, as `90s`, `10m` or `2h`"),

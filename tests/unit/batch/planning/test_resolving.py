@@ -61,6 +61,9 @@ CHANGES = {
     "symbols": {"symbols": ["BBB"]},
     "both": {"symbols": ["AAA", "BBB"]},
     "benchmark": {"benchmark": "AAA"},
+    "rate": {"risk_free_rate": 0.02},
+    "higher-rate": {"risk_free_rate": 0.021},
+    "negative-rate": {"risk_free_rate": -0.02},
     "start": {"start": "2020-01-03"},
     "end": {"end": "2020-02-25"},
 }
@@ -70,6 +73,8 @@ SAME = {
     "float": {"capital_base": 100000.0},
     "zero": {"commission": {"model": "none", "cost": 0}},
     "no-margin": {"margin": None},
+    "no-rate": {"risk_free_rate": 0},
+    "zero-rate": {"risk_free_rate": -0.0},
     "others": {"instruments": {"ZZZ": {"lot": 10}}},
 }
 TWINS = {"sorted": {"symbols": ["AAA", "BBB"]}, "turned": {"symbols": ["BBB", "AAA"]},

@@ -11,6 +11,7 @@ from backtrail.batch.execution.outcome import Limits
 from backtrail.batch.history.replay import replay_runs
 from backtrail.batch.holdout import open_holdout
 from backtrail.errors import ConfigError
+from backtrail.metrics import probabilistic_sharpe_ratio
 from tests.unit.batch.stages.test_searching import finish, plan_search
 from tests.unit.batch.support import batch_config, entry
 
@@ -177,6 +178,36 @@ def test_an_own_metric_is_told_of_the_holdout_alone_and_beside_the_one_before(pr
     assert opened.figures["bars_seen"] == len(inside) + 1  # from the close before
     assert run.read_manifest()["metrics"]["bars_seen"] == len(curve)
     assert opened.in_sample["tail"] == search.read_selection()["metrics"]["tail"]
+
+
+def test_a_holdout_is_judged_over_the_rate_of_its_search(project):
+    text = (
+        SIGNAL
+        + """
+
+from backtrail.metrics import metric
+
+
+@metric
+def left_by_cash(returns, risk_free_per_period):
+    return float(returns.mean() - risk_free_per_period)
+"""
+    )
+    validate = {"holdout": {"start": "2020-02-10", "warm_up": 25}}
+    keys = {"validate": validate, "risk_free_rate": 0.05}
+    search = finish(project, *plan_search(project, text, **keys))
+    opened = open_holdout(project.store, search, project.bundles, Limits())
+    run = project.store.run(opened.backtest_id)
+    curve = pl.read_parquet(run.results / "backtest_results.parquet").filter(
+        pl.col("timestamp") >= pl.datetime(2020, 2, 10, time_zone="UTC")
+    )
+    above = curve["returns"] - (1.05 ** (1 / 260) - 1)
+    ratio = above.mean() / above.std(ddof=1) * 260**0.5
+    assert opened.figures["sharpe_ratio"] == pytest.approx(ratio, rel=1e-9)
+    assert opened.figures["left_by_cash"] == pytest.approx(above.mean(), rel=1e-9)
+    told = json.loads((run.results / "validation/holdout/validation-results.json").read_bytes())
+    assert told["summary"].startswith("On the holdout the Sharpe ratio over 5% a year is ")
+    assert told["psr"] == pytest.approx(probabilistic_sharpe_ratio(above), rel=1e-9)
 
 
 def told(project, **optimize):
