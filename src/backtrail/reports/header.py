@@ -160,7 +160,7 @@ def _search_facts(run: RunRecord, looks: HoldoutLooks) -> tuple[Fact, ...]:
     if run.holdout is not None:
         first, last = run.holdout
         found.append(Fact("Holdout", f"{first} to {last}, withheld; {looks.words}"))
-    elif looks.count:
+    elif looks.is_told:
         found.append(Fact("Holdout of the dataset", looks.words))
     return tuple(found)
 
@@ -195,14 +195,46 @@ def _notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
 
 
 def _looks_notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
-    """Return the mark of a contaminated dataset, unless the run is a look that says so itself."""
-    if not looks.contaminated or run.spec.get("look", 1) > 1:
-        return ()
+    """Return what contaminates held-out dates, but for what a look says itself of its number."""
+    strategy = run.identity["strategy"]["entry"]
+    notes = []
+    if looks.seen:
+        notes.append(_seen_words(run, looks, strategy))
+    is_second = looks.contaminated and (not looks.seen or looks.count > 1)
+    if is_second and run.spec.get("look", 1) <= 1:
+        notes.append(
+            f"Contaminated: {strategy} has had {counted(looks.count, 'look')} at held-out dates of "
+            "this dataset. What it showed there is no longer out of sample, and may have steered "
+            "what was tried since."
+        )
+    return tuple(notes)
+
+
+def _seen_words(run: RunRecord, looks: HoldoutLooks, strategy: str) -> str:
+    """Return how many runs show held-out dates without being looks, and what that means."""
+    runs = counted(looks.seen, "run")
+    usual = "That is how most strategies are got to know"
+    if run.holdout is None and "look" not in run.spec:
+        return (
+            f"Contaminated: {runs} of {strategy} {_verb(looks.seen)} dates that a search of it "
+            f"withheld. {usual}, but for whoever read them these dates are no longer out of sample."
+        )
+    which = "look" if "look" in run.spec else "search"
+    if not looks.before:
+        return (
+            f"Contaminated: since this {which} began, {runs} of {strategy} showed dates of its "
+            f"holdout without being looks. It owes them nothing, but what is tried next may."
+        )
+    earlier = "" if looks.before == looks.seen else f"{looks.before:,} of them "
     return (
-        f"Contaminated: {run.identity['strategy']['entry']} has had "
-        f"{counted(looks.count, 'look')} at held-out dates of this dataset. What it showed there "
-        "is no longer out of sample, and may have steered what was tried since.",
+        f"Contaminated: {runs} of {strategy} that are no looks {_verb(looks.seen)} dates of this "
+        f"holdout, and {earlier}began before this {which}. {usual}, but a holdout confirms what "
+        "was known of it, and tests only what was not."
     )
+
+
+def _verb(runs: int) -> str:
+    return "shows" if runs == 1 else "show"
 
 
 def selection_words(selection: Mapping[str, Any]) -> str:
