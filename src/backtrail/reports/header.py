@@ -225,10 +225,11 @@ def _seen_words(run: RunRecord, looks: HoldoutLooks, strategy: str) -> str:
             f"Contaminated: since this {which} began, {runs} of {strategy} showed dates of its "
             f"holdout without being looks. It owes them nothing, but what is tried next may."
         )
-    earlier = "" if looks.before == looks.seen else f"{looks.before:,} of them "
+    earlier = "all" if looks.before == looks.seen else f"{looks.before:,}"
+    earlier = "it" if looks.seen == 1 else f"{earlier} of them"
     return (
         f"Contaminated: {runs} of {strategy} that are no looks {_verb(looks.seen)} dates of this "
-        f"holdout, and {earlier}began before this {which}. {usual}, but a holdout confirms what "
+        f"holdout, and {earlier} began before this {which}. {usual}, but a holdout confirms what "
         "was known of it, and tests only what was not."
     )
 

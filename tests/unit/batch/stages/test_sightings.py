@@ -11,6 +11,7 @@ from backtrail.batch import stages
 from backtrail.batch.closing.index import render_store_index
 from backtrail.batch.closing.linking import link_catalog
 from backtrail.batch.execution.sandbox import Limits
+from backtrail.batch.history.showing import run_text
 from backtrail.batch.holdout import open_holdout
 from backtrail.batch.stages.sightings import FamilyRecords, StoreLooks
 from backtrail.batch.stages.trials import TrialCounts
@@ -104,6 +105,10 @@ def test_a_search_that_withholds_less_shows_what_another_one_withholds_more(ledg
     ledger.search("less", "2010-01-04", "2020-01-02", "2020-12-31")
     assert ledger.of("more") == HoldoutLooks(0, contaminated=True, seen=1)
     assert ledger.of("less") == HoldoutLooks(), "its own dates were seen by nobody"
+    # The account of a look begins before its holdout, in dates that another search withholds.
+    ledger.look("look", "less", "2020-01-02", "2020-12-31")
+    assert ledger.of("more") == HoldoutLooks(1, contaminated=True, seen=1), "a look is no run more"
+    assert ledger.of("less") == HoldoutLooks(1)
 
 
 def test_the_set_that_was_looked_at_may_be_run_again_but_not_before_nor_changed(ledger):
@@ -176,7 +181,7 @@ def test_rows_of_a_store_are_told_the_same_and_plain_stores_ask_nothing(ledger, 
     ledger.search("search", "2010-01-04", "2020-01-02", "2020-12-31")
     looks = StoreLooks(ledger.store)
     assert looks.of(row) == HoldoutLooks(0, contaminated=True, seen=1)
-    mine = {**row, "run_key": "search", "started_at": "2026-01-02T00:00:00.5Z"}
+    mine = {**row, "run_key": "search", "started_at": "2026-01-01T00:00:00.5Z"}
     assert looks.of(mine) == replace(looks.of(row), before=1)
     assert looks.of({**row, "start_date": "2021-01-04"}) == HoldoutLooks(), "it begins later"
     assert looks.of({**row, "strategy": "strategies/t.py"}) == HoldoutLooks()
@@ -217,6 +222,8 @@ def test_pages_the_look_and_the_comparison_page_tell_the_same_of_real_runs(plant
     assert "2020-02-10 to 2020-02-26, withheld; not opened, but seen in 2 runs" in text
     assert "2 runs of strategies/sma.py that are no looks show dates of this holdout" in text
     assert "and 1 of them began before this search" in text
+    shown = "from 2020-02-10 on, withheld from the search; not opened, but seen in 2 runs"
+    assert shown in run_text(search)
     (plain,) = stages.render_report(store, planted[1].backtest_id, project.bundles)
     text = plain.read_text()
     assert said in text
@@ -231,7 +238,7 @@ def test_pages_the_look_and_the_comparison_page_tell_the_same_of_real_runs(plant
     assert '"looks":{"0":[1,1,2],"1":[1,1,2],"2":[1,1,2],"3":[1,1,2],"4":[1,1,2]}' in index
     assert store.run(opened.backtest_id).reports.exists()
     text = (store.run(opened.backtest_id).reports / "basic_report.html").read_text()
-    assert "show dates of this holdout, and began before this look" in text
+    assert "show dates of this holdout, and all of them began before this look" in text
 
 
 def test_a_deletion_takes_no_sighting_back_and_an_archive_carries_them(planted, tmp_path):
