@@ -73,7 +73,7 @@
     return made;
   };
   const looked = (i) => looks[i] && [looks[i][0] || "not opened",
-    ...(looks[i][2] ? [`seen in ${looks[i][2]} ${looks[i][2] === 1 ? "run" : "runs"}`] : []),
+    ...(looks[i][2] ? [`${looks[i][0] ? "" : "but "}seen in ${looks[i][2]} ${looks[i][2] === 1 ? "run" : "runs"}`] : []),
     ...(looks[i][1] ? ["contaminated"] : [])].join(", ");
   const reports = (i) => {
     const links = [["basic", text.report[i]], ["advanced", text.advanced[i]],
