@@ -151,7 +151,7 @@ MAY_BE_MISSING = {
     "run-tags": set(),
     "run-tombstones": set(),
     "selection": set(),
-    "trial": {"bundle", "start", "end"},
+    "trial": {"bundle", "start", "end", "started_at"},
 }
 
 

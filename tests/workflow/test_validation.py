@@ -242,7 +242,7 @@ def test_the_second_look_is_marked_as_contaminated(validated):
     validated.backtrail("report", first)
     assert mark in (validated.store / first / "results/reports/basic_report.html").read_text()
     index = (validated.store / "index.html").read_text()
-    assert '"looks":{"0":[2,1],' in index
+    assert '"looks":{"0":[2,1,0],' in index
     assert "<b>Contaminated holdouts.</b>" in index
     # The trials of the first search count for the second.
     spec = json.loads((validated.store / second / "metadata/run_spec.json").read_bytes())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ def record_trials(
     strategy: str | Path,
     dataset_id: str,
     bundle: str | None = None,
+    start: date | str | None = None,
+    end: date | str | None = None,
     base_dir: str | Path | None = None,
 ) -> int:
     """Count parameter sets that a script evaluated, as if a run had: every trial counts.
@@ -36,6 +39,9 @@ def record_trials(
         dataset_id: The dataset they were evaluated on.
         bundle: The bundle it is of; looked for below the project's `bundles/` where it is not
             named. Without one the sets count on this dataset alone.
+        start: First of the dates that they were evaluated on. Sets without dates count as tried on
+            all of them, also on those that a search withholds as its holdout.
+        end: Last of those dates; given together with `start`.
         base_dir: Folder of the runs; a relative one counts from the project, None is the one that
             the project's config names.
 
@@ -45,7 +51,8 @@ def record_trials(
 
     Raises:
         CodeCaptureError: If the strategy file does not exist, or its code cannot be captured.
-        ValueError: If there is no set, or the dataset id is none.
+        ValueError: If there is no set, the dataset id is none, or the dates are none, or one of
+            them is given without the other or before it.
     """
     listed = sorted({canonical_json(dict(item)) for item in sets})
     if not listed:
@@ -54,6 +61,7 @@ def record_trials(
         raise ValueError(
             f"{dataset_id!r} is no dataset id of 16 hex digits; pass `dataset.manifest.dataset_id`"
         )
+    dates = _dates(start, end)
     file = Path(strategy).absolute()
     root = project_root(file)
     closure = capture_closure(file, root)
@@ -64,6 +72,7 @@ def record_trials(
         "run_type": "script",
         "sets": len(listed),
         "sets_sha256": sha256_json(listed),
+        **dates,
     }
     key = sha256_json(counted)
     if bundle is None:
@@ -74,3 +83,22 @@ def record_trials(
     if not path.exists():
         write_json(path, {"run_key": key, **counted, **named}, durable=True)
     return store.count_trials(dataset_id, closure.entry, bundle=bundle)
+
+
+def _dates(start: date | str | None, end: date | str | None) -> dict[str, str]:
+    """Return the dates of a record; none where none are given."""
+    if start is None and end is None:
+        return {}
+    if start is None or end is None:
+        raise ValueError(f"start={start!r} and end={end!r} go together; give both, or neither")
+    first, last = _date(start), _date(end)
+    if last < first:
+        raise ValueError(f"start={first} is after end={last}; give the first date and the last one")
+    return {"start": first.isoformat(), "end": last.isoformat()}
+
+
+def _date(value: date | str) -> date:
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no date; give one as 2018-12-31") from None

@@ -4,7 +4,8 @@ A look is an explicit act and a run of its own, never a write into the sealed on
 one record per look, written before the dates are read; a look that fails is a look. Looks at the
 same dates by the same strategy file count together, whichever search they were for and whichever
 dataset of the bundle they read, because what is learned from one steers the next: from the second
-one on the dates are contaminated.
+one on the dates are contaminated. So they are where runs from which nothing was withheld had shown
+them; the sealed files say which look it was, and what follows from the ledger is told beside them.
 """
 
 import json
@@ -21,6 +22,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch import stages
 from backtrail.batch.execution.executor import Executor
 from backtrail.batch.execution.outcome import Limits
+from backtrail.batch.stages.trials import TrialCounts
 from backtrail.canonical import sha256_json, utc_iso
 from backtrail.errors import HoldoutError
 from backtrail.files import lease, write_json
@@ -40,7 +42,8 @@ class OpenedHoldout:
         parent: The search run whose set it is.
         is_new: Whether it looked now; False when the same set was looked at before.
         look: The how-manyth look at these dates it was, from 1 on.
-        contaminated: Whether it was not the first.
+        seen_before: How many runs that are no looks had shown these dates by then.
+        contaminated: Whether it was not the first look, or such runs had shown them.
         start: First date of the holdout.
         end: Last date of it.
         figures: Metrics on the holdout.
@@ -51,6 +54,7 @@ class OpenedHoldout:
     parent: str
     is_new: bool
     look: int
+    seen_before: int
     contaminated: bool
     start: str
     end: str
@@ -113,13 +117,22 @@ def open_holdout(
         stages.render_report(store, backtest_id, bundles_dir, config=config)
         # Its pages say how often its holdout was looked at.
         stages.render_report_again(store, parent.backtest_id, bundles_dir)
+    return _opened(store, run, parent.backtest_id, is_new=is_new)
+
+
+def _opened(store: RunStore, run: RunDir, parent: str, *, is_new: bool) -> OpenedHoldout:
+    spec = run.read_spec()
+    identity = spec["identity"]
     found = json.loads((run.results / "validation/holdout/validation-results.json").read_bytes())
+    record = store.holdout_looks(identity["dataset"]["dataset_id"]) / f"{spec['run_key']}.json"
+    seen_before = TrialCounts(store).seen_before(read_record(record))
     return OpenedHoldout(
-        backtest_id,
-        parent.backtest_id,
+        run.backtest_id,
+        parent,
         is_new,
-        run.read_spec()["look"],
-        found["contaminated"],
+        spec["look"],
+        seen_before,
+        found["contaminated"] or seen_before > 0,
         identity["holdout"]["start"],
         identity["holdout"]["end"],
         found["holdout"],

@@ -43,6 +43,13 @@ UNTAGGED = "[]"
 _FINAL = {"completed", "failed"}
 _VISIBLE = "[!.]*"  # a hidden folder is a dataset that is being built
 # What a file that is JSON, but not the JSON we wrote, can do to its reader.
+_TOLD = {  # columns of trials, and the keys of what not every record says
+    "bundle": "bundle",
+    "start_date": "start",
+    "end_date": "end",
+    "withheld_from": "withheld",
+    "started_at": "started_at",
+}
 _MISFIT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
@@ -376,7 +383,9 @@ def trial_rows(files: Mapping[tuple[str, str], Path], unreadable: dict[str, str]
     for place, path in files.items():
         try:
             record = json.loads(path.read_bytes())
-            row = {name: record[name] for name in columns}
+            row = {
+                name: record.get(_TOLD[name]) if name in _TOLD else record[name] for name in columns
+            }
             if (row["dataset_id"], row["run_key"]) != place:
                 raise ValueError("it is that of another run")
             _require_storable(tables.trials, row)

@@ -255,6 +255,23 @@ trials = Table(
         nullable=False,
         comment="as of a run; `script` for trials that a script recorded",
     ),
+    Column("bundle", String(80), comment="bundle of the dataset; null where it was not recorded"),
+    Column("start_date", String(10), comment="first date; null where a script did not say it"),
+    Column(
+        "end_date",
+        String(10),
+        comment="last date, of a search that withheld some too; null where a script did not say it",
+    ),
+    Column(
+        "withheld_from",
+        String(10),
+        comment="first date that a search withheld as its holdout; null where it withheld none",
+    ),
+    Column(
+        "started_at",
+        String(32),
+        comment="when the run began, ISO 8601, UTC; null of a script and of older records",
+    ),
     Column("sets", BigInteger, nullable=False, comment="how many parameter sets it tried"),
     Column("sets_sha256", String(64), nullable=False, comment="hash of the list of sets"),
     comment="One row per run that was ever sealed, deleted ones included, from the trial ledger.",

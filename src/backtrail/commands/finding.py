@@ -147,14 +147,14 @@ def _find(catalog: "Catalog", query: "RunQuery") -> tuple["RunFrame", str]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from backtrail.batch.history.listing import runs_table
+    from backtrail.batch.history.listing import runs_table, with_looks
 
     query = _query_of(options)
     if options.by is not None:
         return _list_groups(query, options)
     with open_catalog(options) as catalog:
         runs, note = _find(catalog, query)
-    rows = runs.rows.to_dicts()
+        rows = with_looks(catalog.store, runs.rows.to_dicts())
     if options.json:
         print(pretty_json(rows), end="")
     else:

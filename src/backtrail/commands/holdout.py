@@ -13,6 +13,7 @@ from backtrail.commands.options import (
     read_places,
 )
 from backtrail.errors import BacktrailError
+from backtrail.wording import counted
 
 if TYPE_CHECKING:
     from backtrail.batch.holdout import OpenedHoldout
@@ -70,6 +71,12 @@ def _open(options: argparse.Namespace) -> int:
     return 0
 
 
+def _seen(found: "OpenedHoldout") -> str:
+    if not found.seen_before:
+        return ""
+    return f"; {counted(found.seen_before, 'run')} from which nothing was withheld had shown them"
+
+
 def _text(found: "OpenedHoldout") -> str:
     from backtrail.reports.formatting import UNITS, metric_text
 
@@ -77,7 +84,7 @@ def _text(found: "OpenedHoldout") -> str:
     mark = "CONTAMINATED, " if found.contaminated else ""
     lines = [
         f"holdout {found.start} to {found.end} of {found.parent} {done}: {found.backtest_id}",
-        f"    {mark}look {found.look} at these dates by this strategy file",
+        f"    {mark}look {found.look} at these dates by this strategy file{_seen(found)}",
     ]
     for name in _SHOWN:
         here, there = (

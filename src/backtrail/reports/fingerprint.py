@@ -58,7 +58,7 @@ def describe_reports(
 
     Returns:
         Records with `name`, `sha256` of the file, `fingerprint` of what made it, `grade`,
-        `holdout` (its looks, in words), `trials` and `config`.
+        `holdout` (who saw it, in words without a number of runs), `trials` and `config`.
     """
     chosen = config or ReportConfig()
     fingerprint = page_fingerprint(chosen)
@@ -68,7 +68,7 @@ def describe_reports(
             "sha256": sha256_file(path),
             "fingerprint": fingerprint,
             "grade": grade,
-            "holdout": looks.words,
+            "holdout": looks.state,
             "trials": trials,
             "config": chosen.to_dict(),
         }

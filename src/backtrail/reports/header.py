@@ -11,6 +11,7 @@ from backtrail.provenance.git import git_words
 from backtrail.reports.cost_grid import break_even_words
 from backtrail.reports.formatting import params_text, plain_text
 from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
+from backtrail.reports.looks_notes import looks_notes
 from backtrail.reports.rundata import RunRecord
 from backtrail.wording import counted, risk_free_words
 
@@ -168,7 +169,7 @@ def _search_facts(run: RunRecord, looks: HoldoutLooks) -> tuple[Fact, ...]:
     if run.holdout is not None:
         first, last = run.holdout
         found.append(Fact("Holdout", f"{first} to {last}, withheld; {looks.words}"))
-    elif looks.count:
+    elif looks.is_told:
         found.append(Fact("Holdout of the dataset", looks.words))
     return tuple(found)
 
@@ -199,18 +200,7 @@ def _notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
         notes.append(f"At other costs: {even[:1].lower()}{even[1:]}")
     if "look" in run.spec:
         notes.append(_look_words(run))
-    return (*notes, *_looks_notes(run, looks))
-
-
-def _looks_notes(run: RunRecord, looks: HoldoutLooks) -> tuple[str, ...]:
-    """Return the mark of a contaminated dataset, unless the run is a look that says so itself."""
-    if not looks.contaminated or run.spec.get("look", 1) > 1:
-        return ()
-    return (
-        f"Contaminated: {run.identity['strategy']['entry']} has had "
-        f"{counted(looks.count, 'look')} at held-out dates of this dataset. What it showed there "
-        "is no longer out of sample, and may have steered what was tried since.",
-    )
+    return (*notes, *looks_notes(run, looks))
 
 
 def selection_words(selection: Mapping[str, Any]) -> str:

@@ -177,9 +177,9 @@ def _columns(
         "tags": [list(row["tags"]) for row in rows],
         "synthetic": [int(bool(row["synthetic"])) for row in rows],
         "looks": {
-            str(place): [row["looks"].count, int(row["looks"].contaminated)]
-            for place, row in enumerate(rows)
-            if row["looks"].count
+            str(place): [looks.count, int(looks.contaminated), looks.seen]
+            for place, looks in enumerate(row["looks"] for row in rows)
+            if looks.is_told
         },
         "damage": {
             str(place): [list(item) for item in sorted(found.items())]

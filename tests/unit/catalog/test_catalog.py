@@ -77,6 +77,22 @@ def test_the_first_sync_takes_everything_in(stocked):
     )
 
 
+def test_trials_say_which_dates_they_showed_and_withheld_and_a_rebuild_says_the_same(stocked):
+    path = stocked.store.ledger / "trials" / DATASET / f"{2:064x}.json"
+    dates = {"bundle": "prices", "start": "2010-01-04", "end": "2020-12-31"}
+    told = {**dates, "withheld": "2020-01-02", "started_at": "2026-01-01T00:00:00Z"}
+    write_json(path, {**json.loads(path.read_bytes()), **told})
+    sync(stocked)
+    before = dump(stocked)
+    columns = [column.name for column in tables.trials.columns]
+    older, newer = (dict(zip(columns, row, strict=True)) for row in before["trials"])
+    names = ("bundle", "start_date", "end_date", "withheld_from", "started_at")
+    assert [newer[name] for name in names] == list(told.values())
+    assert [older[name] for name in names] == [None] * 5, "a record of an older version"
+    sync(stocked, rebuild=True)
+    assert dump(stocked) == before
+
+
 def test_syncing_twice_changes_nothing(stocked):
     sync(stocked)
     before = dump(stocked), stocked.store.runs_table.read_bytes()

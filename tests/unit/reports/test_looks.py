@@ -48,6 +48,9 @@ def test_looks_are_counted_and_a_second_one_at_the_same_dates_contaminates():
     across = {"look": 1, "start": "2018-12-31", "end": "2019-06-28"}
     assert HoldoutLooks.of([first, across]) == TWICE
     assert TWICE.words == "2 looks, contaminated"
+    assert HoldoutLooks.of([], seen=1).words == "not opened, but seen in 1 run, contaminated"
+    assert HoldoutLooks.of([first], seen=2).words == "1 look, seen in 2 runs, contaminated"
+    assert HoldoutLooks.of([first], seen=2).state == "1 look, seen in other runs, contaminated"
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -73,6 +76,20 @@ def test_a_plain_run_of_the_same_dataset_has_them_too(tmp_path):
     page = shown(store, "basic", TWICE)
     assert "Holdout of the dataset" in page
     assert "2 looks, contaminated" in page
+
+
+def test_every_page_of_a_search_says_how_many_runs_had_shown_its_holdout_before(store):
+    page = shown(store, "search", HoldoutLooks(0, contaminated=True, seen=3, before=3))
+    assert "and all of them began before this search" in page
+    page = shown(store, "basic", HoldoutLooks(0, contaminated=True, seen=3, before=2))
+    assert "and 2 of them began before this search" in page
+    page = shown(store, "basic", HoldoutLooks(0, contaminated=True, seen=1, before=1))
+    assert "that is no look shows dates of this holdout, and it began before" in page
+    page = shown(store, "advanced", HoldoutLooks(1, contaminated=True, seen=1))
+    assert "since this search began, 1 run of strategies/sma_cross.py showed dates" in page
+    assert "has had" not in page, "one look is no second one"
+    page = shown(store, "basic", HoldoutLooks(2, contaminated=True, seen=1))
+    assert "has had 2 looks at held-out dates" in page
 
 
 def test_the_paper_has_them(store):
@@ -105,7 +122,9 @@ def test_a_look_that_says_itself_which_it_was_is_not_marked_twice(tmp_path):
 
 
 def test_the_index_counts_them_by_run_and_marks_the_store(browser, tmp_path):
+    seen = [HoldoutLooks.of([], seen=2), HoldoutLooks(1, contaminated=True, seen=1)]
     rows = [row(1, looks=TWICE), row(2), row(3, looks=HoldoutLooks(1))]
+    rows += [row(number, looks=looks) for number, looks in enumerate(seen, 4)]
     browser.open(made(rows, tmp_path / "index.html"))
     heads = browser.run("[...document.querySelectorAll('#runs th')].map(cell => cell.textContent)")
     place = heads.index("Holdout looks")
@@ -113,8 +132,9 @@ def test_the_index_counts_them_by_run_and_marks_the_store(browser, tmp_path):
         "[...document.querySelectorAll('#runs tbody tr')].filter(r => r.children.length > 1)"
         f".map(r => r.children[{place}].textContent)"
     )
-    assert cells == ["1", "–", "2, contaminated"]
-    assert "1 of these runs" in browser.run("document.getElementById('contaminated').textContent")
+    told = ["1, seen in 1 run, contaminated", "not opened, but seen in 2 runs, contaminated"]
+    assert cells == [*told, "1", "–", "2, contaminated"]
+    assert "3 of these runs" in browser.run("document.getElementById('contaminated').textContent")
     browser.open(made([row(2)], tmp_path / "other.html"))
     assert browser.run("document.getElementById('contaminated')") is None
     heads = browser.run("[...document.querySelectorAll('#runs th')].map(cell => cell.textContent)")

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.closing.captured_code import StoredCode
 from backtrail.batch.closing.store_reports import write_store_reports
+from backtrail.batch.stages.sightings import StoreLooks
 from backtrail.files import lease, remove_stale
-from backtrail.reports.looks import NO_LOOKS, HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 from backtrail.wording import risk_free_words
 
@@ -41,7 +41,7 @@ def render_store_index(
     with lease(store.catalog_lock):
         runs = pl.read_parquet(store.runs_table).sort("backtest_id")
         synthetic = _synthetic_datasets(bundles_dir)
-        looks = _Looks(store)
+        looks = StoreLooks(store)
         rows = [_index_row(store, row, synthetic, looks) for row in runs.iter_rows(named=True)]
         remove_stale(store.base_dir)
         render_index(
@@ -63,31 +63,8 @@ def _synthetic_datasets(bundles_dir: Path) -> set[str]:
     return found
 
 
-class _Looks:
-    """The looks at held-out dates of a store; each question is asked of the ledger once."""
-
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
-        self._is_any = any((store.ledger / "holdout").glob("*/*.json"))
-        self._found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-
-    def of(self, row: Mapping[str, Any]) -> HoldoutLooks:
-        """Return those by the strategy file of a run, from its start on."""
-        if not self._is_any or row["dataset_id"] is None:
-            return NO_LOOKS
-        key = (row["dataset_id"], row["strategy"], row["bundle"])
-        if key not in self._found:
-            dataset, family, bundle = key
-            self._found[key] = self._store.find_looks(
-                dataset, family, "", "9999-12-31", bundle=bundle
-            )
-        return HoldoutLooks.of(
-            look for look in self._found[key] if row["start_date"] <= look["end"]
-        )
-
-
 def _index_row(
-    store: RunStore, row: dict[str, Any], synthetic: set[str], looks: _Looks
+    store: RunStore, row: dict[str, Any], synthetic: set[str], looks: StoreLooks
 ) -> dict[str, Any]:
     name = row["backtest_id"]
     reports = f"{name}/results/reports"

@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backtrail.artifacts.store import RunStore
 from backtrail.batch.history.why import STATES, PreviewedRun
 from backtrail.canonical import canonical_json
 from backtrail.errors import CatalogError
+from backtrail.reports.looks import HoldoutLooks
 from backtrail.wording import choices, counted, error_words, first_line, risk_free_words
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ __all__ = [
     "rates_note",
     "runs_table",
     "shortened",
+    "with_looks",
 ]
 
 _WIDTH = 100
@@ -60,11 +63,36 @@ def params_words(params: Mapping[str, Any]) -> str:
     )
 
 
+def with_looks(store: RunStore, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return catalog rows with who saw withheld dates, as the comparison page has it.
+
+    Args:
+        store: The run store, whose ledger says it.
+        rows: Rows of the run table.
+
+    Returns:
+        The rows with `holdout_looks`, `holdout_seen` (how many runs that are no looks show such
+        dates) and `holdout_contaminated` besides.
+
+    Raises:
+        ArtifactManagerError: If a record of the ledger is unreadable.
+    """
+    from backtrail.batch.stages.sightings import StoreLooks
+
+    looks = StoreLooks(store)
+    told = []
+    for row in rows:
+        found = looks.of(row)
+        counts = {"holdout_looks": found.count, "holdout_seen": found.seen}
+        told.append({**row, **counts, "holdout_contaminated": found.contaminated})
+    return told
+
+
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return catalog rows as a table: a line of figures per run, and what they are of below it.
 
     Args:
-        rows: Rows of the run table, in the order wanted.
+        rows: Rows of `with_looks`, in the order wanted.
     """
     heads = (_ID, "name", "status", "grade", *(head for head, _, _ in _FIGURES))
     lines = [_first_cells(row) for row in rows]
@@ -110,6 +138,10 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
     if row["tags_json"] != "[]":
         facts.append(f"tags {', '.join(json.loads(row['tags_json']))}")
     yield _GAP.join(fact for fact in facts if fact)
+    looks = HoldoutLooks(row["holdout_looks"], row["holdout_contaminated"], row["holdout_seen"])
+    # Runs that withheld nothing have it on their pages and with --json: a grid has many of them.
+    if looks.is_told and row["run_type"] != "backtest":
+        yield f"holdout {looks.words}"
     if row["error_kind"]:
         yield error_words(row["error_kind"], row["error_message"])
 

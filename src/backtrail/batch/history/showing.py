@@ -7,6 +7,7 @@ from typing import Any
 
 from backtrail.artifacts.manifest import Damage, inspect_run, is_sealed
 from backtrail.artifacts.rundir import RunDir
+from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.timings import timing_words, warning_words
 from backtrail.batch.history.listing import params_words, shortened
 from backtrail.batch.history.reading import describe_run
@@ -27,13 +28,14 @@ def run_text(run: RunDir, *, with_files: bool = False) -> str:
         with_files: List every file with size and checksum; otherwise they are counted.
 
     Raises:
-        ArtifactManagerError: If its manifest, or before it begins its spec, cannot be read.
+        ArtifactManagerError: If its manifest, or before it begins its spec, cannot be read, or of a
+            search with a holdout the ledger.
     """
     described = describe_run(run)
     sections = {
         "Run": list(_facts(_about(run, described))),
         "What decided it": list(_facts(_identity(described))),
-        "Search": list(_search(described)),
+        "Search": list(_search(run, described)),
         "Figures": list(_figures(run, described.get("metrics", {}))),
         "Files": list(_files(run, described.get("inventory"), with_files=with_files)),
         "Error": list(_error(described.get("error"))),
@@ -117,7 +119,7 @@ def _identity(described: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
-def _search(described: Mapping[str, Any]) -> Iterator[str]:
+def _search(run: RunDir, described: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was searched and what was selected; nothing for a plain run."""
     search = described["identity"].get("search")
     if search is None:
@@ -133,10 +135,17 @@ def _search(described: Mapping[str, Any]) -> Iterator[str]:
         "method": " ".join(str(search[name]) for name in ("method", "samples") if search[name]),
         "selection": "none yet" if selection is None else selection_words(selection),
         "selected": None if selection is None else params_words(selection["params"]),
-        "holdout": holdout and f"from {holdout['start']} on, withheld from the search",
+        "holdout": holdout
+        and f"from {holdout['start']} on, withheld from the search; {_looks(run)}",
         "verdict": described["verdict"]["summary"] if "verdict" in described else None,
     }
     yield from _facts(facts)
+
+
+def _looks(run: RunDir) -> str:
+    from backtrail.batch.stages.trials import TrialCounts
+
+    return TrialCounts(RunStore(run.path.parent)).looks(run).words
 
 
 def _model(values: Mapping[str, Any]) -> str:

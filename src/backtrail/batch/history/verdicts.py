@@ -8,6 +8,7 @@ from typing import Any, Final
 from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.history.listing import shortened
+from backtrail.batch.stages.trials import TrialCounts
 from backtrail.wording import risk_free_words
 
 __all__ = ["RANK_RULE", "JudgedRun", "judged_runs", "verdict_lines"]
@@ -34,8 +35,9 @@ class JudgedRun:
         gates: Of each gate figure, threshold and whether it is passed.
         gates_passed: How many are.
         summary: In plain words.
-        holdout: Figures of the look at its holdout, with the number of the look and whether the
-            dates were contaminated; None when it was not opened.
+        holdout: Figures of the look at its holdout, with the number of the look, how many other
+            runs had shown its dates before, and whether they were contaminated by then; None when
+            it was not opened.
         risk_free_rate: What its ratios and probabilities are over, as text.
     """
 
@@ -110,7 +112,7 @@ def _judged(run: RunDir, looks: Mapping[str, Mapping[str, Any]]) -> JudgedRun:
 
 def _looks(store: RunStore) -> dict[str, dict[str, Any]]:
     """Return what looks at holdouts found, by the run key of the search; sealed ones only."""
-    found = {}
+    found, counts = {}, TrialCounts(store)
     for path in sorted((store.ledger / "holdout").glob("*/*.json")):
         look = json.loads(path.read_bytes())
         backtest_id = store.find(look["run_key"])
@@ -120,7 +122,13 @@ def _looks(store: RunStore) -> dict[str, dict[str, Any]]:
         results = run.results / "validation/holdout/validation-results.json"
         if run.success.exists() and results.exists():
             told = json.loads(results.read_bytes())
-            found[look["parent"]] = {"backtest_id": backtest_id, **told}
+            before = counts.seen_before(look)
+            found[look["parent"]] = {
+                "backtest_id": backtest_id,
+                **told,
+                "seen_before": before,
+                "contaminated": told["contaminated"] or before > 0,
+            }
     return found
 
 

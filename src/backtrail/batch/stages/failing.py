@@ -12,7 +12,7 @@ from backtrail.artifacts.store import RunStore
 from backtrail.batch.execution.outcome import Outcome, StrategyFailedError
 from backtrail.batch.stages.materials import write_metadata
 from backtrail.batch.stages.records import failure_record
-from backtrail.batch.stages.reporting import find_holdout_looks
+from backtrail.batch.stages.reporting import find_openings
 from backtrail.canonical import sha256_file
 from backtrail.errors import BacktrailError, RunFailedError
 from backtrail.files import write_bytes, write_json
@@ -113,6 +113,6 @@ def mark_failed(
     write_json(run.manifest, failed, durable=True)
     write_metadata(run, run.read_spec(), failed)
     page = run.errors / "failed_run.html"
-    looks = find_holdout_looks(store, run)
+    looks = find_openings(store, run)
     render_failed_page(run.path, bundles_dir=bundles_dir, out=page, looks=looks)
     write_bytes(run.failed, f"{sha256_file(run.manifest)}\n".encode(), durable=True)

@@ -218,15 +218,20 @@ def sealed_record(
 
 
 def trial_record(
-    spec: Mapping[str, Any], selection: Mapping[str, Any] | None = None
+    spec: Mapping[str, Any],
+    selection: Mapping[str, Any] | None = None,
+    *,
+    started_at: str,
 ) -> dict[str, Any]:
     """Return what the ledger counts of a run: a strategy family, and how many parameter sets.
 
     Args:
         spec: The run spec.
         selection: What a search run selected, and from how many; None for a plain run.
+        started_at: When the run began, as its manifest says.
     """
     identity = spec["identity"]
+    holdout = identity.get("validate", {}).get("holdout")
     sets, sha256 = 1, sha256_json([identity["params"]])
     if selection is not None:
         sets, sha256 = selection["sets"], selection["sets_sha256"]
@@ -236,6 +241,8 @@ def trial_record(
         "bundle": spec["labels"]["bundle"],
         "start": identity["start"],
         "end": identity["end"],
+        **({} if holdout is None else {"withheld": holdout["start"]}),
+        "started_at": started_at,
         "family": identity["strategy"]["entry"],
         "code_hash": identity["strategy"]["code_hash"],
         "run_type": identity["run_type"],

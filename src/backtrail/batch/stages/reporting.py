@@ -14,7 +14,7 @@ from backtrail.files import remove_stale, write_json
 from backtrail.reports.looks import HoldoutLooks
 from backtrail.reports.settings import REPORT_FILES, ReportConfig
 
-__all__ = ["find_holdout_looks", "render_report", "render_report_again", "render_run"]
+__all__ = ["find_openings", "render_report", "render_report_again", "render_run"]
 
 _BASIC = ReportConfig(kinds=("basic",))
 
@@ -38,7 +38,8 @@ def render_report(
         bundles_dir: Folder of the bundles, for the price chart.
         config: Which pages, and how they look.
         only_stale: Leave pages that present templates made from this run. How much was tried by
-            then stands on a page as of its making: a trial more makes no page anew.
+            then, and in how many runs withheld dates were seen, stands on a page as of its making:
+            a trial more makes no page anew, but the first that shows such dates does.
         trials: What the ledger counts, where one job renders many pages; counted when None.
 
     Returns:
@@ -57,7 +58,8 @@ def render_report(
         require_intact(run, inspect_run(run))
         manifest = graded_manifest(run)
         grade = None if manifest is None else manifest.get("grade")
-        looks = find_holdout_looks(store, run)
+        trials = trials or TrialCounts(store)
+        looks = trials.looks(run)
         known = {} if not record.exists() else _by_name(json.loads(record.read_bytes()))
         if only_stale and all(page.exists() for page in pages):
             wanted = describe_reports(pages, grade=grade, looks=looks, config=config)
@@ -65,7 +67,7 @@ def render_report(
                 return pages
         run.reports.mkdir(parents=True, exist_ok=True)
         remove_stale(run.reports)
-        tried = (trials or TrialCounts(store)).words(run)
+        tried = trials.words(run)
         shown: dict[str, Any] = {"grade": grade, "looks": looks, "trials": tried, "config": config}
         for kind in config.kinds:
             _renderer(kind)(
@@ -105,8 +107,11 @@ def _renderer(kind: str) -> Callable[..., Path]:
     return render_basic_report
 
 
-def find_holdout_looks(store: RunStore, run: RunDir) -> HoldoutLooks:
-    """Return how often the run's strategy file looked at held-out dates from the run's start on.
+def find_openings(store: RunStore, run: RunDir) -> HoldoutLooks:
+    """Return how often the run's strategy file opened holdouts with dates from its start on.
+
+    That is what the page of a failed run tells: it has no results, and a store in which ten
+    thousand fail does not read the ledger of trials for each.
 
     Args:
         store: The run store, whose ledger counts the looks.
@@ -160,7 +165,7 @@ def render_run(
 
     with run.lease():
         out = run.errors / "failed_run.html"
-        looks = find_holdout_looks(store, run)
+        looks = find_openings(store, run)
         page = render_failed_page(
             run.path, bundles_dir=bundles_dir, out=out, looks=looks, config=config
         )

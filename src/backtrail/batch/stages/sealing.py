@@ -50,7 +50,7 @@ def seal_run(store: RunStore, backtest_id: str) -> None:
             raise SealError(f"run {backtest_id} changed while it was being sealed; delete it")
         write_json(
             store.trial_path(spec["identity"]["dataset"]["dataset_id"], spec["run_key"]),
-            trial_record(spec, record.get("selection")),
+            trial_record(spec, record.get("selection"), started_at=record["started_at"]),
         )
         seal(run, sealed_record(record, run, listed, seconds=time.monotonic() - started))
 

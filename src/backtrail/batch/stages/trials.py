@@ -1,19 +1,22 @@
-"""How much was tried on a dataset by now: what stands beside the statistics of every page."""
+"""What the ledger counts against a run by now: what stands beside the statistics of every page."""
 
-from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
-from backtrail.artifacts.rundir import RunDir, read_record
+from backtrail.artifacts.rundir import RunDir
 from backtrail.artifacts.store import RunStore
+from backtrail.batch.stages.sightings import FamilyRecords
+from backtrail.reports.looks import HoldoutLooks
 from backtrail.wording import counted
 
 __all__ = ["TrialCounts"]
 
 
 class TrialCounts:
-    """The trial ledger as the pages of one job show it.
+    """The ledger as the pages of one job show it.
 
-    What the ledger says of a dataset is read once, when it is first asked for: a job that renders
-    many pages shows one state of it on all of them.
+    What it says of a strategy file and a dataset is read once, when it is first asked for: a job
+    that renders many pages shows one state of it on all of them.
 
     Args:
         store: The run store.
@@ -22,9 +25,8 @@ class TrialCounts:
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._ledger = store.ledger / "trials"
-        self._runs: dict[str, Counter[str]] = {}
-        self._sets: dict[str, Counter[str]] = {}
-        self._all: dict[tuple[str, str, str, str, str], int] = {}
+        self._files: dict[str, int] = {}
+        self._families: dict[tuple[str, str, str | None], FamilyRecords] = {}
 
     def words(self, run: RunDir) -> str:
         """Return how much was tried on the run's dataset, by its strategy file and by others.
@@ -38,29 +40,54 @@ class TrialCounts:
         spec = run.read_spec()
         identity, bundle = spec["identity"], spec["labels"]["bundle"]
         family, dataset = identity["strategy"]["entry"], identity["dataset"]["dataset_id"]
-        if dataset not in self._runs:
-            self._read(dataset)
-        runs, sets = self._runs[dataset], self._sets[dataset]
-        others = runs.total() - runs[family]
-        tried = f"{counted(sets[family], 'parameter set')} of this strategy file"
+        records = self._records(dataset, family, bundle)
+        if dataset not in self._files:
+            self._files[dataset] = sum(1 for _ in (self._ledger / dataset).glob("*.json"))
+        sets = sum(int(trial["sets"]) for trial in records.own)
+        others = self._files[dataset] - len(records.own)
+        tried = f"{counted(sets, 'parameter set')} of this strategy file"
         beside = f", and {counted(others, 'run')} of others," if others else ""
-        where = f"in {counted(runs[family], 'run')}"
+        where = f"in {counted(len(records.own), 'run')}"
         told = f"{tried} {where}{beside} on this dataset, when this page was made"
-        asked = (dataset, family, bundle, identity["start"], identity["end"])
-        if asked not in self._all:
-            self._all[asked] = self._store.count_trials(
-                dataset, family, bundle=bundle, window=asked[3:]
-            )
-        if self._all[asked] == sets[family]:
+        everywhere = records.count((identity["start"], identity["end"]))
+        if everywhere == sets:
             return told
-        every = counted(self._all[asked], "parameter set")
+        every = counted(everywhere, "parameter set")
         return f"{told}; {every} of it on all datasets of {bundle}"
 
-    def _read(self, dataset: str) -> None:
-        runs: Counter[str] = Counter()
-        sets: Counter[str] = Counter()
-        for path in (self._ledger / dataset).glob("*.json"):
-            trial = read_record(path)
-            runs[trial["family"]] += 1
-            sets[trial["family"]] += int(trial["sets"])
-        self._runs[dataset], self._sets[dataset] = runs, sets
+    def looks(self, run: RunDir) -> HoldoutLooks:
+        """Return who saw withheld dates from the run's start on; of a search its own, if any.
+
+        Raises:
+            ArtifactManagerError: If a record of the ledger is unreadable.
+        """
+        spec = run.read_spec()
+        identity = spec["identity"]
+        records = self._records(
+            identity["dataset"]["dataset_id"],
+            identity["strategy"]["entry"],
+            spec["labels"]["bundle"],
+        )
+        manifest = run.read_manifest() or {}
+        return records.looks(
+            identity["start"], run_key=spec["run_key"], began=manifest.get("started_at")
+        )
+
+    def seen_before(self, look: Mapping[str, Any]) -> int:
+        """Return how many runs that are no looks had shown the dates of a look when it was taken.
+
+        Args:
+            look: Its record in the ledger.
+
+        Raises:
+            ArtifactManagerError: If a record of the ledger is unreadable.
+        """
+        records = self._records(look["dataset_id"], look["family"], look.get("bundle"))
+        told = records.looks(look["start"], run_key=look["run_key"], began=look.get("opened_at"))
+        return told.before
+
+    def _records(self, dataset: str, family: str, bundle: str | None) -> FamilyRecords:
+        key = (dataset, family, bundle)
+        if key not in self._families:
+            self._families[key] = FamilyRecords(self._store, *key)
+        return self._families[key]

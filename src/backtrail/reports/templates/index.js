@@ -73,7 +73,9 @@
     if (text.error[i]) made.append(" ", element("small", {}, text.error[i].slice(0, 140)));
     return made;
   };
-  const looked = (i) => looks[i] && looks[i][0] + (looks[i][1] ? ", contaminated" : "");
+  const looked = (i) => looks[i] && [looks[i][0] || "not opened",
+    ...(looks[i][2] ? [`${looks[i][0] ? "" : "but "}seen in ${looks[i][2]} ${looks[i][2] === 1 ? "run" : "runs"}`] : []),
+    ...(looks[i][1] ? ["contaminated"] : [])].join(", ");
   const reports = (i) => {
     const links = [["basic", text.report[i]], ["advanced", text.advanced[i]],
       ["search", text.search[i]]]
@@ -108,8 +110,9 @@
         return made; } },
     { key: "status", label: "Status", left: true, shown: true, width: 100,
       value: (i) => text.status[i], cell: status },
-    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0, width: 126,
-      value: (i) => looks[i]?.[0] ?? null, cell: (i) => cell(looked(i) ?? "–") },
+    { key: "looks", label: "Holdout looks", left: true, down: true, shown: looks.length > 0,
+      width: looks.some((found) => found?.[2]) ? 250 : 126,
+      value: (i) => looks[i] ? looks[i][0] + looks[i][2] : null, cell: (i) => cell(looked(i) ?? "–") },
     ...order.map((key) => ({
       key, label: labels[key], down: true, shown: data.main.includes(key),
       width: Math.max(70, Math.round(24 + 8.2 * labels[key].length)),
@@ -315,7 +318,7 @@
   document.getElementById("runs-csv").addEventListener("click", () => {
     const texts = Object.keys(text).filter((key) => !["report", "advanced", "search"].includes(key));
     const names = [...paramNames].sort();
-    const own = looks.length ? ["holdout_looks", "holdout_contaminated"] : [];
+    const own = looks.length ? ["holdout_looks", "holdout_contaminated", "holdout_seen"] : [];
     page.save("runs", [[...texts, "tags", ...own, ...names, ...order], ...rows.map((i) => [
       ...texts.map((key) => text[key][i]), tags[i].join(" "), ...own.map((_, k) => looks[i]?.[k] ?? 0),
       ...names.map((key) => params[i][key]),

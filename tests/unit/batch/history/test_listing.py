@@ -40,6 +40,9 @@ def row(number, **values):
         "total_trades": 68.0,
         "error_kind": None,
         "error_message": None,
+        "holdout_looks": 0,
+        "holdout_seen": 0,
+        "holdout_contaminated": False,
         **values,
     }
 
@@ -101,6 +104,15 @@ def test_a_long_id_leaves_a_table_aligned():
     assert lines[3].split() == ["20260101_000000_002", "run-2", "failed", "D"]
     assert lines[2].strip() == "2020-01-01..2020-12-31  fast=10 slow=50"
     assert len(lines[0]) == len(lines[1])
+
+
+def test_a_search_says_who_saw_its_holdout_and_a_plain_run_does_not():
+    seen = {"holdout_seen": 3, "holdout_contaminated": True}
+    rows = [row(1, run_type="optimization", **seen), row(2, **seen), row(3, run_type="holdout")]
+    below = [line.strip() for line in runs_table(rows).splitlines() if line.startswith(" ")]
+    plain = "2020-01-01..2020-12-31  fast=10 slow=50"
+    said = "holdout not opened, but seen in 3 runs, contaminated"
+    assert below == [f"{plain}  selected by a search", said, plain, plain]
 
 
 def test_a_text_is_cut_to_its_width():

@@ -117,7 +117,34 @@ def test_the_holdout_of_a_search_stands_beside_it_with_its_mark(store):
     add_look(store, key, look=2)
     (found,) = judged_runs(store)
     assert found.holdout["look"] == 2
+    assert found.holdout["seen_before"] == 0
     assert list(verdict_lines([found]))[1].split()[-1] == "0.123!"
+
+
+def test_a_first_look_at_dates_that_a_run_had_shown_has_the_mark_too(store):
+    add_search(store, 1, passed=True, dsr=0.96)
+    looked = store.run("20260101_000008_000")
+    key = "8" * 64
+    store.claim(
+        key, lambda claimed: {"backtest_id": claimed, "run_key": key}, None, name=looked.backtest_id
+    )
+    told = {"look": 1, "contaminated": False, "holdout": {"sharpe_ratio": 0.1234}}
+    write(looked.results / "validation/holdout/validation-results.json", told)
+    looked.success.write_text("seal")
+    add_look(store, key)
+
+    def holdout():
+        (found,) = judged_runs(store)
+        shown = list(verdict_lines([found]))[1].split()[-1]
+        return found.holdout["seen_before"], found.holdout["contaminated"], shown
+
+    record = {"run_key": "7" * 64, "dataset_id": "d", "family": "a.py", "run_type": "backtest"}
+    dates = {"start": "2010-01-04", "end": "2018-12-31", "sets": 1}
+    path = store.trial_path("d", "7" * 64)
+    write(path, {**record, **dates, "started_at": "2026-01-01T00:00:01Z"})
+    assert holdout() == (0, False, "0.123"), "it came after the look"
+    write(path, {**record, **dates, "started_at": "2025-12-31T23:59:59Z"})
+    assert holdout() == (1, True, "0.123!")
 
 
 def add_trials(store, key, sets, *, family="a.py", dataset="d"):

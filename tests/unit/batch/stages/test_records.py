@@ -84,10 +84,18 @@ def test_what_of_the_stage_was_neither_preparing_nor_executing_was_writing(tmp_p
     assert finished["warnings"] == {"capture": 1, "printed": None}, "there is no log"
 
 
+BEGAN = "2026-01-02T03:04:05Z"
+
+
 def test_a_trial_counts_one_parameter_set_of_a_family():
-    record = trial_record(SPEC)
+    record = trial_record(SPEC, started_at=BEGAN)
     assert (record["family"], record["sets"], record["dataset_id"]) == ("strategies/s.py", 1, "d")
     found = (record["bundle"], record["start"], record["end"])
     assert found == ("b", "2020-01-02", "2020-12-31")
+    assert (record["started_at"], "withheld" in record) == (BEGAN, False)
+    holdout = {"start": "2020-10-01", "warm_up": 0}
+    search = {**SPEC, "identity": {**SPEC["identity"], "validate": {"holdout": holdout}}}
+    withheld = trial_record(search, started_at=BEGAN)
+    assert (withheld["withheld"], withheld["end"]) == ("2020-10-01", "2020-12-31")
     other = {**SPEC, "identity": {**SPEC["identity"], "params": {"fast": 4}}}
-    assert trial_record(other)["sets_sha256"] != record["sets_sha256"]
+    assert trial_record(other, started_at=BEGAN)["sets_sha256"] != record["sets_sha256"]

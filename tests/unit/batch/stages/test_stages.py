@@ -513,12 +513,12 @@ def test_looks_of_the_ledger_stand_on_pages_made_later_and_make_earlier_ones_sta
     for page in pages:
         text = page.read_text()
         assert 'data-looks="2" data-contaminated="yes"' in text
-        assert "2 looks, contaminated" in text
+        assert "2 looks, seen in 1 run, contaminated" in text, "and the run itself shows them"
     kept = json.loads((run.reports / "reports.json").read_bytes())
-    assert [item["holdout"] for item in kept] == ["2 looks, contaminated"] * 2
+    assert [item["holdout"] for item in kept] == ["2 looks, seen in other runs, contaminated"] * 2
     link_catalog(f"sqlite:///{project.root}/catalog.sqlite", project.store, project.bundles)
     render_store_index(project.store, project.bundles)
-    assert '"looks":{"0":[2,1]}' in project.store.index.read_text()
+    assert '"looks":{"0":[2,1,1]}' in project.store.index.read_text()
     assert not inspect_run(run), "the sealed run is as it was"
 
 
