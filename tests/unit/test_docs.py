@@ -34,6 +34,7 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
         ROOT / "config" / "README.md",
+        ROOT / "examples" / "notebooks" / "README.md",
         ROOT / "strategies" / "README.md",
     ]
 )
