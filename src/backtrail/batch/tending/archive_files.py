@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 from backtrail.canonical import pretty_json, sha256_file, sha256_json
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import atomic_path
+from backtrail.wording import first_line
 
 __all__ = ["LIST", "ArchiveList", "check_archive_name", "read_archive", "write_archive"]
 
@@ -150,8 +151,9 @@ def read_archive(path: Path, folder: Path) -> ArchiveList:
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        reason = first_line(str(error)).removesuffix(":")  # tarfile tells each form it tried
         raise ArtifactManagerError(
-            f"{path} is no whole archive of backtrail ({error}); get it again from where it was "
+            f"{path} is no whole archive of backtrail ({reason}); get it again from where it was "
             "made"
         ) from None
 
