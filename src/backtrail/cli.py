@@ -125,7 +125,8 @@ def _plan(options: argparse.Namespace) -> int:
         rows = [{**asdict(item), "seconds": seconds.get(item.name)} for item in previews]
         print(pretty_json(rows), end="")
         return 0
-    print(plan_text(previews, with_reused=options.all), end="")
+    warnings = {item.name: batch.closures[item.strategy].warnings for item in batch.requests}
+    print(plan_text(previews, with_reused=options.all, warnings=warnings), end="")
     words = estimate.words(options.cores or usable_cores())
     if words:
         print(words)
