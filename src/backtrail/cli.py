@@ -40,7 +40,11 @@ __all__ = ["build_parser", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 well, 1 a finding or an error, 2 misuse."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    options = parser.parse_args(arguments)
     # What the library warns of is told by the commands themselves.
     logging.getLogger("backtrail").addHandler(logging.NullHandler())
     command: Callable[[argparse.Namespace], int] = options.command
@@ -121,7 +125,8 @@ def _plan(options: argparse.Namespace) -> int:
         rows = [{**asdict(item), "seconds": seconds.get(item.name)} for item in previews]
         print(pretty_json(rows), end="")
         return 0
-    print(plan_text(previews, with_reused=options.all), end="")
+    warnings = {item.name: batch.closures[item.strategy].warnings for item in batch.requests}
+    print(plan_text(previews, with_reused=options.all, warnings=warnings), end="")
     words = estimate.words(options.cores or usable_cores())
     if words:
         print(words)

@@ -271,6 +271,7 @@ def test_a_store_without_runs_is_no_error(call, root):
         (("show", "nope"), CONFIG, "there is no run 'nope' in "),
         (("show", "2"), CONFIG, "begins 2 ids"),
         (("verify", "nope"), CONFIG, "there is no run 'nope'"),
+        (("show", "sma"), CONFIG, "if sma is a name, `backtrail list --name sma` says the ids"),
         (("list",), ("--configfile", "absent.yaml"), "absent.yaml: there is no such file"),
         (("plan",), ("--configfile", "strategies"), "it cannot be read (Is a directory)"),
         (("list",), ("--configfile", "broken.yaml"), "broken.yaml: backtest_output: null"),
@@ -317,6 +318,24 @@ def test_misuse_is_status_2_with_the_usage(arguments, capsys):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: backtrail" in capsys.readouterr().err
+
+
+def test_a_word_that_is_near_to_a_choice_is_told_which(capsys):
+    for arguments, said in (
+        (["lst"], "invalid choice: 'lst'; did you mean 'list'?"),
+        (["list", "--status", "complete"], "'complete'; did you mean 'completed'?"),
+        (["data", "lsit"], "'lsit'; did you mean 'list'?"),
+        (["list", "--by", "quarter-hour"], "invalid choice: 'quarter-hour' (choose from "),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert said in capsys.readouterr().err
+
+
+def test_a_call_without_a_command_lists_them(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "verdict      rank the validated searches" in capsys.readouterr().err
 
 
 def test_help_and_version_are_there(capsys):

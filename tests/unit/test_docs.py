@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from test_packaging import load_tool
 
+from backtrail import run_algorithm
 from backtrail.batch.planning.bundles import bundle_config, bundle_definition
 from backtrail.batch.planning.config import schema_problems, with_defaults
 from backtrail.batch.planning.config_files import read_config
@@ -34,6 +35,7 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
         ROOT / "config" / "README.md",
+        ROOT / "examples" / "notebooks" / "README.md",
         ROOT / "strategies" / "README.md",
     ]
 )
@@ -306,3 +308,16 @@ def test_a_worked_example_prints_what_its_page_says(
         check=False,
     )
     assert (run.stderr, run.stdout) == ("", found["text"])
+
+
+@pytest.mark.slow
+def test_the_verdict_on_the_default_search_is_what_its_page_quotes(tmp_path: Path) -> None:
+    for name in ("config", "resources", "strategies"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    entry = read_config([tmp_path / "config" / "config.yaml"])["batch"]["sma-search"]
+    strategy = tmp_path / entry.pop("strategy")
+    result = run_algorithm(strategy, name="sma-search", **entry)
+    page = (ROOT / "docs" / "how-to" / "judge-a-search.md").read_text(encoding="utf-8")
+    quoted = " ".join(line.removeprefix("> ") for line in page.splitlines() if line[:1] == ">")
+    assert result.verdict is not None
+    assert quoted == result.verdict["summary"]

@@ -1,6 +1,7 @@
 """Capturing a strategy's files into a run that is kept by hand."""
 
 import json
+import os
 from pathlib import Path
 
 from backtrail.artifacts.refusals import unavailable
@@ -11,7 +12,7 @@ from backtrail.batch.planning.claiming import store_code
 from backtrail.batch.planning.strategies import secret_waivers
 from backtrail.errors import InvalidNameError, RunNotFoundError
 from backtrail.files import write_json
-from backtrail.project import project_root
+from backtrail.project import find_project_root, project_root
 from backtrail.provenance.closure import log_capture
 from backtrail.provenance.detection import CaptureMode, capture_closure
 from backtrail.provenance.objects import ObjectStore
@@ -34,12 +35,23 @@ def check_strategy_path(strategy: str | Path) -> Path:
     if ".." in path.parts:  # as from a notebook in a nested folder
         path = path.parent.resolve() / path.name
     if not path.exists():
-        raise RunNotFoundError(f"strategy file {strategy} does not exist (looked for {path})")
+        raise RunNotFoundError(
+            f"strategy file {strategy} does not exist (looked for {path}){_elsewhere(strategy)}"
+        )
     if not path.is_file() or path.suffix not in _SUFFIXES:
         raise InvalidNameError(
             f"invalid strategy path {strategy}: name one file ending in {' or '.join(_SUFFIXES)}"
         )
     return path
+
+
+def _elsewhere(strategy: str | Path) -> str:
+    """Return where the project has a file that was written as from its folder, in words."""
+    here = Path.cwd()
+    root = find_project_root(here)
+    if root is None or root == here or not (root / strategy).is_file():
+        return ""
+    return f"; paths count from the working directory: write {os.path.relpath(root / strategy)}"
 
 
 def capture_into(

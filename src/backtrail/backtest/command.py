@@ -125,6 +125,8 @@ def _facts(result: "BacktestResult", report: Path | None) -> dict[str, Any]:
 
 
 def _text(result: "BacktestResult", report: Path | None) -> str:
+    from backtrail.batch.history.finding import metric_words
+
     state = "taken as it is: it was run before" if result.reused else "new"
     lines = [
         f"run         {result.backtest_id}  {state}",
@@ -135,6 +137,5 @@ def _text(result: "BacktestResult", report: Path | None) -> str:
     if report is not None:
         lines.append(f"report      {report}")
     for name in _SHOWN:
-        value = result.metrics.get(name)
-        lines.append(f"  {name:<28} {'undefined' if value is None else f'{value:.6g}'}")
+        lines.append(f"  {name:<28} {metric_words(name, result.metrics.get(name)) or 'undefined'}")
     return "\n".join([*lines, ""])

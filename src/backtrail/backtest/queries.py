@@ -61,7 +61,8 @@ def query_runs(
 
 
 def find_artifacts(
-    name: str,
+    artifact: str,
+    /,
     where: str | None = None,
     *,
     sort: str | None = None,
@@ -72,7 +73,7 @@ def find_artifacts(
     """Return where a file lies in each run that fits; a run that has no such file is left out.
 
     Args:
-        name: A path inside a run (`metadata/run_spec.json`), a file name
+        artifact: A path inside a run (`metadata/run_spec.json`), a file name
             (`summary_statistics.csv`), or the name of a table (`trades`).
         where: A condition on the runs, as of `query_runs`.
         sort: A name to order the runs by, as of `query_runs`.
@@ -94,7 +95,7 @@ def find_artifacts(
 
     query = RunQuery(RunFilter.of(filters), where, sort, limit)
     with _open(base_dir) as catalog:
-        return locate_artifacts(catalog, select_runs(catalog, query), name)
+        return locate_artifacts(catalog, select_runs(catalog, query), artifact)
 
 
 def _open(base_dir: str | Path | None) -> "Catalog":

@@ -92,6 +92,11 @@ class BacktestResult:
         name = self.backtest_id or "not kept"
         return f"<BacktestResult {', '.join([name, *state, *shown, *where])}>"
 
+    def _repr_html_(self) -> str:
+        from backtrail.backtest.display import result_html
+
+        return result_html(self)
+
     def _headline(self) -> list[tuple[str, float]]:
         names = ("total_return", "sharpe_ratio", "max_drawdown", "total_trades")
         found = ((name, self.metrics.get(name)) for name in names)
@@ -192,14 +197,15 @@ class BacktestResult:
             table: Which table.
 
         Raises:
+            FileNotFoundError: If the run has no such table.
             ValueError: If a relative path leads out of the run.
             ArtifactManagerError: If the file cannot be written; also an `OSError`.
         """
         from backtrail.artifacts.tables import write_csv
 
-        target = self._export_path(path, f"{table}.csv")
+        target, frame = self._export_path(path, f"{table}.csv"), self.table(table)
         try:
-            write_csv(target, self.table(table))
+            write_csv(target, frame)
         except OSError as error:
             raise unavailable("write", target, error) from error
         return target
@@ -208,13 +214,14 @@ class BacktestResult:
         """Write a table as Parquet and return where; paths are those of `to_csv`.
 
         Raises:
+            FileNotFoundError: If the run has no such table.
             ValueError: If a relative path leads out of the run.
             ArtifactManagerError: If the file cannot be written; also an `OSError`.
         """
-        target = self._export_path(path, f"{table}.parquet")
+        target, frame = self._export_path(path, f"{table}.parquet"), self.table(table)
         try:
             with atomic_path(target) as temporary:
-                self.table(table).write_parquet(temporary, compression="zstd")
+                frame.write_parquet(temporary, compression="zstd")
         except OSError as error:
             raise unavailable("write", target, error) from error
         return target

@@ -194,8 +194,11 @@ def _session_date(value: object) -> date:
         text = value.strip()
         try:
             return date.fromisoformat(text)
-        except ValueError:
-            value = datetime.fromisoformat(text)
+        except ValueError as error:
+            try:
+                value = datetime.fromisoformat(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is not a date ({error})") from None
     if isinstance(value, datetime):
         if value.time() != time(0):
             raise ValueError(f"{value} has a time of day; runs begin and end with a session")

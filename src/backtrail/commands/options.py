@@ -1,12 +1,14 @@
 """What every command has in common: its config files, the places they name, and `--json`."""
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from backtrail.artifacts.store import RunStore
 from backtrail.batch.planning.places import Places
@@ -43,6 +45,16 @@ class CommandParser(argparse.ArgumentParser):
             if words[at] == "--sort" and words[at + 1][:2].strip("-") and words[at + 1][0] == "-":
                 words[at : at + 2] = [f"--sort={words[at + 1]}"]
         return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with a message; of a word that is near to one of the choices, that one is named."""
+        found = re.fullmatch(r"(.*invalid choice: '(.*)') \(choose from (.*)\)", message)
+        if found is not None:
+            said, word, listed = found.groups()
+            known = [name.strip("'") for name in listed.split(", ")]
+            near = difflib.get_close_matches(word, known, n=1)
+            message = f"{said}; did you mean {near[0]!r}?" if near else message
+        super().error(message)
 
 
 def add_command(

@@ -163,7 +163,7 @@ class BundleConfig:
                 Problem(f"{where}.adapter", repr(self.adapter), f"known adapters: {known}")
             )
         else:
-            problems += _unknown_keys(f"{where}.options", self.options, ADAPTERS[self.adapter])
+            problems += _unknown_keys(where, self.options, ADAPTERS[self.adapter])
         mistake = calendar_mistake(self.calendar)
         if mistake is not None:
             problems.append(Problem(f"{where}.calendar", repr(self.calendar), mistake))

@@ -52,7 +52,7 @@ def resampling_mistake(source: str, target: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SessionYear:
-    """What a year of a calendar has, for annualisation.
+    """What a year of a calendar has, for annualization.
 
     Attributes:
         sessions: Sessions in a usual year.
@@ -64,7 +64,7 @@ class SessionYear:
 
 
 def periods_per_year(calendar: str, timeframe: str, year: SessionYear | None = None) -> float:
-    """Return how many bars a year has, for annualisation.
+    """Return how many bars a year has, for annualization.
 
     Years have 252 sessions of 390 minutes (XNYS), 260 of 1,440 (24/5) or 365 of 1,440 (24/7);
     a year has 52 weeks. Bars of an hour count by trading minutes: XNYS 1h is 252 × 6.5.

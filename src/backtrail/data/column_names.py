@@ -105,7 +105,7 @@ def map_columns(
     """Return where the canonical columns are.
 
     Args:
-        where: Key of the option in messages, such as `bundles.prices.options.columns`.
+        where: Key of the option in messages, such as `bundles.prices.columns`.
         label: Name of the file in messages.
         cells: The header; or the first row of a file without one.
         given: What the option `columns` says.
@@ -248,11 +248,11 @@ def _only(label: str, name: str, names: Sequence[str], found: Sequence[int]) -> 
     if len(set(texts)) == 1:
         raise DatasetError(
             f"{label}: the header {list(names)} names a column twice: {texts[0]}; "
-            f"give its position in options.columns, such as {{{name}: {found[0] + 1}}}"
+            f"give its position in `columns`, such as {{{name}: {found[0] + 1}}}"
         )
     raise DatasetError(
         f"{label}: {' and '.join(texts)} could both be the {name}; "
-        f"name one in options.columns, such as {{{name}: {texts[0]}}}"
+        f"name one in `columns`, such as {{{name}: {texts[0]}}}"
     )
 
 
@@ -261,10 +261,10 @@ def _missing(label: str, missing: Sequence[str], cells: Sequence[str], header: b
     if header:
         return (
             f"{label}: no column for {', '.join(missing)} in the header {shown}; "
-            "name them in options.columns"
+            "name them in `columns`"
         )
     return (
         f"{label} has no header (its first row is {shown}) and no layout known here; give "
-        "the positions in options.columns, such as {timestamp: 1, open: 2, high: 3, low: 4, "
+        "the positions in `columns`, such as {timestamp: 1, open: 2, high: 3, low: 4, "
         f"close: 5, volume: 6}}; missing: {', '.join(missing)}"
     )

@@ -63,7 +63,7 @@ def _read_file(bundle: BundleConfig, options: CsvOptions, file: SourceFile, inde
     if not structure.sample:
         raise DatasetError(f"{file.label} has a header and {_why_no_rows(text.head, structure)}")
     if file.symbol is None and "symbol" not in structure.columns.positions:
-        raise DatasetError(f"{file.label}: no symbol column; give options.symbol")
+        raise DatasetError(f"{file.label}: no symbol column; give `symbol`")
     cells = read_cells(text, structure, options, bundle.timeframe)
     numbers = number_lines(text, structure, cells.frame.height)
     refuse_unclear_times(cells, lambda row: f"{file.label}:{numbers.of_row(row)}")

@@ -180,7 +180,7 @@ class _Reader:
 def _refusal(label: str, options: CsvOptions, error: str) -> str:
     first = error.strip().splitlines()[0][:200] if error.strip() else "no reason given"
     if "utf-8" in first.lower():
-        return f"{label} is not UTF-8 text; give options.encoding, such as cp1252"
+        return f"{label} is not UTF-8 text; give `encoding`, such as cp1252"
     if options.timezone and "time zone" in first.lower():
         return f"{label}: timezone {options.timezone!r} is not known: {first}"
     return f"{label} is no readable CSV file: {first}"

@@ -85,7 +85,7 @@ class Structure:
         ):
             raise DatasetError(
                 f"{label}: the line {line[:100]!r} could be a comment or a row; give "
-                "options.comment, '#' or '' for no comments"
+                "`comment`, '#' or '' for no comments"
             )
 
 

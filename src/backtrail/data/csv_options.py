@@ -112,15 +112,15 @@ def file_option_problems(where: str, options: Mapping[str, Any]) -> list[Problem
     """
     problems = []
     for key, remedy in _kind_mistakes(options):
-        problems.append(Problem(f"{where}.options.{key}", repr(options[key]), remedy))
+        problems.append(Problem(f"{where}.{key}", repr(options[key]), remedy))
     wrong = {problem.where.rpartition(".")[2] for problem in problems}
     sound = {key: value for key, value in options.items() if key not in wrong}
     for key, remedy in _meaning_mistakes(sound):
-        problems.append(Problem(f"{where}.options.{key}", repr(options[key]), remedy))
+        problems.append(Problem(f"{where}.{key}", repr(options[key]), remedy))
     if sound.get("files") and sound.get("symbol"):
         remedy = "give `symbol` for a single file, `files` for a folder"
-        problems.append(Problem(f"{where}.options", "both `symbol` and `files`", remedy))
-    problems += _column_problems(f"{where}.options.columns", sound)
+        problems.append(Problem(where, "both `symbol` and `files`", remedy))
+    problems += _column_problems(f"{where}.columns", sound)
     return problems
 
 

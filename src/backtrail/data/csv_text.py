@@ -226,13 +226,13 @@ def first_lines(label: str, head: bytes) -> list[str]:
     if b"\x00" in head:
         raise DatasetError(
             f"{label} holds zero bytes: it is no text, or UTF-16 without a byte order mark; "
-            "for that, give options.encoding, such as utf-16-le"
+            "for that, give `encoding`, such as utf-16-le"
         )
     try:
         return [line.decode("utf-8").rstrip("\r") for line in lines]
     except UnicodeDecodeError as error:
         raise DatasetError(
-            f"{label} is not UTF-8 text: {error.reason} in its first lines; give options.encoding, "
+            f"{label} is not UTF-8 text: {error.reason} in its first lines; give `encoding`, "
             "such as cp1252"
         ) from error
 

@@ -38,7 +38,7 @@ class ExchangeClient:
     """
 
     def __init__(self, where: str, config: CcxtConfig) -> None:
-        self._where = f"{where}.options"
+        self._where = where
         self._config = config
         self._patience = Patience(config.retries)
         self._status: int | None = None

@@ -158,7 +158,7 @@ def of_one_symbol(
         if len(found) > 1 or (others and not file.stated):
             raise DatasetError(
                 f"{file.label} is the file of {symbol}, but its column {header} has "
-                f"{', '.join(others[:5])}; name its symbol in options.files, or give its path "
+                f"{', '.join(others[:5])}; name its symbol in `files`, or give its path "
                 "alone to read a file of many symbols"
             )
         columns = columns.without("symbol")
@@ -179,7 +179,7 @@ def refuse_unclear_times(cells: Cells, place: Callable[[int], str]) -> None:
     if cells.late is not None:
         row, text = cells.late
         raise DatasetError(
-            f"{place(row)}: daily bars with a time of day ({text!r}); give options.timezone, "
+            f"{place(row)}: daily bars with a time of day ({text!r}); give `timezone`, "
             "in which the date is the session's"
         )
     if cells.mixed is not None:

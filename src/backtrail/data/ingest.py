@@ -1,4 +1,4 @@
-"""From a bundle's source to an immutable dataset: fetch, normalise, validate, hash, write."""
+"""From a bundle's source to an immutable dataset: fetch, normalize, validate, hash, write."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

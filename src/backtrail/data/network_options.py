@@ -133,17 +133,17 @@ def network_option_problems(
         options: Known keys with any values.
     """
     problems = [
-        Problem(f"{where}.options.{key}", "missing", f"add `{key}:`")
+        Problem(f"{where}.{key}", "missing", f"add `{key}:`")
         for key in NETWORK_REQUIRED[adapter]
         if options.get(key) is None
     ]
     for key, value in options.items():
         remedy = None if value is None else _mistake(key, value)
         if remedy is not None:
-            problems.append(Problem(f"{where}.options.{key}", repr(value), remedy))
+            problems.append(Problem(f"{where}.{key}", repr(value), remedy))
     start, end = _date(options.get("start")), _date(options.get("end"))
     if start is not None and end is not None and start > end:
-        problems.append(Problem(f"{where}.options.start", f"{start} is after {end}", "swap them"))
+        problems.append(Problem(f"{where}.start", f"{start} is after {end}", "swap them"))
     if adapter == "yfinance" and timeframe not in YAHOO_INTERVALS:
         remedy = f"Yahoo has {', '.join(YAHOO_INTERVALS)}"
         if timeframe.endswith("w"):

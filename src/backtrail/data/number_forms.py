@@ -68,7 +68,7 @@ def detect_numbers(
     decimal: str | None,
     thousands: str | None,
     delimiter: str,
-    remedy: str = "give options.decimal, '.' or ','",
+    remedy: str = "give `decimal`, '.' or ','",
 ) -> NumberForm:
     """Return how the numbers of a file are written, from all of them.
 

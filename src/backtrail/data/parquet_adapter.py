@@ -63,7 +63,7 @@ def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> FileRows:
         record = SourceRecord(file.label, sha256_file(file.path), before.st_size, file.symbol)
         schema = pl.read_parquet_schema(file.path)
         columns = map_columns(
-            f"bundles.{bundle.name}.options.columns",
+            f"bundles.{bundle.name}.columns",
             file.label,
             list(schema),
             bundle.options.get("columns") or {},
@@ -82,7 +82,7 @@ def _read_file(bundle: BundleConfig, file: SourceFile, index: int) -> FileRows:
     if symbol is None and "symbol" not in types:
         symbol = symbol_of(bundle, file.path.name)
         if symbol is None or bundle.options.get("files"):
-            raise DatasetError(f"{file.label}: no symbol column; give options.symbol")
+            raise DatasetError(f"{file.label}: no symbol column; give `symbol`")
     if symbol is not None:
         frame, columns = of_one_symbol(file, symbol, frame, columns)
     frame, unread = finish_rows(file, index, frame, cells, columns)

@@ -43,7 +43,7 @@ SPLIT_NOT_IN_PRICES: Final = Rule(
     "split_not_in_prices",
     "split",
     "prices do not move with this split, they seem to be adjusted for it already; "
-    "set options.split_adjusted",
+    "set `split_adjusted`",
     pl.lit(True),
 )
 """Found over two rows, not in one."""

@@ -313,7 +313,7 @@ def _folder_files(bundle: BundleConfig, folder: Path) -> list[SourceFile]:
         if symbol in by_symbol:
             raise DatasetError(
                 f"{label} has two files of {symbol}: {by_symbol[symbol].path.name} and "
-                f"{file.name}; remove one, or choose with `options.files`"
+                f"{file.name}; remove one, or choose with `files`"
             )
         by_symbol[symbol] = SourceFile(file, f"{label}/{file.name}", symbol)
     card = read_source_card(folder) if bundle.adapter == "csv" else None
@@ -342,7 +342,7 @@ def _refuse_names_of_one_spelling(bundle: BundleConfig, found: Iterable[SourceFi
             raise DatasetError(
                 f"bundle {bundle.name!r} has {other.label} and {file.label}, which differ by upper"
                 " and lower case alone: where file names have no case they would be one file and"
-                " one symbol; remove one, or say that both are meant by `options.files`:"
+                " one symbol; remove one, or say that both are meant by `files`:"
                 f" {{{other.symbol}: {name(other)}, {symbol}: {name(file)}}}"
             )
 

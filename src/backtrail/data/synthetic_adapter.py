@@ -62,7 +62,7 @@ def compute_prices(bundle: BundleConfig) -> RawPrices:
     fewest = _FEWEST_SESSIONS if config.kind == "daily_universe" else 1
     if len(table) < fewest:
         found = f"{len(table)} sessions of {bundle.calendar} from {config.start} to {config.end}"
-        where = f"bundles.{bundle.name}.options.start"
+        where = f"bundles.{bundle.name}.start"
         raise ConfigError([Problem(where, found, f"take at least {fewest}")])
     if config.kind == "daily_universe":
         frame, delistings = _daily_universe(config, table)

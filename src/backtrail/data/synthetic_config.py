@@ -41,7 +41,7 @@ class SyntheticConfig:
         Raises:
             ConfigError: If an option is missing or refused; all mistakes are named.
         """
-        where = f"bundles.{bundle}.options"
+        where = f"bundles.{bundle}"
         problems = [
             Problem(f"{where}.{key}", "missing", f"add `{key}:`")
             for key in ("kind", "symbols", "start", "end", "seed")

@@ -96,7 +96,7 @@ def find_zone(
         raise DatasetError(
             f"{label}: {column} ({cell!r}) has dates without a time of day, and bars of "
             f"{timeframe} need one; write timeframe: 1d, or name the column with the time in "
-            "options.columns.time"
+            "`columns.time`"
         )
     if found.has_zone:
         evidence += "; options.timezone" if timezone else "; zone in the cells"
@@ -110,7 +110,7 @@ def find_zone(
         return found
     raise DatasetError(
         f"{label}: the times in {column} ({cell!r}) have no zone; "
-        "give options.timezone, such as America/New_York or UTC"
+        "give `timezone`, such as America/New_York or UTC"
     )
 
 
@@ -133,11 +133,11 @@ def _detect_form(
     if unknown is not None and not known:
         raise DatasetError(
             f"{label}: the form of {unknown[:80]!r} in {column} is unknown; give "
-            "options.date_format, such as '%Y-%m-%d %H:%M', epoch_s, epoch_ms or epoch_us"
+            "`date_format`, such as '%Y-%m-%d %H:%M', epoch_s, epoch_ms or epoch_us"
         )
     if len(known) > 1:
         listed = " and ".join(sorted(known)).replace("{day_or_month}", "%d/%m ")
-        raise DatasetError(f"{label}: {column} mixes {listed}; give options.date_format")
+        raise DatasetError(f"{label}: {column} mixes {listed}; give `date_format`")
     form = known.pop()
     if "{day_or_month}" not in form:
         return form, "the cells' form"
@@ -168,9 +168,9 @@ def _packed_form(cells: Sequence[str]) -> str | None:
 def _could_be_epoch(label: str, column: str, cell: str, packed: str, epoch: str) -> str:
     unit = 1 if epoch == "epoch_s" else 1000
     moment = datetime.fromtimestamp(int(cell) / unit, tz=UTC)
-    remedy = f"give options.date_format, {packed!r} or {epoch}"
+    remedy = f"give `date_format`, {packed!r} or {epoch}"
     if packed == _PACKED[10]:
-        remedy = f"give options.date_format: {epoch}, or write hours as 2020-01-02 09:00"
+        remedy = f"give `date_format`: {epoch}, or write hours as 2020-01-02 09:00"
     return (
         f"{label}: {cell!r} in {column} could be year, month, day and time ({cell[:4]}-{cell[4:6]}-"
         f"{cell[6:8]}) or count from 1970 ({moment:%Y-%m-%d}); {remedy}"
@@ -215,7 +215,7 @@ def _prove_day_month(
         both = first > 12
         why = "has both orders" if both else "could be day first or month first in every row"
         raise DatasetError(
-            f"{label}: {column} ({cell!r}) {why}; give options.date_format, such as "
+            f"{label}: {column} ({cell!r}) {why}; give `date_format`, such as "
             f"'%m{separator}%d{separator}%Y' or '%d{separator}%m{separator}%Y', with the time "
             "if there is one"
         )

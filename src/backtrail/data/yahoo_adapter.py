@@ -156,7 +156,7 @@ class _Shelf:
         kept = _KEPT_DAYS[YAHOO_INTERVALS[self.bundle.timeframe]]
         earliest = (datetime.now(UTC) - timedelta(days=kept - 1)).date()
         if self.config.start < earliest:
-            where = f"bundles.{self.bundle.name}.options.start"
+            where = f"bundles.{self.bundle.name}.start"
             found = f"bars of {self.bundle.timeframe} from {self.config.start}"
             remedy = f"Yahoo keeps them for {kept} days: write {earliest} or later, or take 1d"
             raise ConfigError([Problem(where, found, remedy)])

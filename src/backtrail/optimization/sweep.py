@@ -82,7 +82,7 @@ class Sweep:
         strategy: From `load_strategy`, in any form.
         bars: Prices.
         config: Execution rules, costs and capital. Money is float64 here, whatever `ledger` says.
-        periods_per_year: Bars per year, for what is annualised.
+        periods_per_year: Bars per year, for what is annualized.
         risk_free: Annual risk-free rate, compounded per bar.
         attributes: Set on the context of a strategy in event form before `initialize`.
         sessions: Where such a strategy gets the calendar's sessions from; as in `run_event`.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from backtrail.reports import charting
-from backtrail.reports.contents import RunContents
 
 __all__ = ["paper_chart"]
 
@@ -28,19 +28,23 @@ def _reduced(values: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.
     return rows, values[rows]
 
 
-def paper_chart(contents: RunContents) -> str:
+def paper_chart(results: pl.DataFrame) -> str:
     """Return equity, benchmark and drawdown of a run as an SVG drawing.
 
     A line of many bars keeps the lowest and highest value of each of its stretches.
+
+    Args:
+        results: The artifact `backtest_results`, with a row at least.
     """
-    equity = contents.equity
-    benchmark = charting.benchmark_equity(contents.results)
-    drawdown = contents.results["drawdown"].fill_null(0.0).to_numpy()
+    moments = results["timestamp"].to_physical().to_numpy()
+    equity = results["portfolio_value"].to_numpy()
+    benchmark = charting.benchmark_equity(results)
+    drawdown = results["drawdown"].fill_null(0.0).to_numpy()
     lines = [equity] if benchmark is None else [equity, benchmark]
     low, high = (float(bound([bound(line) for line in lines])) for bound in (np.min, np.max))
     span = (high - low) or 1.0
     deepest = min(float(drawdown.min()), -1e-9)
-    count = max(contents.moments.size - 1, 1)
+    count = max(moments.size - 1, 1)
     top = 8.0
 
     def path(values: NDArray[np.float64], y: Any) -> str:
@@ -56,9 +60,9 @@ def paper_chart(contents: RunContents) -> str:
 
     bottom = _EQUITY + 16 + _DRAWDOWN
     falling = path(drawdown, fall)
-    right = _WIDTH if contents.moments.size > 1 else _LEFT
+    right = _WIDTH if moments.size > 1 else _LEFT
     parts = [
-        *_axes(contents.moments, count, bottom),
+        *_axes(moments, count, bottom),
         *_levels([(money(value), _amount(value)) for value in np.linspace(low, high, 5)]),
         *_levels([(fall(deepest), f"{deepest * 100:.0f}%"), (fall(0.0), "0%")]),
         f'<polygon points="{_LEFT},{fall(0.0):.1f} {falling} {right},{fall(0.0):.1f}" '

@@ -73,7 +73,10 @@ def render_pdf_report(
             template,
             font_paths=[_FONTS],
             ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, allow_nan=False), "chart": paper_chart(contents)},
+            sys_inputs={
+                "data": json.dumps(data, allow_nan=False),
+                "chart": paper_chart(contents.results),
+            },
         )
     except typst.TypstError as error:
         raise ReportTemplateError(

@@ -22,6 +22,8 @@ def test_a_strategy_is_run_from_any_folder_and_found_again(project, tmp_path):
     assert lines[1] == "grade       B"
     assert lines[2] == f"folder      {made.path}"
     assert lines[-1].split() == ["total_trades", "3"]
+    figures = manifest(made.path)["metrics"]
+    assert lines[3].split() == ["total_return", f"{figures['total_return'] * 100:.2f}%"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project"]
     again = run(project, "strategies/sma.py", *DATES, "--symbols", "AAA")
     assert "taken as it is: it was run before" in again.splitlines()[0]

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import polars as pl
 import pytest
 
@@ -6,7 +8,7 @@ from backtrail.artifacts.manifest import inspect_run
 from backtrail.artifacts.rundir import RunDir
 from backtrail.backtest import BacktestArtifactManager, BacktestResult
 from backtrail.batch.history.verifying import verify_runs
-from backtrail.errors import ArtifactManagerError, SealError
+from backtrail.errors import ArtifactManagerError, RunNotFoundError, SealError
 
 from .project import WINDOW
 
@@ -38,6 +40,34 @@ def test_a_result_says_what_came_out_and_where_it_lies(result):
         assert part in text
 
 
+def test_a_notebook_shows_the_curve_and_figures_with_their_assumptions(result):
+    page = result._repr_html_()
+    root = ElementTree.fromstring(page.replace("<br>", "<br/>"))
+    cells = [[cell.text for cell in row] for row in root.iter("tr")]
+    told = {row["metric"]: row for row in result.summary.iter_rows(named=True)}
+    growth = result.performance["portfolio_value"][-1] / 100_000 - 1
+    assert cells[0] == ["Total return", f"{growth * 100:.2f}%", "compounded over all bars"]
+    assert ["Trades", "3", told["total_trades"]["assumption"]] in cells
+    assert root.find("b").text == f"{result.backtest_id}, grade B"
+    assert root.find("small").text == str(result.output_dir)
+    (svg,) = (node for node in root.iter() if node.tag.endswith("svg"))
+    lines = [node for node in svg if node.tag.endswith("polyline")]
+    assert len(lines) == 2  # drawdown and equity; there is no benchmark
+    assert len(lines[-1].get("points").split()) == result.performance.height
+
+
+def test_a_run_that_is_not_kept_is_shown_too_and_its_words_are_no_markup(project):
+    result = run_algorithm(project.hold, **WINDOW, enabled=False, benchmark="AAA")
+    page = result._repr_html_()
+    assert "<b>not kept</b><br><small></small>" in page
+    assert page.count("<polyline") == 3
+    evil = result.summary.with_columns(assumption=pl.lit("<script>alert(1)</script>"))
+    marked = BacktestResult(
+        metrics={}, tables={"summary": evil, "backtest_results": result.performance}
+    )
+    assert "<script" not in marked._repr_html_()
+
+
 def test_tables_are_frames_with_their_declared_columns(result):
     assert result.performance.columns == [
         "timestamp", "portfolio_value", "cash", "positions_value", "gross_exposure",
@@ -56,6 +86,9 @@ def test_tables_are_frames_with_their_declared_columns(result):
 def test_a_table_that_does_not_exist_is_named_with_those_that_do(result):
     with pytest.raises(FileNotFoundError, match=r"no table 'trade'; its tables are .*, trades"):
         result.table("trade")
+    for write in (result.to_csv, result.to_parquet):
+        with pytest.raises(RunNotFoundError, match=r"^run \S+ has no table 'trade'; its tables"):
+            write(table="trade")
 
 
 def test_exports_lie_outside_the_seal(finished):

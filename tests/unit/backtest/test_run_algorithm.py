@@ -398,6 +398,19 @@ def test_a_failing_strategy_is_a_run_with_its_reason(project):
     ]
 
 
+def test_a_path_written_as_from_the_project_is_told_as_from_here(project, monkeypatch):
+    folder = project.root / "notebooks/january"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with pytest.raises(FileNotFoundError) as missing:
+        run_algorithm("strategies/sma.py", **WINDOW)
+    assert str(missing.value).endswith("directory: write ../../strategies/sma.py")
+    with pytest.raises(FileNotFoundError) as missing:
+        run_algorithm("strategies/smaa.py", **WINDOW)
+    assert str(missing.value).endswith("strategies/smaa.py)")
+    assert run_algorithm("../../strategies/sma.py", **WINDOW).grade == "B"
+
+
 def test_a_mended_strategy_is_another_run(project):
     strategy = project.write("strategies/bad.py", functions(handle_data="raise ValueError"))
     with pytest.raises(RunFailedError):
@@ -410,7 +423,10 @@ def test_a_mended_strategy_is_another_run(project):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"start": "2020-02-30"}, r"run_algorithm: start: .*; write it as 2020-12-31"),
+        (
+            {"start": "2020-02-30"},
+            r"start: '2020-02-30' is not a date .*; write it as 2020-12-31",
+        ),
         ({"start": datetime(2020, 1, 2, 9, 30, tzinfo=UTC)}, "has a time of day"),
         ({"end": None}, "run_algorithm: end: None is no date"),
         ({"start": "2020-02-26", "end": "2020-01-02"}, "is after end"),

@@ -204,6 +204,7 @@ def test_scripts_ask_the_same(ask, made, monkeypatch):
     assert backtrail.query_runs(status="failed", since="2020-01-01")["name"].to_list() == ["bad"]
     found = backtrail.find_artifacts("trades", "fast = 3")
     assert found["path"].to_list() == ["results/trades.parquet"]
+    assert backtrail.find_artifacts("trades", name="grid/fast=3").equals(found)
     trades = pl.read_parquet(found["file"].to_list())
     assert len(trades) == ask("list", "--where", "fast = 3")[0]["total_trades"]
     with pytest.raises(QueryError, match=r"there is no filter 'stauts'; there are status, "):

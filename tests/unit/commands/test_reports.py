@@ -103,10 +103,10 @@ def test_compare_shows_what_differs_and_all_on_request(call, ids, made):
     assert "param_fast" in told["differing"]
     _, out, _ = call("compare", ids["sma"], ids["slow"], "--all")
     lines = [line.split() for line in out.splitlines()]
-    assert ["strategy", "strategies/sm…", "strategies/sm…"] in lines
+    assert ["strategy", "…tegies/sma.py", "…tegies/sma.py"] in lines
     assert ["*", "param_fast", "3", "4"] in lines
     _, out, _ = call("compare", ids["sma"], ids["sma"])
-    assert out.splitlines()[1:] == ["no value differs"]
+    assert out.splitlines()[1:] == ["name a second run to compare it with, or give --all"]
 
 
 def test_a_comparison_is_written_whole_as_the_name_of_the_file_ends(call, ids, tmp_path):

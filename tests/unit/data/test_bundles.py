@@ -17,10 +17,10 @@ def test_bundle_config_names_every_mistake_at_once():
     with pytest.raises(ConfigError) as caught:
         BundleConfig("b", **mapping)
     assert [problem.where for problem in caught.value.problems] == [
-        "bundles.b.options.date_fromat",
+        "bundles.b.date_fromat",
         "bundles.b.calendar",
         "bundles.b.timeframe",
-        "bundles.b.options.delimiter",
+        "bundles.b.delimiter",
     ]
     assert "did you mean `date_format`" in str(caught.value)
     assert "bundles.b.calendar: 'NYSE'; write XNYS, its name among calendars" in str(caught.value)

@@ -127,7 +127,7 @@ def test_two_columns_that_could_be_the_timestamp_are_refused(store):
     ("cell", "message"),
     [
         ("3/4/2020", "could be day first or month first in every row"),
-        ("Thu 3 Jan", "is unknown; give options.date_format"),
+        ("Thu 3 Jan", "is unknown; give `date_format`"),
         ("2020-01-02T05:00:00Z", "daily bars with a time of day"),
         ("2020-01-02 16:00", "daily bars with a time of day"),
     ],
@@ -158,7 +158,7 @@ def test_timezone_gives_daily_bars_their_session_date(store):
 
 def test_intraday_times_need_a_zone_and_skip_no_daylight_saving(store):
     store.write("AAA.csv", "2019-11-03 00:30,1,1,1,1,1\n2019-11-03 01:30,1,1,1,1,1\n")
-    with pytest.raises(DatasetError, match=r"have no zone; give options\.timezone"):
+    with pytest.raises(DatasetError, match=r"have no zone; give `timezone`"):
         store.ingest(timeframe="1m")
     with pytest.raises(DataValidationError, match=r"AAA.csv:3: .*twice or never"):
         store.ingest(timeframe="1m", timezone="America/New_York")
@@ -273,10 +273,10 @@ def test_yahoo_exports_keep_raw_prices_and_record_the_adjusted_close(tmp_path):
 
 @needs_shared
 def test_new_york_minutes_need_format_and_zone_and_become_utc(tmp_path):
-    with pytest.raises(DatasetError, match=r"give options\.date_format"):
+    with pytest.raises(DatasetError, match=r"give `date_format`"):
         ingest_real(tmp_path, "1m", SPX_MINUTES, symbol="SPX")
     form = "%m/%d/%Y %H:%M"
-    with pytest.raises(DatasetError, match=r"give options\.timezone"):
+    with pytest.raises(DatasetError, match=r"give `timezone`"):
         ingest_real(tmp_path, "1m", SPX_MINUTES, symbol="SPX", date_format=form)
     manifest, dataset = ingest_real(
         tmp_path, "1m", SPX_MINUTES, symbol="SPX", date_format=form, timezone="America/New_York"

@@ -66,7 +66,7 @@ def test_delimiter_behind_every_row_is_one_cell_more(header, rows, trailing):
 
 def test_row_that_begins_like_a_comment_is_asked_about():
     text = "symbol," + HEADER + f"A,{ROW}\n#MSFT,{ROW}\n"
-    with pytest.raises(DatasetError, match=r"a comment or a row; give options\.comment"):
+    with pytest.raises(DatasetError, match=r"a comment or a row; give `comment`"):
         found(text)
     with pytest.raises(DatasetError, match="could be a comment or a row"):
         found("symbol," + HEADER + f"#MSFT,{ROW}\nA,{ROW}\n")

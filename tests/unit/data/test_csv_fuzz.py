@@ -140,8 +140,8 @@ def test_file_that_cannot_be_opened_is_a_clear_error(tmp_path):
 def test_undecodable_text_says_which_option_would_do(tmp_path):
     text = "Datum;Eröffnung;Hoch;Tief;Schluss;Volumen\n2020-01-02;1;1;1;1;1\n"
     message = error_of(tmp_path, "AAA.csv", text.encode("cp1252"))
-    assert "give options.encoding, such as cp1252" in message
+    assert "give `encoding`, such as cp1252" in message
     message = error_of(tmp_path, "AAA.csv", text.encode("utf-16-le"))
-    assert "give options.encoding, such as utf-16-le" in message
+    assert "give `encoding`, such as utf-16-le" in message
     message = error_of(tmp_path, "AAA.csv", text.encode("utf-16-le"), encoding="utf-32")
     assert "AAA.csv is not utf-32 text" in message

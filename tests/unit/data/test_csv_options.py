@@ -42,7 +42,7 @@ def test_empty_comment_is_an_option_that_was_given():
 )
 def test_option_that_cannot_be_meant_is_named_with_what_would_do(options, where, remedy):
     (problem,) = file_option_problems("bundles.b", options)
-    assert problem.where == f"bundles.b.options.{where}"
+    assert problem.where == f"bundles.b.{where}"
     assert remedy in problem.remedy
 
 

@@ -267,7 +267,7 @@ def check_round_trip(data):
         source = write(folder / "prices", written, style)
         found, question = id_or_question(folder, source, timeframe, options_of(style))
         if question is not None:  # nothing is guessed: it asks, and the answer helps
-            assert re.search(r"give options\.(decimal|date_format)", question), question
+            assert re.search(r"give `(decimal|date_format)`", question), question
             assert not (folder / "bundles").exists()
             found = ingest(folder, source, timeframe, everything_of(style))
     assert found == id_of(rows, timeframe)

@@ -57,7 +57,7 @@ def test_cells_that_are_no_number_of_the_form_are_not_read():
     [(["1,234", "2,345"], ","), (["1.234", "2.345"], ";"), (["1.234", "999"], ",")],
 )
 def test_numbers_that_could_be_two_are_refused_until_one_tells(cells, delimiter):
-    with pytest.raises(DatasetError, match=r"give options\.decimal"):
+    with pytest.raises(DatasetError, match=r"give `decimal`"):
         read(*cells, delimiter=delimiter)
     assert read(*cells, "1.5", delimiter=delimiter)[0][0] == "."
     assert read(*cells, "1,5", delimiter=delimiter)[0][0] == ","

@@ -123,7 +123,7 @@ def test_files_by_month_are_joined(lake):
 
 def test_intraday_times_need_a_zone_and_local_ones_are_converted(lake):
     local = [datetime(2020, 1, 2, 9, minute) for minute in (30, 31, 32)]  # noqa: DTZ001
-    with pytest.raises(DatasetError, match=r"have no zone; give options\.timezone"):
+    with pytest.raises(DatasetError, match=r"have no zone; give `timezone`"):
         lake({"AAA.parquet": frame(local)}, timeframe="1m")
     _, rows = lake({}, timeframe="1m", timezone="America/New_York")
     assert rows[0][1] == datetime(2020, 1, 2, 14, 30, tzinfo=UTC)

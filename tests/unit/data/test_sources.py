@@ -61,7 +61,7 @@ def test_symbols_from_file_names_that_differ_by_case_alone_have_to_be_mapped(sto
     with pytest.raises(DatasetError) as refused:
         find_source_files(store.bundle(**options), store.root)
     assert "has prices/AAA.csv and prices/aaa.csv, which differ by upper and" in str(refused.value)
-    assert str(refused.value).endswith("`options.files`: {AAA: AAA.csv, aaa: aaa.csv}")
+    assert str(refused.value).endswith("`files`: {AAA: AAA.csv, aaa: aaa.csv}")
     mapped = store.bundle(files={"AAA": "AAA.csv", "aaa": "aaa.csv"})
     assert list_symbols(mapped, store.root) == ("AAA", "aaa")
 

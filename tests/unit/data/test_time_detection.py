@@ -149,7 +149,7 @@ def test_zone_comes_from_option_cells_or_column_name_and_never_from_nowhere():
     for column in ("time_utc", "Time (UTC)", "Gmt time", "timestamp GMT"):
         assert detect(bare, column=column, timezone=None).zone == "UTC"
     for column in ("time", "utcnow", "gmtx"):
-        with pytest.raises(DatasetError, match=r"have no zone; give options\.timezone"):
+        with pytest.raises(DatasetError, match=r"have no zone; give `timezone`"):
             detect(bare, column=column, timezone=None)
     assert detect(bare, timeframe="1d", timezone=None).zone is None
 

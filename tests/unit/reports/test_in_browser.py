@@ -293,6 +293,20 @@ def test_a_long_name_does_not_hide_that_its_data_are_synthetic(browser, tmp_path
     assert browser.run(f"{badge}.right <= {cell}.right && {badge}.left >= {cell}.left")
 
 
+def test_names_and_parameters_have_the_room_that_a_wide_window_leaves(browser, tmp_path):
+    rows = [row(n, name="momentum/lookback=126,top=2", params={"lookback": 126}) for n in (1, 2)]
+    page = made(rows, tmp_path / "index.html")
+    cut = (
+        "[...document.querySelectorAll('#runs tbody td:nth-child(2), #runs tbody td:nth-child(3)')]"
+        ".map(cell => cell.scrollWidth > cell.clientWidth)"
+    )
+    browser.open(page, width=1500)
+    assert browser.run(cut) == [False] * 4
+    browser.open(page, width=700)
+    assert True in browser.run(cut)
+    assert browser.run("document.getElementById('runs').offsetWidth > 700")
+
+
 def test_columns_of_the_index_can_be_chosen(browser, tmp_path):
     browser.open(made([row(1)], tmp_path / "index.html"))
     assert "Omega" not in columns_shown(browser)

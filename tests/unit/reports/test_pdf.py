@@ -86,7 +86,7 @@ def test_the_drawing_keeps_the_extremes_of_a_long_run(tmp_path):
     equity = np.full(60_000, 1000.0)
     equity[12_345], equity[54_321] = 500.0, 2000.0
     store = runs.write_small_run(tmp_path, count=60_000, equity=equity)
-    drawing = paper_chart(read_contents(store.run_dir, store.bundles_dir))
+    drawing = paper_chart(read_contents(store.run_dir, store.bundles_dir).results)
     root = ElementTree.fromstring(drawing)
     lines = [node for node in root if node.tag.endswith("polyline")]
     points = [tuple(map(float, pair.split(","))) for pair in lines[-1].get("points").split()]

@@ -157,7 +157,8 @@ def comparison_lines(comparison: Comparison, *, every: bool = False) -> Iterator
         if name not in passed and (every or name in differing)
     ]
     if not shown:
-        yield "no value differs"
+        alone = "name a second run to compare it with, or give --all"
+        yield "no value differs" if len(rows) > 1 else alone
         return
     width = max(map(len, shown)) + 2
     for at in range(0, len(rows), _PER_TABLE):
@@ -168,10 +169,15 @@ def comparison_lines(comparison: Comparison, *, every: bool = False) -> Iterator
         for name in shown:
             mark = "* " if every and name in differing else "  "
             cells = "".join(
-                shortened(_text(name, row[name], comparison.units), _COLUMN - 2).rjust(_COLUMN)
-                for row in part
+                _cell(name, _text(name, row[name], comparison.units)).rjust(_COLUMN) for row in part
             )
             yield f"{mark}{name}".ljust(width) + cells
+
+
+def _cell(name: str, text: str) -> str:
+    if name == "strategy" and len(text) > _COLUMN - 2:  # the end of a path tells files apart
+        return f"…{text[3 - _COLUMN :]}"
+    return shortened(text, _COLUMN - 2)
 
 
 def _text(name: str, value: Any, units: Mapping[str, str]) -> str:

@@ -198,12 +198,18 @@ def explain_nothing(rows: Sequence[Mapping[str, Any]], query: "RunQuery") -> str
     return f"none of {counted(len(rows), 'run')} fits {query.asked()}"
 
 
-def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) -> str:
+def plan_text(
+    previews: Sequence[PreviewedRun],
+    *,
+    with_reused: bool = False,
+    warnings: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """Return what planning would make of a batch: the counts, then each run with its reasons.
 
     Args:
         previews: The runs, in the order of the config. A run with two names is counted once.
         with_reused: List reused runs, too.
+        warnings: What capturing warned of, by the name of a run; each is told once, of runs shown.
     """
     states = {preview.run_key or preview.name: preview.state for preview in previews}
     counts = Counter(states.values())
@@ -221,4 +227,6 @@ def plan_text(previews: Sequence[PreviewedRun], *, with_reused: bool = False) ->
             reasons[_MOST_REASONS - 1 : -1] = [f"and {left} more, which --json lists"]
         reasons += [item.search] if item.search else []
         text += [f"{' ' * (width + len(_GAP))}{reason}" for reason in reasons]
+    warned = dict.fromkeys(line for item in shown for line in (warnings or {}).get(item.name, ()))
+    text += [f"warning: {line}" for line in warned]
     return "\n".join(text) + "\n"

@@ -11,6 +11,9 @@ from backtrail.provenance.attestation import graded_manifest
 
 __all__ = ["describe_run", "find_run"]
 
+# Several runs may have one name, so a name is never taken for an id.
+_NAMES = "; if {0} is a name, `backtrail list --name {0}` says the ids of its runs"
+
 
 def find_run(store: RunStore, wanted: str) -> RunDir:
     """Return the run with an id, or with an id that begins as asked.
@@ -34,7 +37,8 @@ def find_run(store: RunStore, wanted: str) -> RunDir:
     if stone is not None:
         raise ArtifactManagerError(f"{stone}{_made_again(store, stone)}")
     newest = f"; the newest is {runs[-1].backtest_id}" if runs else "; the store is empty"
-    raise ArtifactManagerError(f"there is no run {wanted!r} in {store.base_dir}{newest}")
+    named = "" if not runs or wanted[:1].isdigit() else _NAMES.format(wanted)
+    raise ArtifactManagerError(f"there is no run {wanted!r} in {store.base_dir}{newest}{named}")
 
 
 def _made_again(store: RunStore, stone: Tombstone) -> str:

@@ -251,5 +251,8 @@ def _key_changes(
     group: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[ValueChange]:
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield ValueChange(group, name, old.get(name), new.get(name))
+        left, right = old.get(name), new.get(name)
+        if left and right and isinstance(left, Mapping) and isinstance(right, Mapping):
+            yield from _key_changes(f"{group} {name}", left, right)
+        elif left != right:
+            yield ValueChange(group, name, left, right)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def check_batch(
     }
     problems += [problem for problem in found if problem.found not in dropped]
     problems += folder_problems(config, source, root)
-    problems += _symbol_problems(config, requests, source, root)
+    found = _symbol_problems(config, requests, source, root)
+    problems += [problem for problem in found if problem not in problems]
     problems += _strategy_problems(requests, closures, values, source, root, sandbox)
     return problems
 
@@ -80,24 +82,8 @@ def _symbol_problems(
     problems: dict[str, Problem] = {}
     for request in requests:
         if request.bundle not in known:
-            try:
-                bundle = bundle_config(
-                    request.bundle, bundle_definition(request.bundle, config["bundles"])
-                )
-            except ConfigError:
-                if config["bundles"][request.bundle]["adapter"] != "bundle":
-                    raise
-                known[request.bundle] = None  # what hinders it is told with the other mistakes
-                continue
-            problems |= _universe_problems(bundle, source, root)
-            known[request.bundle] = None
-            if "dataset" in config["bundles"][request.bundle]:
-                continue  # its source may be another one now, or gone
-            origins = list(_origins(bundle))
-            absent = _path_problems(origins, source, root)
-            problems |= absent
-            if not absent and None not in origins:
-                known[request.bundle] = list_symbols(bundle, root)
+            known[request.bundle], mistakes = _bundle_symbols(request.bundle, config, source, root)
+            problems |= mistakes
         symbols = known[request.bundle]
         if symbols is None:
             continue
@@ -114,6 +100,26 @@ def _symbol_problems(
             remedy = f"use one of {listed}, or null for no benchmark"
             problems[where] = Problem(where, found, remedy)
     return list(problems.values())
+
+
+def _bundle_symbols(
+    name: str, config: Mapping[str, Any], source: str, root: Path
+) -> tuple[tuple[str, ...] | None, dict[str, Problem]]:
+    """Return the symbols of a bundle, None while they cannot be known, and its mistakes."""
+    try:
+        bundle = bundle_config(name, bundle_definition(name, config["bundles"]))
+        problems = _universe_problems(bundle, source, root)
+        if "dataset" in config["bundles"][name]:
+            return None, problems  # its source may be another one now, or gone
+        origins = list(_origins(bundle))
+        absent = _path_problems(origins, source, root)
+        problems |= absent
+        if absent or None in origins:
+            return None, problems
+        return list_symbols(bundle, root), problems
+    except ConfigError as error:
+        told = [replace(item, where=f"{source}: {item.where}") for item in error.problems]
+        return None, {item.where: item for item in told}
 
 
 def _path_problems(

@@ -89,20 +89,24 @@
     key, label, left: true, shown, width, value: (i) => text[key][i],
     cell: (i) => cell(text[key][i] ?? "–"),
   });
-  // What the longest text of a column needs, up to a limit; it gets that where the window has room.
-  const wish = (texts, extra = 0) =>
-    Math.min(340, 26 + extra + 7.6 * texts.reduce((most, one) => Math.max(most, one?.length ?? 0), 0));
+  // How wide the longest text of a column would like it to be, from a count of characters.
+  const wish = (characters) => {
+    let most = 0;
+    for (let i = 0; i < total; i += 1) most = Math.max(most, characters(i));
+    return Math.min(420, Math.round(26 + 7.2 * most));
+  };
   const columns = [
     { key: "tick", label: "", left: true, shown: true, always: true, width: 36, cell: tick },
     { key: "name", label: "Name", left: true, shown: true, always: true, width: 195,
-      wish: wish(text.name, synthetic.some(Boolean) ? 76 : 0),
+      wants: wish((i) => (synthetic[i] ? 10 : 0) + (text.name[i] ?? text.backtest_id[i]).length),
       value: (i) => text.name[i], cell: name },
     { key: "strategy", label: "Strategy", left: true, shown: false, width: 150,
       value: (i) => text.strategy[i],
       cell: (i) => { const made = cell((text.strategy[i] ?? "–").split("/").pop());
         made.title = text.strategy[i] ?? ""; return made; } },
     { key: "params", label: "Parameters", left: true, shown: true, width: 125,
-      wish: wish(paramText), value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
+      wants: wish((i) => paramText[i].length),
+      value: (i) => paramText[i], cell: (i) => cell(paramText[i]) },
     { key: "tags", label: "Tags", left: true, shown: hasTags, width: 150,
       value: (i) => tagText[i] || null,
       cell: (i) => { const made = element("td", { className: "left", title: tagText[i] });
@@ -175,9 +179,9 @@
     waiting = true;
     requestAnimationFrame(() => { waiting = false; draw(false); });
   }, { passive: true });
-  let broad = 0;
+  let seen = 0;
   new ResizeObserver(() => {
-    if (broad !== view.clientWidth) head();
+    if (view.clientWidth !== seen) { seen = view.clientWidth; head(); }
     draw(false);
   }).observe(view);
 
@@ -193,19 +197,22 @@
     head();
     filter();
   };
+  // What room the view leaves goes to the columns that cut their texts, the first one first.
+  const widths = (shown) => {
+    let spare = view.clientWidth - shown.reduce((sum, column) => sum + column.width, 0);
+    return shown.map((column) => {
+      const more = Math.max(0, Math.min(spare, (column.wants ?? 0) - column.width));
+      spare -= more;
+      return column.width + more;
+    });
+  };
   const head = () => {
-    const shown = chosen();
-    const least = shown.reduce((sum, column) => sum + column.width, 0);
-    const wishes = shown.map((column) => Math.max(0, (column.wish ?? 0) - column.width));
-    const wanted = wishes.reduce((sum, more) => sum + more, 0);
-    broad = view.clientWidth;
-    const given = wanted ? Math.min(1, Math.max(0, broad - least) / wanted) : 0;
-    const widths = shown.map((column, k) => Math.floor(column.width + given * wishes[k]));
-    node.style.width = widths.reduce((sum, width) => sum + width, 0) + "px";
-    node.tHead.replaceChildren(element("tr", {}, ...shown.map((column, k) => {
+    const shown = chosen(), wide = widths(shown);
+    node.style.width = wide.reduce((sum, width) => sum + width, 0) + "px";
+    node.tHead.replaceChildren(element("tr", {}, ...shown.map((column, at) => {
       const mark = sorted === column.key ? (descending ? " ▼" : " ▲") : "";
       const made = element("th", { scope: "col", className: column.left ? "left" : "" });
-      made.style.width = widths[k] + "px";
+      made.style.width = wide[at] + "px";
       if (column.key === "tick") made.className = "tick";
       if (!column.value) { made.append(column.label || element("span", { className: "sr" }, "Tick"));
         return made; }

@@ -191,6 +191,10 @@ def test_a_plan_counts_each_run_once_and_lists_what_is_to_be_done():
         "        the same run as sma",
     ]
     assert plan_text(previews[:1]) == "1 run: 1 reused\n"
+    warnings = {"sma": ["sma.py:1 does not parse"], "bad": ["no ta"], "lost": ["no ta", "no tb"]}
+    warned = plan_text(previews, warnings=warnings).splitlines()
+    assert warned[:-2] == plan_text(previews).splitlines()
+    assert warned[-2:] == ["warning: no ta", "warning: no tb"]  # each once, of what will be run
 
 
 def test_of_many_reasons_the_first_and_the_last_are_shown():

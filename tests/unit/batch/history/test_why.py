@@ -1,10 +1,11 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
-from backtrail.batch.history.sides import FileChange
+from backtrail.batch.history.sides import FileChange, value_changes
 from backtrail.batch.history.why import explain_run, preview_batch
 from backtrail.files import write_json
 from tests.projects import SMA
@@ -36,6 +37,21 @@ def test_why_names_code_with_its_importers_parameters_and_settings(project):
         'commission model changed: "none" -> "per_dollar"',
         'commission cost changed: "0" -> "0.001"',
     }
+
+
+def test_of_nested_settings_only_what_changed_is_named():
+    strategy = {"entry": "s.py", "functions": None}
+    validate = {"walk_forward": {"in_sample": 1008, "warm_up": 260}, "bias": {"warm_up": 260}}
+    other = {"walk_forward": {"in_sample": 1008, "warm_up": 26}, "overfitting": {"blocks": 8}}
+    before, after = (
+        SimpleNamespace(identity={"params": {}, "strategy": strategy, "validate": wanted})
+        for wanted in (validate, other)
+    )
+    assert [str(change) for change in value_changes(before, after)] == [
+        'validate bias changed: {"warm_up":260} -> nothing',
+        'validate overfitting changed: nothing -> {"blocks":8}',
+        "validate walk_forward warm_up changed: 260 -> 26",
+    ]
 
 
 def test_the_lines_of_a_changed_notebook_are_named(project):

@@ -106,6 +106,21 @@ def test_mistakes_of_a_derived_bundle_are_told_with_the_others(project):
     assert "no" in found[2]
 
 
+def test_what_only_the_adapter_finds_is_told_with_the_others_by_its_key(project):
+    made = {"adapter": "synthetic", "calendar": "24/5", "timeframe": "1d", "kind": "daily_universe"}
+    dates = {"start": "2020-06-01", "end": "2020-01-02", "symbols": 2, "seed": 1}
+    weeks = {"adapter": "bundle", "source": "made", "calendar": "24/5", "timeframe": "1w"}
+    bundles = {"made": {**made, **dates}, "weeks": weeks}
+    for name in bundles:
+        wanted = entry(bundle=name, params={"no": 1})
+        found = problems_of(project, batch_config(bundles=bundles, batch={"sma": wanted}))
+        assert len(found) == 2, found
+        assert found[0] == (
+            "config.yaml: bundles.made.start: 2020-06-01 is after 2020-01-02; swap them"
+        )
+        assert "unknown parameter 'no'" in found[1]
+
+
 def test_a_strategy_that_cannot_be_imported_is_a_failing_run_not_a_wrong_config(project):
     project.write("strategies/sma.py", "import nowhere\n")
     assert [request.name for request in project.batch().requests] == ["sma"]

@@ -426,6 +426,11 @@ def test_a_file_that_was_cut_is_no_archive(packed, tmp_path, size):
     path.write_bytes(gzip.compress(b"something else"))
     with pytest.raises(ArtifactManagerError, match="is no whole archive of backtrail"):
         check_archive(path)
+    path.write_text("no archive at all")
+    with pytest.raises(ArtifactManagerError) as refused:
+        check_archive(path)
+    assert "(file could not be opened successfully); get it again" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 DYING = """
