@@ -12,6 +12,7 @@ from backtrail.batch.history.diffing import diff_runs
 from backtrail.batch.history.showing import run_text
 from backtrail.cli import main
 from backtrail.errors import ConfigError
+from tests.json_files import misfits
 
 from .project import WINDOW, manifest
 
@@ -23,6 +24,7 @@ SEARCH = {
         "overfitting": {"against": "cash", "blocks": 4, "bootstraps": 100},
         "monte_carlo": {"paths": 100, "noise_runs": 2},
         "walk_forward": {"in_sample": 16, "out_of_sample": 6},
+        "costs": {"commission": [0, 5], "slippage": [0]},
     },
 }
 
@@ -50,12 +52,17 @@ def test_every_sharpe_ratio_of_a_search_is_over_the_same_rate(project):
     luck = result(found, "validation/overfitting/overfitting.json")
     assert luck["sharpe_ratio"] == pytest.approx(ratio, rel=1e-9)
     assert luck["psr"] == pytest.approx(found.metrics["probabilistic_sharpe_ratio"], rel=1e-9)
+    costs = pl.read_parquet(found.output_dir / "results/validation/costs/grid.parquet")
+    assert costs.filter("own")["sharpe_ratio"][0] == pytest.approx(ratio, rel=1e-6)
+    said = result(found, "validation/costs/cost-sensitivity.json")["assumptions"]
+    assert said[-1] == "Sharpe ratios are over a risk-free rate of 5% a year"
     intervals = result(found, "validation/monte-carlo/confidence-intervals.json")
     assert intervals["intervals"][0]["observed"] == pytest.approx(ratio, rel=1e-9)
     assert intervals["method"].endswith("Sharpe ratios are over a risk-free rate of 5% a year")
     assert luck["benchmark"] == "cash at 5% a year"
     assert luck["assumptions"][0].endswith("over a risk-free rate of 5% a year")
     assert "cash at 5% a year" in found.verdict["summary"]
+    assert misfits(project.root) == {}
     assert result(plain, "validation/overfitting/overfitting.json")["benchmark"] == "cash"
 
 

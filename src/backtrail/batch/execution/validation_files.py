@@ -130,6 +130,7 @@ def bias_file(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, A
 def cost_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the files of the grid of costs, as `walk_forward_files`."""
     options, own = spec["identity"]["validate"]["costs"], answer["own"]
+    rate = risk_free_words(spec["identity"])
     return {
         "costs/cost-sensitivity.json": {
             **{name: sorted(options[name]) for name in ("commission", "slippage")},
@@ -151,6 +152,7 @@ def cost_files(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, 
                     for name in own["set_by_strategy"]
                 ),
                 _BREAK_EVEN_WORDS[options["unit"]],
+                *([] if rate is None else [f"Sharpe ratios are {_above(spec['identity'])}"]),
             ],
         },
         "costs/grid.parquet": answer["cells"],
