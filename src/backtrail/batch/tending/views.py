@@ -4,6 +4,7 @@ It lies outside the store and is made anew each time; nothing of backtrail reads
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,12 +15,14 @@ from urllib.parse import quote
 from backtrail.artifacts.store import RunStore
 from backtrail.artifacts.tags import read_tags
 from backtrail.batch.tending.needs import RunRecords, read_records
+from backtrail.canonical import sha256_bytes
 from backtrail.errors import ArtifactManagerError
 
 __all__ = ["MARK", "Views", "write_views"]
 
 MARK: Final = ".backtrail-views"
 _LONGEST: Final = 200  # bytes of a folder's name
+_CUT: Final = re.compile(r"%.?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +141,8 @@ def _tags(store: RunStore, records: RunRecords) -> tuple[str, ...]:
 
 def _safe(text: str) -> str:
     """Return a text as the name of one folder; what cannot stand there is written as in a URL."""
-    name = quote(text, safe=" !#$&'()+,;=@[]^{}~")[:_LONGEST]
+    name = quote(text, safe=" !#$&'()+,;=@[]^{}~")
+    if len(name) > _LONGEST:  # names that begin alike stay apart
+        begin = _CUT.sub("", name[:_LONGEST])
+        name = f"{begin}~{sha256_bytes(text.encode())[:8]}"
     return name.replace(".", "%2E") if name.strip(".") == "" else name

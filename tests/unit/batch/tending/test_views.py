@@ -1,6 +1,8 @@
 """The tree of links: where each run is found, and that nothing else takes notice of it."""
 
+import json
 import os
+import re
 import shutil
 
 import pytest
@@ -84,3 +86,24 @@ def test_nothing_else_is_overwritten_and_no_run_is_made(project):
     (project.root / "views/mine.txt").unlink()
     write_views(project.store, project.root / "views")
     assert (project.root / "views" / MARK).is_file()
+
+
+def test_long_names_that_begin_alike_have_folders_of_their_own(project, ids):
+    store = project.store
+    alike = ("策略" * 20, "x" * 199 + "ü")
+    for number, name in enumerate(("hold", "bad", "sma", "reader")):
+        spec = store.read_spec(ids[name])
+        spec["identity"]["symbols"] = [f"{alike[number // 2]}{number}"]
+        store.run(ids[name]).spec.unlink()
+        store.run(ids[name]).spec.write_text(json.dumps(spec))
+    write_views(store, project.root / "views")
+    folders = {
+        folder.removeprefix("by-symbol/"): names
+        for folder, names in tree(project.root / "views").items()
+        if "~" in folder
+    }
+    assert sorted(map(sorted, folders.values())) == sorted(
+        [ids[name]] for name in ("hold", "bad", "sma", "reader")
+    )
+    for folder in folders:
+        assert re.fullmatch(r"(x{199}|(%[0-9A-F]{2})+)~[0-9a-f]{8}", folder), folder
