@@ -112,7 +112,8 @@ def preview_deletion(
     Raises:
         ArtifactManagerError: If a record of the ledger is damaged.
     """
-    return _Survey(store, backtest_ids, every_object=every_object).deletion()
+    records = read_records(store)
+    return _Survey(store, backtest_ids, records, every_object=every_object).deletion()
 
 
 def delete_runs(
@@ -141,10 +142,10 @@ def delete_runs(
     store.plans.mkdir(parents=True, exist_ok=True)
     with lease(store.plans / ".lock"):
         finish_removals(store)
+        records = read_records(store)
         if pass_over_busy:  # who was chosen may be gone meanwhile
-            there = read_records(store)
-            backtest_ids = [name for name in backtest_ids if name in there]
-        survey = _Survey(store, backtest_ids, every_object=every_object)
+            backtest_ids = [name for name in backtest_ids if name in records]
+        survey = _Survey(store, backtest_ids, records, every_object=every_object)
         busy = survey.busy()
         if busy and not pass_over_busy:
             raise ArtifactManagerError(
@@ -153,15 +154,18 @@ def delete_runs(
         free = [name for name in backtest_ids if name not in busy]
         for name in free:
             require_removable(store.run(name))
-        survey = _Survey(store, free, every_object=every_object)
+        survey = _Survey(store, free, records, every_object=every_object)
         found = survey.deletion()
         gone = [name for name in survey.ids if _delete(survey, name, now)]
         if len(gone) < len(survey.ids):  # one was begun since the look, and may need any of them
             remark = "a run was begun meanwhile; call `backtrail cleanup` when it is done"
             found = replace(found, objects=0, objects_bytes=0, remark=remark)
         else:
-            for path in survey.objects().paths:
+            objects = survey.objects()
+            for path in objects.paths:
                 path.unlink(missing_ok=True)
+            if found.objects and not objects.paths:  # another run was executed since the look
+                found = replace(found, objects=0, objects_bytes=0, remark=objects.reason)
     return replace(
         found,
         runs=tuple(run for run in found.runs if run.backtest_id in gone),
@@ -214,10 +218,17 @@ def _user() -> str | None:
 class _Survey:
     """What there is to say of a deletion, each thing looked at once."""
 
-    def __init__(self, store: RunStore, backtest_ids: Sequence[str], *, every_object: bool) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        backtest_ids: Sequence[str],
+        records: Mapping[str, RunRecords],
+        *,
+        every_object: bool,
+    ) -> None:
         self.store = store
         self.ids = tuple(dict.fromkeys(backtest_ids))
-        self.records = read_records(store)
+        self.records = records
         for name in self.ids:
             if name not in self.records:
                 raise ArtifactManagerError(

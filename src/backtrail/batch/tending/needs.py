@@ -150,8 +150,8 @@ def unreached_objects(
 ) -> UnreachedObjects:
     """Return the objects that no kept run needs.
 
-    None is named while a record of a kept run cannot be read, or while a run is being executed:
-    what it opened is stored before its manifest says so.
+    None is named while a record of a kept run cannot be read, while a run is being executed, or
+    when one was since its records were read: what it opened is stored before its manifest says so.
 
     Args:
         store: The run store.
@@ -165,11 +165,17 @@ def unreached_objects(
                 f"which objects run {records.backtest_id} needs cannot be told: "
                 f"{records.unreadable[0]} cannot be read; mend the run, or delete it",
             )
-    busy = next((name for name, item in kept.items() if _is_busy(store.run(name), item)), None)
-    if busy is not None:
-        return UnreachedObjects(
-            (), f"run {busy} is being executed; call `backtrail cleanup` when it is done"
-        )
+    for name, records in kept.items():
+        if records.manifest.get("status") == "completed":
+            continue
+        if _is_busy(store.run(name)):
+            return UnreachedObjects(
+                (), f"run {name} is being executed; call `backtrail cleanup` when it is done"
+            )
+        if _records(store, store.run(name)) != records:
+            return UnreachedObjects(
+                (), f"run {name} was executed meanwhile; call `backtrail cleanup` again"
+            )
     needed = {sha256 for records in kept.values() for sha256 in records.objects}
     return UnreachedObjects(
         tuple(
@@ -180,8 +186,8 @@ def unreached_objects(
     )
 
 
-def _is_busy(run: RunDir, records: RunRecords) -> bool:
-    if records.manifest.get("status") == "completed" or not run.path.is_dir():
+def _is_busy(run: RunDir) -> bool:
+    if not run.path.is_dir():
         return False
     with suppress(FileNotFoundError), hold_run(run) as held:
         return not held

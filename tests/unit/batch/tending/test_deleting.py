@@ -19,6 +19,7 @@ from backtrail.batch.history.unreached import find_unreached
 from backtrail.batch.history.verifying import verify_runs
 from backtrail.batch.planning.former import latest_by_name
 from backtrail.batch.tending.deleting import delete_runs, find_claimed, preview_deletion
+from backtrail.batch.tending.needs import read_records, unreached_objects
 from backtrail.canonical import sha256_file
 from backtrail.errors import ArtifactManagerError
 from backtrail.files import lease
@@ -243,6 +244,24 @@ def test_an_object_stays_while_a_kept_run_cannot_say_what_it_needs(project, ids)
     assert not project.store.run(ids["hold"]).path.exists()
     assert delete_runs(project.store, [ids["sma"]], now=NOW).remark is None  # itself it can go
     assert not run.path.exists()
+
+
+def test_what_a_run_opened_stays_that_ended_after_its_records_were_read(project, ids):
+    store, run = project.store, project.store.run(ids["reader"])
+    (opened,) = run.read_manifest()["usage"]["opened"]
+    ended = run.manifest.rename(run.path / "later")
+    records = read_records(store)
+    named = {path.name for path in unreached_objects(store, records).paths}
+    assert opened["sha256"] in named, "nothing says yet that the run needs it"
+    ended.rename(run.manifest)
+    found = unreached_objects(store, records)
+    assert found.paths == ()
+    assert found.reason == (
+        f"run {ids['reader']} was executed meanwhile; call `backtrail cleanup` again"
+    )
+    assert opened["sha256"] not in {
+        path.name for path in unreached_objects(store, read_records(store)).paths
+    }
 
 
 def test_a_run_that_is_gone_is_named_and_stops_the_others(project, ids):
