@@ -36,6 +36,11 @@ def files(made, tmp_path_factory):
         run = project.store.run(backtest_id)
         found[f"run {name}"] = run.read_manifest()
         found[f"run-spec {name}"] = run.read_spec()
+        if name == "search":  # of all trials the one that states what it withheld
+            spec = run.read_spec()
+            dataset = spec["identity"]["dataset"]["dataset_id"]
+            trial = project.store.trial_path(dataset, spec["run_key"])
+            found["trial"] = json.loads(trial.read_bytes())
     return found
 
 
@@ -151,7 +156,7 @@ MAY_BE_MISSING = {
     "run-tags": set(),
     "run-tombstones": set(),
     "selection": set(),
-    "trial": {"bundle", "start", "end", "started_at"},
+    "trial": {"bundle", "end", "start", "started_at", "withheld"},
 }
 
 

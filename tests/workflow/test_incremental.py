@@ -38,7 +38,7 @@ def test_touching_strategies_bundles_config_and_scripts_runs_nothing(project: Pr
             path.touch()
     (project.root / "scripts").unlink()
     shutil.copytree(REPOSITORY / "scripts", project.root / "scripts")
-    for path in (project.root / "scripts").iterdir():
+    for path in (project.root / "scripts").glob("*.py"):
         path.touch()
     assert nothing_to_do(project.snakemake())
     assert len(project.run_ids()) == 4
@@ -215,7 +215,7 @@ def test_forcing_everything_and_editing_scripts_keeps_every_sealed_byte(project:
     leave_grid_out(project)
     (project.root / "scripts").unlink()
     shutil.copytree(REPOSITORY / "scripts", project.root / "scripts")
-    for path in (project.root / "scripts").iterdir():
+    for path in (project.root / "scripts").glob("*.py"):
         path.write_text(path.read_text() + "\n# edited\n")
     before = sealed(project)
     said = project.snakemake("-F")

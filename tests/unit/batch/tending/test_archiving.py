@@ -429,7 +429,7 @@ def test_a_file_that_was_cut_is_no_archive(packed, tmp_path, size):
     path.write_text("no archive at all")
     with pytest.raises(ArtifactManagerError) as refused:
         check_archive(path)
-    assert "(file could not be opened successfully); get it again" in str(refused.value)
+    assert "(it cannot be opened as a tar file); get it again" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
