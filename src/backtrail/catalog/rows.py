@@ -221,6 +221,7 @@ def _rows_of(
         "start_date": identity["start"],
         "end_date": identity["end"],
         "params_json": canonical_json(identity["params"]),
+        "sets": _sets(manifest),
         "settings_json": canonical_json(_settings(identity)),
         "attempt": manifest["attempt"],
         "started_at": manifest["started_at"],
@@ -252,6 +253,13 @@ _SETTINGS = (
     "execution",
     "seed",
 )
+
+
+def _sets(manifest: dict[str, Any]) -> int | None:
+    if manifest["run_type"] != "optimization":
+        return 1
+    selection = manifest.get("selection")
+    return None if selection is None else int(selection["sets"])
 
 
 def _settings(identity: dict[str, Any]) -> dict[str, Any]:

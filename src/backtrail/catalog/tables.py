@@ -160,6 +160,11 @@ runs = Table(
         comment="mapping of parameters; of a search those it selected",
     ),
     Column(
+        "sets",
+        Integer,
+        comment="how many parameter sets it tried; null for a search that did not end",
+    ),
+    Column(
         "settings_json",
         Text,
         nullable=False,

@@ -164,7 +164,7 @@ def _facts(run: RunRecord, bars: int | None, costs: Mapping[str, str]) -> tuple[
 
 def _search_facts(run: RunRecord, looks: HoldoutLooks) -> tuple[Fact, ...]:
     found = []
-    if run.selection is not None:
+    if run.selection is not None and run.selection["sets"] > 1:
         found.append(Fact("Search", selection_words(run.selection)))
     if run.holdout is not None:
         first, last = run.holdout

@@ -129,8 +129,10 @@ def _below(row: Mapping[str, Any]) -> Iterator[str]:
         f"{row['start_date']}..{row['end_date']}",
         params_words(json.loads(row["params_json"])),
     ]
-    if row["run_type"] == "optimization":
-        facts.append("selected by a search")
+    if row["sets"] is None:
+        facts.append("a search")
+    elif row["sets"] > 1:
+        facts.append(f"selected from {row['sets']:,} sets")
     if "risk_free_rate" in row["settings_json"]:
         facts.append(f"over {risk_free_words(json.loads(row['settings_json']))}")
     if row["names_json"].count('"') > 2:  # unpacking the names of each run takes long

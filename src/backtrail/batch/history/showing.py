@@ -97,13 +97,16 @@ def _identity(described: Mapping[str, Any]) -> dict[str, str | None]:
     identity = described["identity"]
     strategy, dataset = identity["strategy"], identity["dataset"]
     symbols = identity["symbols"]
-    own = params_words(identity["params"])
+    space = identity.get("search", {}).get("space", ())
+    is_searched = any(len(axis["values"]) > 1 for axis in space)
+    single = {} if is_searched else {axis["name"]: axis["values"][0] for axis in space}
+    own = params_words({**identity["params"], **single})
     many = f"{len(symbols)}: " if len(symbols) > 1 else ""
     form = f", {strategy['form']} form" if strategy["form"] else ""
     return {
         "strategy": f"{strategy['entry']}{form}",
         "code": strategy["code_hash"][:16],
-        "parameters": "searched, see below" if "search" in identity else own or "none",
+        "parameters": "searched, see below" if is_searched else own or "none",
         "bundle": f"{described['labels']['bundle']}, dataset {dataset['dataset_id']}, "
         f"{dataset['calendar']}, {dataset['timeframe']} bars",
         "symbols": shortened(f"{many}{', '.join(symbols)}", _WIDTH - 14),
@@ -129,6 +132,10 @@ def _search(run: RunDir, described: Mapping[str, Any]) -> Iterator[str]:
 
     holdout = described["identity"].get("validate", {}).get("holdout")
     selection = described.get("selection")
+    verdict = described["verdict"]["summary"] if "verdict" in described else None
+    if all(len(axis["values"]) == 1 for axis in search["space"]):
+        yield from _facts({"verdict": verdict})
+        return
     facts = {
         "space": space_words(search["space"]),
         "condition": search["where"],
@@ -137,7 +144,7 @@ def _search(run: RunDir, described: Mapping[str, Any]) -> Iterator[str]:
         "selected": None if selection is None else params_words(selection["params"]),
         "holdout": holdout
         and f"from {holdout['start']} on, withheld from the search; {_looks(run)}",
-        "verdict": described["verdict"]["summary"] if "verdict" in described else None,
+        "verdict": verdict,
     }
     yield from _facts(facts)
 

@@ -32,6 +32,7 @@ def row(number, **values):
         "settings_json": json.dumps(values.pop("settings", {})),
         "params_json": json.dumps(params),
         "run_type": "backtest",
+        "sets": 1,
         "dataset_id": "d1",
         "git_commit": None,
         "total_return": 0.1391,
@@ -108,11 +109,20 @@ def test_a_long_id_leaves_a_table_aligned():
 
 def test_a_search_says_who_saw_its_holdout_and_a_plain_run_does_not():
     seen = {"holdout_seen": 3, "holdout_contaminated": True}
-    rows = [row(1, run_type="optimization", **seen), row(2, **seen), row(3, run_type="holdout")]
+    of_many = {"run_type": "optimization", "sets": 1200}
+    rows = [row(1, **of_many, **seen), row(2, **seen), row(3, run_type="holdout")]
     below = [line.strip() for line in runs_table(rows).splitlines() if line.startswith(" ")]
     plain = "2020-01-01..2020-12-31  fast=10 slow=50"
     said = "holdout not opened, but seen in 3 runs, contaminated"
-    assert below == [f"{plain}  selected by a search", said, plain, plain]
+    assert below == [f"{plain}  selected from 1,200 sets", said, plain, plain]
+
+
+def test_a_search_that_did_not_end_and_one_of_a_single_set_say_so():
+    failed = row(1, run_type="optimization", sets=None, **FAILED)
+    checked = row(2, run_type="optimization", sets=1)
+    below = [line.strip() for line in runs_table([failed, checked]).splitlines() if "2020" in line]
+    plain = "2020-01-01..2020-12-31  fast=10 slow=50"
+    assert below == [f"{plain}  a search", plain]
 
 
 def test_a_text_is_cut_to_its_width():

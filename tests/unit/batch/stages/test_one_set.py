@@ -7,6 +7,7 @@ import pytest
 
 from backtrail.artifacts.schemas import VALIDATION_SCHEMAS
 from backtrail.batch import stages
+from backtrail.batch.history.showing import run_text
 from backtrail.batch.planning.validation_steps import validation_steps
 from backtrail.errors import ConfigError, RunFailedError
 from backtrail.reports.settings import ReportConfig
@@ -89,6 +90,10 @@ def test_a_plain_entry_is_checked_for_bias_and_by_monte_carlo(project, params):
     pages = stages.render_report(project.store, run.backtest_id, project.bundles, config=ALL)
     basic, _, search, _ = pages
     assert "looks good by luck" not in basic.read_text(), "nothing was chosen"
+    shown = run_text(run)
+    assert f"parameters  {'fast=2 slow=6' if params else 'none'}" in shown
+    assert "searched" not in shown
+    assert "\n  verdict" in shown
     assert ("fast 2; slow 6" if params else "no parameters") in search.read_text()
     trials = json.loads(
         project.store.trial_path(
