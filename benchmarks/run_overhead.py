@@ -159,7 +159,7 @@ def stage_by_stage(project: Path, clock: Clock, profile: cProfile.Profile | None
         (execution.Sandbox, "run", "  child: fork, strategy, engine, metrics"),
         (execution.Executor, "_bars_of", "  bars"),
         (results, "build_table", "  tables: frames"),
-        (results, "write_table", "  tables: Parquet and checksum"),
+        (results, "write_tables", "  tables: Parquet and checksum"),
         (sealing, "inventory", "  inventory: sha256 of every file"),
         (sealing, "seal", "  manifest and seal, flushed"),
     ]
