@@ -263,8 +263,15 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
         StrategyError: If parameters are unknown or mistyped (all are named at once), or `Params`
             refuses their combination.
     """
-    values = dict(values or {})
     params_type = strategy.params_type
+    if values and params_type is not None:
+        plain = _plain_hints(typing.cast(Hashable, params_type))
+        for name, value in values.items():
+            if type(value) is not plain.get(name):
+                break
+        else:  # as nearly always in a sweep
+            return _made(strategy, params_type, values)
+    values = dict(values or {})
     if params_type is None:
         if values:
             given = ", ".join(sorted(values))
@@ -274,8 +281,6 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
             )
         return None
     hints = _hints(typing.cast(Hashable, params_type))
-    if all(hints.get(name) in _PLAIN and type(values[name]) is hints[name] for name in values):
-        return _made(strategy, params_type, values)
     known = set(hints)
     mistakes = [
         f"unknown parameter {name!r} (there are: {', '.join(sorted(known)) or 'none'})"
@@ -291,7 +296,7 @@ def params_from(strategy: Strategy, values: Mapping[str, Any] | None = None) -> 
     return _made(strategy, params_type, values)
 
 
-def _made(strategy: Strategy, params_type: type[Any], values: dict[str, Any]) -> Any:
+def _made(strategy: Strategy, params_type: type[Any], values: Mapping[str, Any]) -> Any:
     try:
         return params_type(**values)
     except ValueError as error:
@@ -304,6 +309,12 @@ def _hints(params_type: Hashable) -> dict[str, Any]:
     hints = typing.get_type_hints(params_type)
     fields = dataclasses.fields(typing.cast(Any, params_type))
     return {field.name: hints[field.name] for field in fields if field.init}
+
+
+@cache
+def _plain_hints(params_type: Hashable) -> dict[str, Any]:
+    """Return the annotations of which a value's own type says all."""
+    return {name: hint for name, hint in _hints(params_type).items() if hint in _PLAIN}
 
 
 def _algorithms(module: types.ModuleType) -> list[type[TradingAlgorithm]]:

@@ -173,18 +173,12 @@ def find_flips(
     Returns:
         As `find_changes`.
     """
-    place, row, end = start, 0, flags.shape[0]
-    last = np.uint8(0)
-    while row < end:
-        stop = min(row + _STRIDE, end)
-        if stop == row + _STRIDE:
-            differs = np.uint8(0)
-            for index in range(row, row + _STRIDE):
-                differs |= flags[index] ^ last
-            if differs == 0:
-                row = stop
-                continue
-        for index in range(row, stop):
+    place, whole = start, flags.shape[0] // 8
+    last, words, same = np.uint8(0), flags[: 8 * whole].view(np.uint64), np.uint64(0)
+    for word in range(whole + 1):  # eight bars at once; what is left of them at the end
+        if word < whole and words[word] == same:
+            continue
+        for index in range(8 * word, min(8 * word + 8, flags.shape[0])):
             if flags[index] != last:
                 last = flags[index]
                 if place < rows.shape[0]:
@@ -192,5 +186,5 @@ def find_flips(
                     columns[place] = 0
                     values[place] = 1.0 * last
                 place += 1
-        row = stop
+        same = np.uint64(0x0101010101010101) * np.uint64(last)
     return place

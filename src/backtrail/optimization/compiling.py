@@ -23,5 +23,7 @@ def compiled(function: _Function) -> _Function:
     """
     if not HAS_NUMBA:
         return function
-    made: _Function = numba.njit(function, cache=True, error_model="numpy", nogil=True)
+    made: _Function = numba.njit(
+        function, cache=True, error_model="numpy", nogil=True, forceinline=True
+    )
     return made
