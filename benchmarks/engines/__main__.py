@@ -66,9 +66,8 @@ def _measure(row: Row, results: dict[str, dict[str, Any]], *, quick: bool) -> No
             continue
         data = workload.write(case.partition(" ")[0], CASES)
         rate = workload.RATES[case.partition(" ")[0]]
-        seconds = "0" if row in SWEEPS else "2"
         try:
-            found = run(peer, data, variant, rate=rate, options=["--seconds", seconds])
+            found = run(peer, data, variant, rate=rate, options=["--seconds", "2"])
         except PeerError as error:
             print(error, file=sys.stderr)
             found = {"error": str(error)}

@@ -47,7 +47,7 @@ _COLUMNS: Final = frozenset(
         "started_at",
     }
     | {"finished_at", "execute_seconds", "result_bytes", "code_bytes", "error_kind"}
-    | {"error_message", "manifest_sha256", "git_commit", "git_branch", "git_dirty"}
+    | {"error_message", "manifest_sha256", "git_commit", "git_branch", "git_dirty", "sets"}
 )
 _OTHERS: Final = re.compile(r"param_.*|.*_json")  # columns of parameters, and of lists
 _FORM: Final = re.compile(r"[a-z][a-z0-9_]*")
