@@ -25,7 +25,7 @@ def test_a_deleted_run_is_made_anew_only_when_a_batch_asks_for_it(project: Proje
 
     said = project.backtrail("delete", old)
     assert said.startswith(f"{old}  hold, completed, 0.")
-    assert "    planned as hold, held: the next snakemake of a batch that still has it" in said
+    assert "    planned as held, hold: the next snakemake of a batch that still has it" in said
     assert said.endswith("; 3 kept. Nothing was deleted: give --yes\n")
     assert names(project) == ["hold", "sma", "sma-grid/fast=3", "sma-grid/fast=8"]
     deleted = project.backtrail_json("delete", old, "--yes")

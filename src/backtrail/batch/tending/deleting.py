@@ -317,7 +317,7 @@ class _Survey:
         asked = [item for names in self.plans.values() for item in names.get(name, ())]
         if asked:
             yield (
-                f"planned as {', '.join(dict.fromkeys(asked))}: the next snakemake of a batch that "
+                f"planned as {', '.join(sorted(set(asked)))}: the next snakemake of a batch that "
                 "still has it makes it anew"
             )
 
